@@ -1,0 +1,355 @@
+// Package checkpoint keeps what an interrupted migration needs to go on, in one
+// bbolt file: how far the catalog has been enumerated, the documents of the
+// batches that were in flight, the documents that failed, and the counts so
+// far.
+//
+// The catalog itself says where each document is. The checkpoint holds only
+// what the catalog cannot say any more: the source of a document whose row
+// already names the destination, so that a migration killed between commit and
+// delete finds and removes it. It stays small, whatever the number of
+// documents, because a batch that is done is dropped.
+package checkpoint
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// version is the layout of the file; another one is refused.
+const version = 1
+
+var (
+	bucketMeta     = []byte("meta")     // "header" -> Header as JSON
+	bucketInFlight = []byte("inflight") // batch number, big endian -> entries
+	bucketFailed   = []byte("failed")   // document key -> Failure
+	keyHeader      = []byte("header")
+)
+
+// Identity tells one migration from another.
+type Identity struct {
+	// Fingerprint is equal for two runs exactly when the one may go on with
+	// what the other left.
+	Fingerprint string
+	// Description says in one line what the migration does, without secrets,
+	// for the message when a checkpoint of another migration is refused.
+	Description string
+}
+
+// Counts are what a migration has done so far, over all its runs. Bytes are
+// payload bytes as stored.
+type Counts struct {
+	Moved        int64 `json:"moved"`         // documents whose row names the destination now
+	BytesRead    int64 `json:"bytes_read"`    // at the source
+	BytesWritten int64 `json:"bytes_written"` // at the destination
+	NoDigest     int64 `json:"no_digest"`     // moved documents whose row had no digest to check
+	AlreadyThere int64 `json:"already_there"` // found done by an earlier, interrupted run
+}
+
+// Add adds other to c.
+func (c *Counts) Add(other Counts) {
+	c.Moved += other.Moved
+	c.BytesRead += other.BytesRead
+	c.BytesWritten += other.BytesWritten
+	c.NoDigest += other.NoDigest
+	c.AlreadyThere += other.AlreadyThere
+}
+
+// Header is the checkpoint's state beside batches and failures.
+type Header struct {
+	Version     int       `json:"version"`
+	Fingerprint string    `json:"fingerprint"`
+	Description string    `json:"description"`
+	Created     time.Time `json:"created"`
+	// TaskID is the migration's row in the table tasks, 0 before there is one.
+	TaskID int64 `json:"task_id"`
+	// Documents is the number of documents to migrate, counted at the start.
+	Documents int64 `json:"documents"`
+	// Position is where enumeration goes on: behind the last batch intended.
+	Position Position `json:"position"`
+	// NextBatch is the number of the next batch.
+	NextBatch uint64 `json:"next_batch"`
+	// Finished says that enumeration reached its end and every batch is done:
+	// what is left are failures.
+	Finished bool   `json:"finished"`
+	Counts   Counts `json:"counts"`
+}
+
+// Position is a place in the catalog's order, just behind one document.
+type Position struct {
+	Bucket    string `json:"bucket"`
+	ArchiveID string `json:"archive_id"`
+	UserID    string `json:"user_id"`
+	Name      string `json:"name"`
+}
+
+// MismatchError says that the file belongs to another migration.
+type MismatchError struct {
+	Path               string
+	Is, Wanted         string // descriptions
+	fingerprint, asked string
+}
+
+// Error tells both migrations in one line.
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("checkpoint %s belongs to another migration (%s), not to this one (%s): finish that one, or give another --checkpoint", e.Path, e.Is, e.Wanted)
+}
+
+// InUseError says that another process has the file open.
+type InUseError struct{ Path string }
+
+// Error tells which file.
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("checkpoint %s is in use by another kedge", e.Path)
+}
+
+// Checkpoint is an open checkpoint file. Its methods are safe for concurrent
+// use. Changes are written by one goroutine that gathers what has come in
+// meanwhile into one transaction, so that many batches share one fsync.
+type Checkpoint struct {
+	path    string
+	db      *bolt.DB
+	resumed bool
+
+	mu     sync.Mutex // guards header
+	header Header
+
+	changes chan change
+	done    chan struct{} // closed when the writer has ended
+	failed  error         // the writer's first error; read after done or through tickets
+}
+
+// Open opens the checkpoint of a migration, or makes a new one (mode 0600, its
+// folder 0700). It fails with *MismatchError for the file of another migration
+// and *InUseError while another process has it.
+func Open(path string, id Identity) (*Checkpoint, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the checkpoint's folder: %w", err)
+	}
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, &InUseError{Path: path}
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("%s is not a checkpoint of kedge, or is damaged: %w", path, err)
+	case err != nil:
+		return nil, fmt.Errorf("open checkpoint: %w", err)
+	}
+	c := &Checkpoint{path: path, db: db, changes: make(chan change, 64), done: make(chan struct{})}
+	if err := c.load(id); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	go c.write()
+	return c, nil
+}
+
+// load reads the header, or writes the first one.
+func (c *Checkpoint) load(id Identity) error {
+	return c.db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketMeta, bucketInFlight, bucketFailed} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return fmt.Errorf("write checkpoint %s: %w", c.path, err)
+			}
+		}
+		raw := tx.Bucket(bucketMeta).Get(keyHeader)
+		if raw == nil {
+			c.header = Header{Version: version, Fingerprint: id.Fingerprint, Description: id.Description, Created: time.Now().UTC().Truncate(time.Second), NextBatch: 1}
+			return c.putHeader(tx, c.header)
+		}
+		if err := json.Unmarshal(raw, &c.header); err != nil {
+			return fmt.Errorf("checkpoint %s is damaged: %w", c.path, err)
+		}
+		if c.header.Version != version {
+			return fmt.Errorf("checkpoint %s has version %d, this kedge writes %d: finish the migration with the kedge that began it", c.path, c.header.Version, version)
+		}
+		if c.header.Fingerprint != id.Fingerprint {
+			return &MismatchError{Path: c.path, Is: c.header.Description, Wanted: id.Description}
+		}
+		c.resumed = true
+		return nil
+	})
+}
+
+func (c *Checkpoint) putHeader(tx *bolt.Tx, h Header) error {
+	raw, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketMeta).Put(keyHeader, raw)
+}
+
+// Path is the file's path.
+func (c *Checkpoint) Path() string { return c.path }
+
+// Resumed says that the file was there already.
+func (c *Checkpoint) Resumed() bool { return c.resumed }
+
+// Header gives the state as it will be once all changes asked for are durable.
+func (c *Checkpoint) Header() Header {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.header
+}
+
+// Begin starts a new pass over the catalog: position and counts from zero, with
+// this task and this number of documents. Failures stay until they are cleared.
+func (c *Checkpoint) Begin(taskID, documents int64) *Ticket {
+	return c.change(func(h *Header) {
+		h.TaskID, h.Documents = taskID, documents
+		h.Position, h.Finished, h.Counts = Position{}, false, Counts{}
+	}, nil)
+}
+
+// Finish marks the pass as ended: every batch is done.
+func (c *Checkpoint) Finish() *Ticket {
+	return c.change(func(h *Header) { h.Finished = true }, nil)
+}
+
+// Flush gives a ticket for all changes asked for before it.
+func (c *Checkpoint) Flush() *Ticket {
+	return c.change(func(*Header) {}, nil)
+}
+
+// Intend records a batch before anything is changed for it, and that
+// enumeration goes on behind it. Batches must be intended in the order of
+// enumeration. It returns the batch's number; the batch is durable when the
+// ticket is.
+func (c *Checkpoint) Intend(entries []Entry, position Position) (uint64, *Ticket) {
+	raw := encodeEntries(entries)
+	var number uint64
+	ticket := c.change(func(h *Header) {
+		number = h.NextBatch
+		h.NextBatch++
+		h.Position = position
+	}, func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketInFlight).Put(batchKey(number), raw)
+	})
+	return number, ticket
+}
+
+// Outcome is how a batch ended.
+type Outcome struct {
+	Counts Counts
+	// Failed are the documents that stay behind, Cleared those whose earlier
+	// failure, if any, is over.
+	Failed  []Failure
+	Cleared []Entry
+}
+
+// Done drops a batch and records how it ended. The outcome's slices must not be
+// changed afterwards.
+func (c *Checkpoint) Done(number uint64, o Outcome) *Ticket {
+	return c.change(func(h *Header) { h.Counts.Add(o.Counts) }, func(tx *bolt.Tx) error {
+		if err := tx.Bucket(bucketInFlight).Delete(batchKey(number)); err != nil {
+			return err
+		}
+		failed := tx.Bucket(bucketFailed)
+		for _, e := range o.Cleared {
+			if err := failed.Delete(e.documentKey()); err != nil {
+				return err
+			}
+		}
+		for _, f := range o.Failed {
+			if err := failed.Put(f.documentKey(), f.encode()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ClearFailures drops the failures for which drop returns true.
+func (c *Checkpoint) ClearFailures(drop func(Failure) bool) error {
+	return c.db.Update(func(tx *bolt.Tx) error {
+		cursor := tx.Bucket(bucketFailed).Cursor()
+		k, v := cursor.First()
+		for k != nil {
+			f, err := decodeFailure(v)
+			if err != nil {
+				return fmt.Errorf("checkpoint %s is damaged: %w", c.path, err)
+			}
+			if !drop(f) {
+				k, v = cursor.Next()
+				continue
+			}
+			key := append([]byte(nil), k...)
+			if err := cursor.Delete(); err != nil {
+				return err
+			}
+			// What a cursor points at after Delete is not promised.
+			k, v = cursor.Seek(key)
+		}
+		return nil
+	})
+}
+
+// InFlight gives the batches that were intended and never done, oldest first.
+func (c *Checkpoint) InFlight(fn func(number uint64, entries []Entry) error) error {
+	return c.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketInFlight).ForEach(func(k, v []byte) error {
+			entries, err := decodeEntries(v)
+			if err != nil || len(k) != 8 {
+				return fmt.Errorf("checkpoint %s is damaged: batch %x: %w", c.path, k, err)
+			}
+			return fn(binary.BigEndian.Uint64(k), entries)
+		})
+	})
+}
+
+// Failures gives the failed documents in order of their keys, starting behind
+// after (nil: at the first), until fn returns false. It returns the key of the
+// last one given, for the next call.
+func (c *Checkpoint) Failures(after []byte, fn func(Failure) bool) ([]byte, error) {
+	last := after
+	err := c.db.View(func(tx *bolt.Tx) error {
+		cursor := tx.Bucket(bucketFailed).Cursor()
+		k, v := cursor.First()
+		if after != nil {
+			if k, v = cursor.Seek(after); k != nil && string(k) == string(after) {
+				k, v = cursor.Next()
+			}
+		}
+		for ; k != nil; k, v = cursor.Next() {
+			f, err := decodeFailure(v)
+			if err != nil {
+				return fmt.Errorf("checkpoint %s is damaged: %w", c.path, err)
+			}
+			last = append([]byte(nil), k...)
+			if !fn(f) {
+				return nil
+			}
+		}
+		return nil
+	})
+	return last, err
+}
+
+// Close writes what is still waiting and closes the file. It returns the first
+// error of any write.
+func (c *Checkpoint) Close() error {
+	close(c.changes)
+	<-c.done
+	return errors.Join(c.failed, c.db.Close())
+}
+
+// Remove deletes the file of a closed checkpoint; that it is gone is no error.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove checkpoint: %w", err)
+	}
+	return nil
+}
+
+func batchKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64(nil, number)
+}

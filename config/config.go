@@ -1,0 +1,112 @@
+// Package config reads the config.yaml of an Anchore installation: the sections
+// that say where its archive is kept and which database holds its catalog.
+//
+// Only those sections are looked at; whatever else the file holds is none of
+// its business. In a value that is read, ${NAME} is replaced by the environment
+// variable NAME. That happens after the YAML has been parsed, so that a
+// variable's content can never become YAML; what comes out is then taken as the
+// type that is wanted. "$NAME" without braces is left as it is.
+//
+// Errors are of type *Error and name file, line and the key's whole path. They
+// are one line long and hold no value from the file.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFileBytes bounds what is read as a configuration; a real one has a few KB.
+const maxFileBytes = 4 << 20
+
+// File is a parsed configuration. Its methods may be called concurrently.
+type File struct {
+	// Path is the file's path as it was given.
+	Path string
+	// Lookup finds the environment variables that values refer to; nil means
+	// os.LookupEnv. Set it before the first use of the File.
+	Lookup func(name string) (string, bool)
+
+	root *yaml.Node
+}
+
+// Load reads and parses a configuration file.
+func Load(path string) (*File, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// Parse parses a configuration; path is only for messages. One document with a
+// mapping at its top level is wanted.
+func Parse(path string, data []byte) (*File, error) {
+	root, err := parseYAML(path, data)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{Path: path, root: root}
+	if root.Kind != yaml.MappingNode {
+		return nil, f.errorf(root.Line, "", "the top level is %s, not a mapping with keys such as services and credentials", describe(root))
+	}
+	return f, nil
+}
+
+func read(path string) ([]byte, error) {
+	fail := func(msg string, err error) ([]byte, error) {
+		return nil, &Error{File: path, Msg: msg, Err: err}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fail(readFailure(err), err)
+	}
+	defer f.Close() // nothing was written
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return fail("is a directory, not a configuration file", nil)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return fail(readFailure(err), err)
+	}
+	if len(data) > maxFileBytes {
+		return fail(fmt.Sprintf("is larger than %d MiB: not a configuration file", maxFileBytes>>20), nil)
+	}
+	return data, nil
+}
+
+// readFailure tells why a file cannot be read, without repeating its path.
+func readFailure(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied"
+	}
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return "cannot be read: " + err.Error()
+}
+
+func (f *File) lookup(name string) (string, bool) {
+	if f.Lookup != nil {
+		return f.Lookup(name)
+	}
+	return os.LookupEnv(name)
+}
+
+func (f *File) errorf(line int, path, format string, args ...any) *Error {
+	return &Error{File: f.Path, Line: line, Path: path, Msg: fmt.Sprintf(format, args...)}
+}
+
+// top is the section that is the whole file.
+func (f *File) top() (*section, error) {
+	return f.section("", 1, f.root)
+}

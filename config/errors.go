@@ -1,0 +1,131 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// ErrNoDatabase says that a configuration names no database: it has no
+// credentials.database.db_connect.
+var ErrNoDatabase = errors.New("no database is configured")
+
+// Error is a fault in a configuration and where it stands. It never holds a
+// value of the configuration: a value may be a secret, or part of one that was
+// put in the wrong place.
+type Error struct {
+	File string // the file's path as it was given; "" for what comes from no file
+	Line int    // counted from 1; 0 where no single line is at fault
+	Path string // the key's whole path, such as services.catalog.object_store
+	Msg  string
+	Err  error // the cause for errors.Is, may be nil; Msg already tells it
+}
+
+// Error gives one line: "config.yaml:12: services.catalog: message".
+func (e *Error) Error() string {
+	var b strings.Builder
+	switch {
+	case e.File != "" && e.Line > 0:
+		fmt.Fprintf(&b, "%s:%d: ", e.File, e.Line)
+	case e.File != "":
+		b.WriteString(e.File + ": ")
+	}
+	if e.Path != "" {
+		b.WriteString(e.Path + ": ")
+	}
+	b.WriteString(e.Msg)
+	return oneLine(b.String())
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// oneLine replaces whatever a terminal or a log would take for the end of a
+// line, or for a command.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// shownLength bounds how much of a name from the file is repeated in a message.
+const shownLength = 64
+
+// shown is a name from the file as a message may repeat it: cut at the first
+// character that no key has, because after it may stand the value ("{key:value}"
+// without a space is all key to YAML).
+func shown(name string) string {
+	for i, r := range name {
+		word := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if i > 0 {
+			word = word || r == '-' || r == '.' || r >= '0' && r <= '9'
+		}
+		if !word || i >= shownLength {
+			return name[:i] + "…"
+		}
+	}
+	return name
+}
+
+// join appends a key to a path.
+func join(path, key string) string {
+	if path == "" {
+		return shown(key)
+	}
+	return path + "." + shown(key)
+}
+
+// unknownKey is the message about a key that is none of the known ones.
+func unknownKey(key string, known []string) string {
+	if len(known) == 0 {
+		return "unknown key: nothing can be set here"
+	}
+	list := "known keys: " + strings.Join(known, ", ")
+	if near := nearest(key, known); near != "" {
+		return fmt.Sprintf("unknown key, did you mean %s? (%s)", near, list)
+	}
+	return fmt.Sprintf("unknown key (%s)", list)
+}
+
+// nearest gives the known word that key was most likely meant to be, "" if none
+// is near: at most a third of its letters may be wrong.
+func nearest(key string, known []string) string {
+	if len(key) > shownLength {
+		return ""
+	}
+	best, bestDistance := "", (len(key)+2)/3+1
+	for _, k := range known {
+		if d := distance(strings.ToLower(key), k); d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	return best
+}
+
+// distance counts the bytes that must be inserted, removed, replaced or swapped
+// with their neighbour to make b of a (optimal string alignment).
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits against files that are small to write and endless to read.
+const (
+	maxAliasDepth  = 64
+	maxMergedPairs = 10_000
+)
+
+// section is one mapping of the file with its aliases and merge keys resolved.
+type section struct {
+	file    *File
+	path    string
+	line    int
+	entries []entry        // in the file's order, those from merge keys last
+	index   map[string]int // key -> place in entries
+	twice   map[string]int // key -> line of its second appearance
+	oddKey  *yaml.Node     // a key that is a mapping or a list, nil if there is none
+}
+
+type entry struct {
+	key   string
+	line  int
+	value *yaml.Node
+}
+
+// resolve follows an alias to what it stands for.
+func resolve(n *yaml.Node) *yaml.Node {
+	for range maxAliasDepth {
+		if n.Kind != yaml.AliasNode {
+			break
+		}
+		n = n.Alias
+	}
+	return n
+}
+
+func isNull(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+}
+
+// describe names what a node is, with its article.
+func describe(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case isNull(n):
+		return "empty"
+	default:
+		return "a single value"
+	}
+}
+
+// section makes a section of a node; path and line are where it stands.
+func (f *File) section(path string, line int, n *yaml.Node) (*section, error) {
+	n = resolve(n)
+	if n.Kind != yaml.MappingNode {
+		return nil, f.errorf(line, path, "is %s, wants a mapping of keys", describe(n))
+	}
+	s := &section{file: f, path: path, line: line, index: map[string]int{}, twice: map[string]int{}}
+	budget := maxMergedPairs
+	if err := s.collect(n, 0, &budget); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// collect adds a mapping's pairs and then those of its merge keys. A key that
+// is there already wins, as YAML's merge key type has it.
+func (s *section) collect(n *yaml.Node, depth int, budget *int) error {
+	if depth > maxAliasDepth {
+		return s.file.errorf(n.Line, s.path, "merge keys (<<) go too deep or in a circle")
+	}
+	var merges []*yaml.Node
+	here := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := resolve(n.Content[i]), n.Content[i+1]
+		if depth > 0 {
+			if err := s.spend(n.Line, budget); err != nil {
+				return err
+			}
+		}
+		if key.Kind != yaml.ScalarNode {
+			s.oddKey = key // only a fault where keys are checked
+			continue
+		}
+		if key.ShortTag() == "!!merge" {
+			merges = append(merges, value)
+			continue
+		}
+		_, known := s.index[key.Value]
+		switch {
+		case known && here[key.Value]:
+			if _, again := s.twice[key.Value]; !again {
+				s.twice[key.Value] = key.Line
+			}
+		case !known:
+			here[key.Value] = true
+			s.index[key.Value] = len(s.entries)
+			s.entries = append(s.entries, entry{key: key.Value, line: key.Line, value: resolve(value)})
+		}
+	}
+	if len(merges) > 1 {
+		return s.file.errorf(merges[1].Line, s.path, "has more than one merge key (<<)")
+	}
+	for _, m := range merges {
+		if err := s.merge(m, depth, budget); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spend takes one from the budget of keys that merge keys may bring in.
+func (s *section) spend(line int, budget *int) error {
+	if *budget--; *budget < 0 {
+		return s.file.errorf(line, s.path, "merge keys (<<) bring in more than %d keys", maxMergedPairs)
+	}
+	return nil
+}
+
+// merge adds what one merge key refers to: a mapping, or a list of mappings of
+// which the earlier wins.
+func (s *section) merge(n *yaml.Node, depth int, budget *int) error {
+	line := n.Line
+	sources := []*yaml.Node{resolve(n)}
+	if sources[0].Kind == yaml.SequenceNode {
+		sources = sources[0].Content
+	}
+	for _, source := range sources {
+		if err := s.spend(line, budget); err != nil {
+			return err
+		}
+		source = resolve(source)
+		if source.Kind != yaml.MappingNode {
+			return s.file.errorf(line, s.path, "a merge key (<<) refers to what is not a mapping")
+		}
+		if err := s.collect(source, depth+1, budget); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// get finds a key. A null is a key that is not given. A key that stands twice
+// is an error, because no reader could tell which one holds.
+func (s *section) get(key string) (entry, bool, error) {
+	i, ok := s.index[key]
+	if !ok {
+		return entry{}, false, nil
+	}
+	if line, twice := s.twice[key]; twice {
+		return entry{}, false, s.file.errorf(line, join(s.path, key), "is given twice, first on line %d", s.entries[i].line)
+	}
+	return s.entries[i], !isNull(s.entries[i].value), nil
+}
+
+// child gives the section under a key, nil if the key is missing or null.
+func (s *section) child(key string) (*section, error) {
+	e, given, err := s.get(key)
+	if err != nil || !given {
+		return nil, err
+	}
+	return s.file.section(join(s.path, key), e.line, e.value)
+}
+
+// check refuses keys that are not known or stand twice.
+func (s *section) check(known ...string) error {
+	if s.oddKey != nil {
+		return s.file.errorf(s.oddKey.Line, s.path, "has a key that is %s, wants words as keys", describe(s.oddKey))
+	}
+	isKnown := map[string]bool{}
+	for _, k := range known {
+		isKnown[k] = true
+	}
+	for _, e := range s.entries {
+		if !isKnown[e.key] {
+			return s.errorf(e.key, "%s", unknownKey(e.key, known))
+		}
+		if _, _, err := s.get(e.key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lineOf is the line of a key, the section's own where it has no such key.
+func (s *section) lineOf(key string) int {
+	if i, ok := s.index[key]; ok {
+		return s.entries[i].line
+	}
+	return s.line
+}
+
+func (s *section) errorf(key, format string, args ...any) *Error {
+	return s.file.errorf(s.lineOf(key), join(s.path, key), "%s", fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,205 @@
+// Package drivers defines what a storage backend is to kedge: an interface of
+// a few operations on payloads, what a backend may be able to do beyond them,
+// and the kinds of error on which callers decide.
+//
+// A payload is named by its URI, exactly as Anchore writes it into
+// archive_metadata.content_url: raw, never percent-escaped. What a URI means is
+// the driver's own affair; nobody else takes one apart.
+//
+// A driver does one attempt of one operation. Retries, limits and metrics are
+// decorators (drivers/retry and its neighbours) that stand outside.
+package drivers
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// Key names a document as Anchore's catalog does. Bucket is Anchore's logical
+// bucket (manifest_data, analysis_data, …), never an S3 bucket.
+type Key struct {
+	UserID    string
+	Bucket    string
+	ArchiveID string
+}
+
+// String gives the key for a message; quoted, because a key may hold anything.
+func (k Key) String() string {
+	return fmt.Sprintf("%q", k.UserID+"/"+k.Bucket+"/"+k.ArchiveID)
+}
+
+// Driver keeps payloads in one place of one backend. All methods are safe for
+// concurrent use. Every error they return is, or wraps, an *Error.
+type Driver interface {
+	// Name is the driver's name in a configuration: db, db2, localfs, s3.
+	Name() string
+
+	// Capabilities says what this store can do. It never changes.
+	Capabilities() Capabilities
+
+	// Prefix is what every URI of this store begins with, down to the last
+	// byte that they have in common: "db://", "file:///archive/",
+	// "s3://bucket/prefix". Scheme is the part up to and with "://".
+	Prefix() string
+	Scheme() string
+
+	// Place identifies the place itself for messages and for a checkpoint's
+	// fingerprint: the prefix and the server or database it is on, without any
+	// secret. Two stores with the same Place are the same place; the reverse
+	// need not hold (one server may have two addresses).
+	Place() string
+
+	// URI is the content_url that a document gets in this store. It fails with
+	// kind InvalidKey where the backend cannot hold the key, or where the URI
+	// would also be another key's (a "/" in the user or the bucket, "..").
+	URI(key Key) (string, error)
+
+	// Get opens a payload. The reader delivers exactly Info.Bytes bytes and
+	// then io.EOF, or else an error (io.ErrUnexpectedEOF for a body that ends
+	// early). The caller closes it. Kind NotFound where there is none. The URI
+	// need not lie under Prefix: rows of an earlier configuration are read too,
+	// where the backend can reach them.
+	Get(ctx context.Context, uri string) (io.ReadCloser, Info, error)
+
+	// Put stores a payload under a URI made by URI, replacing what was there.
+	// A reader sees the old payload or the new one, never a part. When Put
+	// fails, nothing of the new payload is readable under uri. The payload is
+	// durable when Put has returned, or, where Capabilities.NeedsSync, after
+	// the next Sync.
+	Put(ctx context.Context, uri string, payload Payload) (Receipt, error)
+
+	// Stat tells a payload's length without reading it. Kind NotFound where
+	// there is none.
+	Stat(ctx context.Context, uri string) (Info, error)
+
+	// Delete removes a payload. Deleting what is not there is no error.
+	Delete(ctx context.Context, uri string) error
+
+	// Close gives up connections. No other method may be called afterwards.
+	Close() error
+}
+
+// Info is what a backend says of a stored payload.
+type Info struct {
+	// Bytes is the payload's length in bytes as stored.
+	Bytes int64
+	// MD5 is the payload's MD5 in lower-case hex where the backend itself
+	// computed it from what it stores, else "".
+	MD5 string
+}
+
+// Payload is what Put stores: bytes in memory, or a stream that can be opened
+// again for another attempt.
+type Payload struct {
+	// Bytes is the whole payload when Open is nil.
+	Bytes []byte
+	// Open starts the payload from its beginning. It may end with an error in
+	// place of io.EOF (a source that proved rotten at its last byte): Put must
+	// then fail with that error and store nothing.
+	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Length is the length in bytes, -1 when it is not known before the end.
+	Length int64
+	// MD5 is the payload's MD5 in lower-case hex, "" when it is not known
+	// before the end.
+	MD5 string
+}
+
+// InMemory is the payload made of these bytes, whose MD5 (lower-case hex) the
+// caller has computed.
+func InMemory(b []byte, md5 string) Payload {
+	return Payload{Bytes: b, Length: int64(len(b)), MD5: md5}
+}
+
+// Streamed says whether the payload must be opened to be read.
+func (p Payload) Streamed() bool { return p.Open != nil }
+
+// Receipt is what a Put achieved.
+type Receipt struct {
+	// Bytes and MD5 (lower-case hex) are of what was sent.
+	Bytes int64
+	MD5   string
+	// ProvenMD5 is the MD5 that the backend computed of what it now holds (an
+	// S3 ETag where that is the MD5, md5(content) in a database), or the MD5 of
+	// what was sent when the backend vouched for all of it in another way (the
+	// ETag of a multipart upload, recomputed from the parts). "" where the
+	// backend proves nothing and a read-back has to.
+	ProvenMD5 string
+}
+
+// Capabilities is what a store can do beyond the interface, and what it needs.
+type Capabilities struct {
+	// Compresses: Anchore may store compressed payloads here.
+	Compresses bool
+	// ParsesURI: Anchore finds a payload here by passing content_url through a
+	// URL parser and using host and path, see ReadableByAnchore.
+	ParsesURI bool
+	// BatchGet, BatchPut and BatchDelete: the driver implements Batcher and
+	// that operation of it costs less than one call a payload.
+	BatchGet, BatchPut, BatchDelete bool
+	// NeedsSync: the driver implements Syncer, and a payload is durable only
+	// after Sync.
+	NeedsSync bool
+	// Lists: the driver implements Lister.
+	Lists bool
+	// StreamBytes is the memory in bytes that a Get or Put of one streamed
+	// payload holds, whatever its length.
+	StreamBytes int64
+	// Workers is how many operations are worth having in flight at once when
+	// nobody has said otherwise.
+	Workers int
+}
+
+// Batcher is implemented by drivers that do many operations in one trip (and
+// by decorators, which pass on what is inside: Capabilities says what is worth
+// calling). The results stand in the order of what was asked, one for each;
+// when the whole trip failed, each of them holds that error.
+type Batcher interface {
+	// GetBatch reads payloads whole. One that is longer than its MaxBytes is
+	// not read: its error has kind TooLarge and its Info is filled.
+	GetBatch(ctx context.Context, requests []GetRequest) []GetResult
+	// PutBatch stores payloads that are in memory.
+	PutBatch(ctx context.Context, requests []PutRequest) []PutResult
+	// DeleteBatch removes payloads; nil for each that is gone.
+	DeleteBatch(ctx context.Context, uris []string) []error
+}
+
+// GetRequest asks for one payload of at most MaxBytes bytes.
+type GetRequest struct {
+	URI      string
+	MaxBytes int64
+}
+
+// GetResult answers a GetRequest: the payload, or an error.
+type GetResult struct {
+	Payload []byte
+	Info    Info
+	Err     error
+}
+
+// PutRequest asks for one payload to be stored.
+type PutRequest struct {
+	URI     string
+	Payload []byte
+	MD5     string // lower-case hex, computed by the caller
+}
+
+// PutResult answers a PutRequest.
+type PutResult struct {
+	Receipt Receipt
+	Err     error
+}
+
+// Syncer is implemented by drivers whose Put is durable only after Sync.
+type Syncer interface {
+	// Sync returns when every payload whose Put had returned before the call
+	// is durable.
+	Sync(ctx context.Context) error
+}
+
+// Lister is implemented by drivers that can list what they hold.
+type Lister interface {
+	// List calls fn with every payload under Prefix, in no particular order,
+	// until fn returns an error, which List returns.
+	List(ctx context.Context, fn func(uri string, info Info) error) error
+}

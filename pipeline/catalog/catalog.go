@@ -1,0 +1,176 @@
+// Package catalog defines what the pipeline needs of a catalog: the record of
+// which documents exist and where the payload of each one is. For Anchore that
+// is the table archive_metadata (package catalog/anchore).
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// Document is one row of the catalog as it was read.
+type Document struct {
+	drivers.Key
+	// Name is documentName, the fourth part of the primary key: normally
+	// ArchiveID + ".json", but not always.
+	Name string
+	// URI is content_url. NoURI says that it is NULL: a broken row.
+	URI   string
+	NoURI bool
+	// Compressed is is_compressed (NULL is false).
+	Compressed bool
+	// Digest is the MD5 of the payload as stored, in lower-case hex; "" where
+	// the row has none.
+	Digest string
+	// Bytes is the length of the payload as stored; -1 where the row has none.
+	Bytes int64
+}
+
+// Position is a place in the catalog's order (bucket, archiveId, userId,
+// documentName): just behind one document. The zero Position is the start.
+type Position struct {
+	Bucket, ArchiveID, UserID, Name string
+}
+
+// After is the position just behind d.
+func (d Document) After() Position {
+	return Position{Bucket: d.Bucket, ArchiveID: d.ArchiveID, UserID: d.UserID, Name: d.Name}
+}
+
+// Selection says which rows a migration is about.
+type Selection struct {
+	// Prefix selects rows whose URI begins with it; compared byte by byte, not
+	// as a pattern.
+	Prefix string
+	// Buckets keeps only these logical buckets; all of them when empty.
+	Buckets []string
+}
+
+// Totals counts a selection.
+type Totals struct {
+	// Documents and Bytes count the rows selected by prefix; Bytes is the sum
+	// of their sizes as stored, rows without a size counting 0.
+	Documents, Bytes int64
+	// NoURI counts rows (of the selected buckets) whose URI is NULL.
+	NoURI int64
+	// NoDigest counts selected rows without a digest.
+	NoDigest int64
+}
+
+// Change is a new place for one document. It is applied only if the row's URI
+// still is Document.URI.
+type Change struct {
+	Document   Document
+	URI        string
+	Compressed bool
+	Digest     string
+	Bytes      int64
+}
+
+// Catalog is a catalog of documents. All methods are safe for concurrent use.
+type Catalog interface {
+	// Count counts a selection.
+	Count(ctx context.Context, s Selection) (Totals, error)
+
+	// Page reads at most limit rows behind after, in the catalog's order: those
+	// selected, and those of the selected buckets whose URI is NULL. Fewer than
+	// limit rows mean that the end is reached.
+	Page(ctx context.Context, s Selection, after Position, limit int) ([]Document, error)
+
+	// Rows reads every row that has one of these keys, whatever its name or
+	// place.
+	Rows(ctx context.Context, keys []drivers.Key) ([]Document, error)
+
+	// References counts the rows that hold this very URI. It may scan the whole
+	// catalog.
+	References(ctx context.Context, uri string) (int64, error)
+
+	// Users lists the distinct user ids. It may scan the whole catalog.
+	Users(ctx context.Context) ([]string, error)
+
+	// Commit applies changes in one transaction, through the session that holds
+	// the lock, and says of each whether it was applied; one that was not found
+	// its row changed or gone. When it returns without error, the changes are
+	// durable. Only after Lock.
+	Commit(ctx context.Context, changes []Change) ([]bool, error)
+
+	// Lock takes the migration lock that Anchore takes. Without wait it fails
+	// with a *HeldError when somebody has it.
+	Lock(ctx context.Context, wait bool) error
+	// Lost is closed when the session that holds the lock has ended without
+	// Unlock: nothing more may be changed then.
+	Lost() <-chan struct{}
+	// Unlock gives the lock back.
+	Unlock(ctx context.Context) error
+
+	// StartTask writes a migration task in state running and returns its id.
+	StartTask(ctx context.Context, from, to string, documents int64) (int64, error)
+	// UpdateTask writes a task's state and counts; last_state becomes the state
+	// before, where it differs. Ending states (complete, failed) set ended_at;
+	// running clears it.
+	UpdateTask(ctx context.Context, id int64, state TaskState, documents, migrated int64) error
+	// Tasks lists all migration tasks in the order of their ids.
+	Tasks(ctx context.Context) ([]Task, error)
+
+	// Place identifies the catalog for messages and fingerprints, without any
+	// secret.
+	Place() string
+	// Close gives up the connections.
+	Close() error
+}
+
+// TaskState is a state that Anchore's tasks table knows.
+type TaskState string
+
+// The states of a task.
+const (
+	TaskInitializing TaskState = "initializing"
+	TaskPending      TaskState = "pending"
+	TaskRunning      TaskState = "running"
+	TaskComplete     TaskState = "complete"
+	TaskFailed       TaskState = "failed"
+)
+
+// Task is a row of tasks joined with archive_migration_tasks. Times are UTC;
+// the zero time is NULL.
+type Task struct {
+	ID                               int64
+	State, LastState                 TaskState
+	Created, Started, Ended, Updated time.Time
+	Executor                         string
+	From, To                         string
+	Documents, Migrated              int64
+}
+
+// HeldError says who holds the migration lock.
+type HeldError struct {
+	PID         int    // the holder's server process (PostgreSQL) or process, 0 if unknown
+	Client      string // the holder's address, "local socket", or "" if unknown
+	Application string
+	User        string
+	Since       time.Time // when the holder's session began; zero if unknown
+}
+
+// Error tells the holder in one line.
+func (e *HeldError) Error() string {
+	s := "another migration holds the lock (2, 1)"
+	if e.PID != 0 {
+		s += fmt.Sprintf(": pid %d", e.PID)
+	}
+	if e.Client != "" {
+		s += " from " + e.Client
+	}
+	if e.Application != "" {
+		s += fmt.Sprintf(" (%s)", e.Application)
+	}
+	if e.User != "" {
+		s += " as " + e.User
+	}
+	if !e.Since.IsZero() {
+		s += " since " + e.Since.UTC().Format("2006-01-02 15:04:05Z")
+	}
+	return s
+}

@@ -1,0 +1,35 @@
+# kedge's targets; "make help" lists them.
+
+SHELL   := bash
+# Where what the tests need is installed: $KEDGE_TEST_TOOLS, or else
+# kedge-test-tools in the user's cache folder. See internal/testenv/tools.
+INSTALL := go run ./internal/testenv/install
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := build
+.PHONY: help build demo test-deps test lint fuzz
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+
+build: ## build bin/kedge
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)" -o bin/kedge ./cmd/kedge
+
+demo: build ## migrate a small installation before your eyes
+	bin/kedge demo
+
+test-deps: ## install the servers and tools that the tests need
+	$(INSTALL)
+
+test: test-deps lint ## all that a commit must pass
+	go test -race -p 2 -timeout 30m ./...
+	internal/testenv/fuzz
+
+lint: ## gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted with gofmt:" $$unformatted; exit 1; fi
+	go vet ./...
+	staticcheck=$$($(INSTALL) staticcheck) && "$$staticcheck" ./...
+
+fuzz: ## run every fuzz target for a while; FUZZTIME=10m for longer
+	internal/testenv/fuzz $(FUZZTIME)

@@ -1,0 +1,211 @@
+package layering
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module  = "github.com/kedge/kedge"
+	testenv = "internal/testenv/..."
+)
+
+// A rule says what the packages it is about may import of this module. Paths
+// are relative to the module; "x/..." is x and all below it. A package may
+// always import what lies in its own folder named internal. Anything not named is
+// forbidden.
+type rule struct {
+	packages string
+	may      []string // in all its code
+	testsMay []string // in its tests, beyond that
+}
+
+// rules: the first one that is about a package holds for it. A package that no
+// rule is about is a violation.
+var rules = []rule{
+	// What stands alone.
+	{packages: "config/...", testsMay: []string{testenv}},
+	{packages: "checkpoint/...", testsMay: []string{testenv}},
+	{packages: "drivers", testsMay: []string{testenv}},
+	{packages: testenv, may: []string{testenv}},
+	{packages: "internal/layering"},
+
+	// Opens a store from a section of a configuration, whatever its driver.
+	{packages: "drivers/all", may: []string{"config", "drivers/..."}, testsMay: []string{testenv}},
+	// Backends, decorators and the conformance suite know the interface, and
+	// never each other.
+	{packages: "drivers/...", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest"}},
+
+	// The pipeline works with any store: it never knows a backend, the
+	// configuration or the command line. Its tests open real stores.
+	{packages: "pipeline/...",
+		may:      []string{"pipeline/...", "checkpoint", "drivers", "drivers/retry", "drivers/limit", "drivers/metrics"},
+		testsMay: []string{testenv, "drivers/..."}},
+
+	// What puts the parts together. Nothing imports cmd.
+	{packages: "bench/...", may: []string{"bench/...", "checkpoint", "config", "drivers/...", "pipeline/..."}, testsMay: []string{testenv}},
+	{packages: "cmd/...", may: []string{"cmd/...", "bench/...", "checkpoint", "config", "drivers/...", "pipeline/..."}, testsMay: []string{testenv}},
+}
+
+// folders are the top-level folders; bin is what make builds.
+var folders = []string{".ci", ".git", "bench", "bin", "checkpoint", "cmd", "config", "contrib", "docs", "drivers", "internal", "pipeline", "testdata"}
+
+func TestImports(t *testing.T) {
+	packages := listPackages(t)
+	if len(packages) < 5 {
+		t.Fatalf("go list finds only %d packages", len(packages))
+	}
+	for _, p := range packages {
+		for _, violation := range check(p) {
+			t.Error(violation)
+		}
+	}
+}
+
+func TestTopLevelFolders(t *testing.T) {
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if entry.IsDir() && !slices.Contains(folders, entry.Name()) {
+			t.Errorf("the top-level folder %s is not an agreed one: %s", entry.Name(), strings.Join(folders, " "))
+		}
+	}
+}
+
+// listed is a package as go list tells of it.
+type listed struct {
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
+}
+
+// listPackages lists the packages of this module.
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	// -e: what does not compile is other tests' affair.
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	cmd.Dir = "../.."
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, complaint.String())
+	}
+	var packages []listed
+	for in := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		err := in.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// check returns a line for each import that the rules forbid p.
+func check(p listed) []string {
+	name := relative(p.ImportPath)
+	i := slices.IndexFunc(rules, func(r rule) bool { return matches(r.packages, name) })
+	if i < 0 {
+		return []string{fmt.Sprintf("%s: no rule says what it may import", name)}
+	}
+	may := append(slices.Clone(rules[i].may), name+"/internal/...")
+	violations := forbidden(name, p.Imports, may)
+	may = append(append(may, name), rules[i].testsMay...)
+	return append(violations, forbidden(name+" (tests)", slices.Concat(p.TestImports, p.XTestImports), may)...)
+}
+
+// forbidden returns a line for each import of this module that may does not
+// name.
+func forbidden(who string, imports, may []string) []string {
+	var violations []string
+	for _, imported := range imports {
+		if imported != module && !strings.HasPrefix(imported, module+"/") {
+			continue
+		}
+		name := relative(imported)
+		if !slices.ContainsFunc(may, func(pattern string) bool { return matches(pattern, name) }) {
+			violations = append(violations, fmt.Sprintf("%s must not import %s", who, name))
+		}
+	}
+	return violations
+}
+
+func relative(importPath string) string {
+	return path.Clean("./" + strings.TrimPrefix(importPath, module))
+}
+
+// matches says whether a package is one that a pattern means.
+func matches(pattern, name string) bool {
+	root, below := strings.CutSuffix(pattern, "/...")
+	return name == root || below && strings.HasPrefix(name, root+"/")
+}
+
+func TestCheck(t *testing.T) {
+	none := []string{}
+	for _, test := range []struct {
+		name          string
+		from          string
+		imports       []string
+		tests         []string
+		externalTests []string
+		want          []string
+	}{
+		{"own and foreign packages", "drivers/s3", []string{"drivers", "drivers/s3/internal/sign", "context", "github.com/kedge/kedgeless"}, nil, nil, none},
+		{"driver on driver", "drivers/s3", []string{"drivers/localfs"}, nil, nil, []string{"drivers/s3 must not import drivers/localfs"}},
+		{"driver on pipeline", "drivers/db", []string{"pipeline"}, nil, nil, []string{"drivers/db must not import pipeline"}},
+		{"driver on configuration", "drivers/db", []string{"config"}, nil, nil, []string{"drivers/db must not import config"}},
+		{"decorator on driver", "drivers/retry", []string{"drivers/db"}, nil, nil, []string{"drivers/retry must not import drivers/db"}},
+		{"driver's tests", "drivers/db", nil, []string{"internal/testenv", "drivers/drivertest"}, []string{"drivers/db", "drivers/localfs"}, []string{"drivers/db (tests) must not import drivers/localfs"}},
+		{"opener of stores", "drivers/all", []string{"config", "drivers", "drivers/s3"}, nil, nil, none},
+		{"opener of stores on pipeline", "drivers/all", []string{"pipeline/catalog"}, nil, nil, []string{"drivers/all must not import pipeline/catalog"}},
+		{"interface", "drivers", []string{"checkpoint", "drivers/s3"}, nil, nil, []string{"drivers must not import checkpoint", "drivers must not import drivers/s3"}},
+		{"configuration", "config", []string{"drivers"}, nil, nil, []string{"config must not import drivers"}},
+		{"checkpoint", "checkpoint", []string{"drivers", "pipeline"}, nil, nil, []string{"checkpoint must not import drivers", "checkpoint must not import pipeline"}},
+		{"pipeline on backend", "pipeline", []string{"drivers", "checkpoint", "pipeline/catalog", "drivers/s3"}, nil, nil, []string{"pipeline must not import drivers/s3"}},
+		{"pipeline on all backends", "pipeline/catalog/anchore", []string{"drivers/all"}, nil, nil, []string{"pipeline/catalog/anchore must not import drivers/all"}},
+		{"pipeline on configuration and command", "pipeline", []string{"config", "cmd/kedge"}, nil, nil, []string{"pipeline must not import config", "pipeline must not import cmd/kedge"}},
+		{"pipeline's tests", "pipeline", nil, []string{"drivers/s3", "internal/testenv"}, []string{"config"}, []string{"pipeline (tests) must not import config"}},
+		{"servers in a command", "cmd/kedge", []string{"config", "drivers/all", "pipeline", "internal/testenv"}, nil, nil, []string{"cmd/kedge must not import internal/testenv"}},
+		{"servers in a benchmark's tests", "bench", nil, []string{"internal/testenv"}, nil, none},
+		{"servers themselves", "internal/testenv", []string{"internal/testenv/tools", "drivers"}, nil, nil, []string{"internal/testenv must not import drivers"}},
+		{"package without a rule", "stray", nil, nil, nil, []string{"stray: no rule says what it may import"}},
+		{"package at the top", ".", nil, nil, nil, []string{".: no rule says what it may import"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := check(listed{full(test.from), fullAll(test.imports), fullAll(test.tests), fullAll(test.externalTests)})
+			if !slices.Equal(got, test.want) {
+				t.Errorf("check says %q; want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// full gives the import path of a package of this module; foreign ones, which
+// are told apart by their first part, stay as they are.
+func full(name string) string {
+	if name == "context" || strings.HasPrefix(name, "github.com/") {
+		return name
+	}
+	return path.Join(module, name)
+}
+
+func fullAll(names []string) []string {
+	var paths []string
+	for _, name := range names {
+		paths = append(paths, full(name))
+	}
+	return paths
+}

@@ -1,0 +1,64 @@
+// Command install installs what the tests need: PostgreSQL and a C compiler
+// from Debian's packages, and the programs of package tools, which it builds. What is there
+// already is left alone. "make test-deps" runs it.
+//
+//	go run ./internal/testenv/install              installs everything
+//	go run ./internal/testenv/install staticcheck  installs one and prints its path
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/kedge/kedge/internal/testenv/tools"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "install:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, names []string) error {
+	root, err := tools.Root()
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return installAll(ctx, root)
+	}
+	for _, name := range names {
+		path, err := installOne(ctx, root, name)
+		if err != nil {
+			return err
+		}
+		fmt.Println(path)
+	}
+	return nil
+}
+
+func installAll(ctx context.Context, root string) error {
+	if err := tools.InstallPackages(ctx, os.Stderr); err != nil {
+		return err
+	}
+	for _, tool := range tools.All() {
+		if _, err := tool.Install(ctx, root, os.Stderr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func installOne(ctx context.Context, root, name string) (string, error) {
+	for _, tool := range tools.All() {
+		if tool.Name == name {
+			return tool.Install(ctx, root, os.Stderr)
+		}
+	}
+	return "", fmt.Errorf("no tool is called %q", name)
+}

@@ -1,0 +1,75 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// createClusterConfig keeps Debian's package from making and starting a server
+// of its own, which the tests have no use for.
+const createClusterConfig = "/etc/postgresql-common/createcluster.conf"
+
+// InstallPackages installs what the tests need of Debian's packages, unless it
+// is there already: PostgreSQL, and a C compiler for the race detector. That
+// needs root. What apt-get prints goes to out.
+func InstallPackages(ctx context.Context, out io.Writer) error {
+	var missing []string
+	if _, err := PostgresFolder(); err != nil {
+		missing = append(missing, "postgresql")
+		if err := writeIfAbsent(createClusterConfig, "create_main_cluster = false\n"); err != nil {
+			return fmt.Errorf("before installing PostgreSQL: %w", err)
+		}
+	}
+	if !hasCompiler() {
+		missing = append(missing, "gcc", "libc6-dev")
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := aptGet(ctx, out, "update"); err != nil {
+		return err
+	}
+	// A configuration file that is there already is kept without a question.
+	install := []string{"install", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"}
+	return aptGet(ctx, out, append(install, missing...)...)
+}
+
+// hasCompiler says whether cgo finds a C compiler.
+func hasCompiler() bool {
+	for _, name := range []string{os.Getenv("CC"), "gcc", "clang"} {
+		if name == "" {
+			continue
+		}
+		if _, err := exec.LookPath(name); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func aptGet(ctx context.Context, out io.Writer, args ...string) error {
+	cmd := exec.CommandContext(ctx, "apt-get", args...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("as root, on Debian or a relative: apt-get %q: %w", args, err)
+	}
+	return nil
+}
+
+func writeIfAbsent(path, text string) error {
+	if os.Geteuid() != 0 {
+		return nil // apt-get will say so
+	}
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
+}

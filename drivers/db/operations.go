@@ -1,0 +1,177 @@
+package db
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"io"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+func (s *store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Info, error) {
+	key, err := s.key("get", uri)
+	if err != nil {
+		return nil, drivers.Info{}, err
+	}
+	r, n, err := s.get(ctx, key)
+	if err != nil {
+		return nil, drivers.Info{}, fail(ctx, "get", uri, err)
+	}
+	return &reader{ctx: ctx, uri: uri, r: r, left: n}, drivers.Info{Bytes: n}, nil
+}
+
+func (s *store) get(ctx context.Context, key drivers.Key) (io.ReadCloser, int64, error) {
+	f, err := s.one(ctx, key, inlineBytes)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case f.data == nil:
+		return s.table.stream(ctx, key)
+	}
+	return &inline{data: f.data}, f.bytes, nil
+}
+
+// one reads one payload that is there.
+func (s *store) one(ctx context.Context, key drivers.Key, limit int64) (found, error) {
+	all, err := s.table.read(ctx, []drivers.Key{key}, []int64{limit})
+	if err != nil {
+		return found{}, err
+	}
+	f, ok := all[0]
+	switch {
+	case !ok:
+		return f, errMissing
+	case f.err != nil:
+		return f, f.err
+	case f.null:
+		return f, errNull
+	}
+	return f, nil
+}
+
+func (s *store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
+	key, err := s.key("stat", uri)
+	if err != nil {
+		return drivers.Info{}, err
+	}
+	f, err := s.one(ctx, key, -1)
+	if err != nil {
+		return drivers.Info{}, fail(ctx, "stat", uri, err)
+	}
+	return drivers.Info{Bytes: f.bytes}, nil
+}
+
+func (s *store) Put(ctx context.Context, uri string, p drivers.Payload) (drivers.Receipt, error) {
+	key, err := s.key("put", uri)
+	if err != nil {
+		return drivers.Receipt{}, err
+	}
+	var r drivers.Receipt
+	if p.Streamed() {
+		r, err = s.putStream(ctx, key, p)
+	} else {
+		r, err = s.putBytes(ctx, key, p.Bytes, p.MD5)
+	}
+	if err != nil {
+		return drivers.Receipt{}, fail(ctx, "put", uri, err)
+	}
+	return r, nil
+}
+
+func (s *store) putBytes(ctx context.Context, key drivers.Key, data []byte, announced string) (drivers.Receipt, error) {
+	r, err := s.receipt(data, announced)
+	if err != nil {
+		return r, err
+	}
+	proofs, err := s.table.write(ctx, []item{{key, data}})
+	if err != nil {
+		return r, err
+	}
+	r.ProvenMD5 = proofs[0]
+	return r, proven(r)
+}
+
+// receipt is what can be said of a payload in memory before it is sent.
+func (s *store) receipt(data []byte, announced string) (drivers.Receipt, error) {
+	if int64(len(data)) > s.maxBytes {
+		return drivers.Receipt{}, s.tooLong(int64(len(data)))
+	}
+	sum := md5.Sum(data)
+	r := drivers.Receipt{Bytes: int64(len(data)), MD5: hex.EncodeToString(sum[:])}
+	return r, checkMD5(announced, r.MD5)
+}
+
+// proven says whether the database holds what was sent, as far as it can tell.
+func proven(r drivers.Receipt) error { return checkMD5(r.ProvenMD5, r.MD5) }
+
+// putStream reads a piece of the payload before it asks for a connection: the
+// source may need one of the same pool.
+func (s *store) putStream(ctx context.Context, key drivers.Key, p drivers.Payload) (r drivers.Receipt, err error) {
+	if p.Length > s.maxBytes {
+		return r, s.tooLong(p.Length)
+	}
+	source, err := p.Open(ctx)
+	if err != nil {
+		return r, sourceError{err}
+	}
+	defer source.Close()
+	size := int64(chunkBytes)
+	if p.Length >= 0 {
+		size = min(size, p.Length+1) // one more, to see the end
+	}
+	rest := newIntake(source, p, s.maxBytes)
+	first := make([]byte, size)
+	n, err := rest.next(ctx, first)
+	if err != nil {
+		return r, err
+	}
+	first = first[:n]
+	if rest.ended {
+		return s.putBytes(ctx, key, first, p.MD5)
+	}
+	r.ProvenMD5, err = s.table.writeStream(ctx, key, first, rest)
+	if err != nil {
+		return r, err
+	}
+	r.Bytes, r.MD5 = rest.n, rest.md5()
+	return r, proven(r)
+}
+
+func (s *store) Delete(ctx context.Context, uri string) error {
+	key, err := s.key("delete", uri)
+	if err != nil {
+		return err
+	}
+	if err := s.table.remove(ctx, []drivers.Key{key}); err != nil {
+		return fail(ctx, "delete", uri, err)
+	}
+	return nil
+}
+
+// listPage is how many rows List asks for at once.
+const listPage = 1000
+
+// List reads page by page, so that fn may use the store.
+func (s *store) List(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
+	var after *drivers.Key
+	for {
+		entries, err := s.table.page(ctx, after, listPage)
+		if err != nil {
+			return fail(ctx, "list", s.place, err)
+		}
+		for _, e := range entries {
+			uri, err := s.URI(e.key)
+			if err != nil {
+				continue // its URI would be another key's
+			}
+			if err := fn(uri, drivers.Info{Bytes: e.bytes}); err != nil {
+				return err
+			}
+		}
+		if len(entries) < listPage {
+			return nil
+		}
+		after = &entries[len(entries)-1].key
+	}
+}

@@ -1,0 +1,337 @@
+package db
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/testenv"
+)
+
+// repeat streams n bytes that are no text, without holding them.
+type repeat struct{ n int64 }
+
+func (r *repeat) Read(p []byte) (int, error) {
+	if r.n == 0 {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), r.n)]
+	for i := range p {
+		p[i] = byte(r.n-int64(i)) | 0x80
+	}
+	r.n -= int64(len(p))
+	return len(p), nil
+}
+
+func longPayload(n int64) drivers.Payload {
+	return drivers.Payload{Length: n, Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(&repeat{n}), nil }}
+}
+
+// TestOnePool moves more long payloads at once between both drivers than the
+// pool has connections: nobody may wait for ever for the other half of a pair.
+func TestOnePool(t *testing.T) {
+	for _, connections := range []int{2, 3, 4} {
+		url := testenv.Postgres(t).Database(t) + fmt.Sprintf("?pool_max_conns=%d", connections)
+		base, _ := usePostgres(t, url, pgTables)
+		from, to := mustOpen(t, openers()[0], base), mustOpen(t, openers()[1], base)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		var g errgroup.Group
+		for i := range 8 {
+			g.Go(func() error {
+				n := int64(3*chunkBytes + i)
+				uri := fmt.Sprintf("db://admin/b/%d", i)
+				receipt, err := from.Put(ctx, uri, longPayload(n))
+				if err != nil {
+					return err
+				}
+				moved, err := to.Put(ctx, "db2"+uri[2:], drivers.Payload{Length: n, MD5: receipt.MD5, Open: func(ctx context.Context) (io.ReadCloser, error) {
+					r, _, err := from.Get(ctx, uri)
+					return r, err
+				}})
+				if err == nil && (moved.ProvenMD5 != receipt.MD5 || moved.Bytes != n) {
+					err = fmt.Errorf("moved %+v, was %+v", moved, receipt)
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatalf("%d connections: %v", connections, err)
+		}
+	}
+}
+
+// TestOneVersion: a long payload that is replaced while it is read is still
+// delivered as it was.
+func TestOneVersion(t *testing.T) {
+	eachDriver(t, func(t *testing.T, d drivers.Driver, _ exec) {
+		uri := uriOf(t, d, "x")
+		const n = 20 << 20
+		receipt, err := d.Put(t.Context(), uri, longPayload(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := d.Get(t.Context(), uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if _, err := d.Put(t.Context(), uri, longPayload(n-5)); err != nil {
+			t.Fatal(err)
+		}
+		h := md5.New()
+		if m, err := io.Copy(h, r); err != nil || m != n || hex.EncodeToString(h.Sum(nil)) != receipt.MD5 {
+			t.Fatalf("%d bytes of another version: %v", m, err)
+		}
+	})
+}
+
+// TestGuilty: a payload that the database refuses does not spoil its batch.
+func TestGuilty(t *testing.T) {
+	for _, o := range openers() {
+		base, run := freshPostgres(t)
+		d := mustOpen(t, o, base)
+		run(t, `ALTER TABLE archive_document ADD CHECK (jsondata <> 'guilty')`)
+		run(t, `ALTER TABLE object_storage ADD CHECK (content <> 'guilty')`)
+		tooLong := incompressible(5000) // the index takes 2,704 bytes
+		var requests []drivers.PutRequest
+		for _, p := range []string{"good", "guilty", "good too"} {
+			requests = append(requests, drivers.PutRequest{URI: uriOf(t, d, p), Payload: []byte(p), MD5: sum([]byte(p))})
+		}
+		requests = append(requests, drivers.PutRequest{URI: uriOf(t, d, tooLong), Payload: []byte("x"), MD5: sum([]byte("x"))})
+		results := d.(drivers.Batcher).PutBatch(t.Context(), requests)
+		if results[0].Err != nil || results[2].Err != nil {
+			t.Errorf("%s: good ones fail: %v, %v", o.name, results[0].Err, results[2].Err)
+		}
+		if results[0].Receipt.ProvenMD5 != sum([]byte("good")) {
+			t.Errorf("%s: nothing proven: %+v", o.name, results[0].Receipt)
+		}
+		wantKind(t, results[1].Err, drivers.Other)
+		wantKind(t, results[3].Err, drivers.InvalidKey)
+	}
+}
+
+func incompressible(n int) string {
+	var s strings.Builder
+	for i := 0; s.Len() < n; i++ {
+		s.WriteString(sum(fmt.Append(nil, i)))
+	}
+	return s.String()[:n]
+}
+
+// TestOtherEncodings: in a database that is not in UTF-8, only ASCII is text.
+func TestOtherEncodings(t *testing.T) {
+	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {
+		url := testenv.Postgres(t).Database(t)
+		admin, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer admin.Close(context.Background())
+		name := "kedge_db_" + strings.ToLower(encoding)
+		if _, err := admin.Exec(t.Context(), fmt.Sprintf(
+			`CREATE DATABASE %s ENCODING '%s' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0`, name, encoding)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			admin, err := pgx.Connect(context.Background(), url)
+			if err == nil {
+				_, err = admin.Exec(context.Background(), `DROP DATABASE `+name+` WITH (FORCE)`)
+				admin.Close(context.Background())
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		base, run := usePostgres(t, url[:strings.LastIndex(url, "/")+1]+name, pgTables)
+		d := mustOpen(t, openers()[0], base)
+		for i, text := range []string{"ascii", "žluť", "é", "\x00"} {
+			uri := uriOf(t, d, fmt.Sprint(i))
+			put(t, d, uri, []byte(text))
+			if got := readAll(t, d, uri); string(got) != text {
+				t.Errorf("%s: %q came back as %q", encoding, text, got)
+			}
+			if n := run(t, `DELETE FROM archive_document WHERE b64_encoded = $1`, text != "ascii"); n != 1 {
+				t.Errorf("%s: %q is stored in the wrong form", encoding, text)
+			}
+		}
+	}
+}
+
+// TestRefusals: what cannot be opened or done says why, in one line.
+func TestRefusals(t *testing.T) {
+	ctx := t.Context()
+	for _, o := range openers() {
+		base, run := freshPostgres(t)
+		d := mustOpen(t, o, base)
+		uri := uriOf(t, d, "x")
+		put(t, d, uri, []byte("x"))
+		run(t, `CREATE ROLE nobody_`+o.name+` LOGIN`)
+		restricted, err := base.Postgres.Acquire(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		restricted.Release()
+		user := strings.Replace(base.Postgres.Config().ConnString(), "postgres@", "nobody_"+o.name+"@", 1)
+		limited, _ := usePostgres(t, user, "SELECT 1")
+		denied, err := o.open(ctx, limited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = denied.Get(ctx, uri)
+		wantKind(t, err, drivers.Denied)
+		_, err = denied.Put(ctx, uri, drivers.InMemory([]byte("y"), ""))
+		wantKind(t, err, drivers.Denied)
+		wantKind(t, denied.Delete(ctx, uri), drivers.Denied)
+		limited.Postgres.Close()
+		run(t, `DROP ROLE nobody_`+o.name)
+
+		run(t, `ALTER TABLE archive_document RENAME TO a`)
+		run(t, `ALTER TABLE object_storage RENAME TO b`)
+		_, _, err = d.Get(ctx, uri)
+		wantKind(t, err, drivers.Config)
+		_, err = o.open(ctx, base)
+		wantKind(t, err, drivers.Config)
+		_, err = o.open(ctx, Database{})
+		wantKind(t, err, drivers.Config)
+	}
+	base, _ := usePostgres(t, testenv.Postgres(t).Database(t)+"?synchronous_commit=off", pgTables)
+	_, err := OpenDB(ctx, base)
+	wantKind(t, err, drivers.Config)
+	base, _ = usePostgres(t, testenv.Postgres(t).Database(t)+"?pool_max_conns=1", pgTables)
+	_, err = OpenDB2(ctx, base)
+	wantKind(t, err, drivers.Config)
+}
+
+// TestServerGone: while the server is away every operation is Temporary, and
+// names no password; afterwards all goes on.
+func TestServerGone(t *testing.T) {
+	const password = "hidden-pa55word"
+	server := testenv.NewPostgres(t, testenv.PostgresOptions{Password: password})
+	base, _ := usePostgres(t, server.Database(t), pgTables)
+	for _, o := range openers() {
+		d := mustOpen(t, o, base)
+		uri := uriOf(t, d, "x")
+		put(t, d, uri, []byte("kept"))
+		server.Stop(t)
+		var errs []error
+		_, _, err := d.Get(t.Context(), uri)
+		errs = append(errs, err)
+		_, err = d.Stat(t.Context(), uri)
+		errs = append(errs, err)
+		_, err = d.Put(t.Context(), uri, drivers.InMemory([]byte("y"), ""))
+		errs = append(errs, err)
+		_, err = d.Put(t.Context(), uri, longPayload(3*chunkBytes))
+		errs = append(errs, err, d.Delete(t.Context(), uri))
+		for _, r := range d.(drivers.Batcher).GetBatch(t.Context(), []drivers.GetRequest{{URI: uri, MaxBytes: 10}, {URI: uri, MaxBytes: 10}}) {
+			errs = append(errs, r.Err)
+		}
+		for _, err := range errs {
+			wantKind(t, err, drivers.Temporary)
+			if text := fmt.Sprintf("%v %+v", err, err); strings.Contains(text, password) {
+				t.Errorf("the password stands in %s", text)
+			}
+		}
+		server.Start(t)
+		if got := readAll(t, d, uri); string(got) != "kept" {
+			t.Errorf("%q after the restart", got)
+		}
+	}
+}
+
+// TestSourceCutOff: a source that ends with io.ErrUnexpectedEOF has not ended.
+func TestSourceCutOff(t *testing.T) {
+	eachDriver(t, func(t *testing.T, d drivers.Driver, _ exec) {
+		for _, n := range []int64{0, 100, chunkBytes, chunkBytes + 100} {
+			for _, cause := range []error{io.ErrUnexpectedEOF, fmt.Errorf("wrapped: %w", io.EOF)} {
+				uri := uriOf(t, d, "cut off")
+				_, err := d.Put(t.Context(), uri, drivers.Payload{Length: -1, Open: func(context.Context) (io.ReadCloser, error) {
+					return io.NopCloser(io.MultiReader(&repeat{n}, failing{cause})), nil
+				}})
+				if !errors.Is(err, cause) {
+					t.Errorf("after %d bytes: %v, want %v", n, err, cause)
+				}
+				_, err = d.Stat(t.Context(), uri)
+				wantKind(t, err, drivers.NotFound)
+			}
+		}
+	})
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestTooLarge: what PostgreSQL cannot hold is said before it is sent.
+func TestTooLarge(t *testing.T) {
+	eachDriver(t, func(t *testing.T, d drivers.Driver, _ exec) {
+		_, err := d.Put(t.Context(), uriOf(t, d, "x"), drivers.Payload{Length: 1 << 30, Open: func(context.Context) (io.ReadCloser, error) {
+			return nil, errors.New("opened")
+		}})
+		wantKind(t, err, drivers.TooLarge)
+	})
+}
+
+func BenchmarkBatch(b *testing.B) {
+	for _, o := range openers() {
+		base, _ := freshPostgres(b)
+		d, err := o.open(b.Context(), base)
+		if err != nil {
+			b.Fatal(err)
+		}
+		batcher := d.(drivers.Batcher)
+		payload := bytes.Repeat([]byte(`{"document": 1}`), 140)
+		requests := make([]drivers.PutRequest, 256)
+		gets, uris := make([]drivers.GetRequest, 256), make([]string, 256)
+		round := 0
+		name := func() {
+			round++
+			for i := range requests {
+				uri := uriOf(b, d, fmt.Sprintf("%d/%d", round, i))
+				requests[i] = drivers.PutRequest{URI: uri, Payload: payload, MD5: sum(payload)}
+				gets[i], uris[i] = drivers.GetRequest{URI: uri, MaxBytes: 1 << 20}, uri
+			}
+		}
+		b.Run(o.name+" put", func(b *testing.B) {
+			for b.Loop() {
+				name()
+				for _, r := range batcher.PutBatch(b.Context(), requests) {
+					if r.Err != nil {
+						b.Fatal(r.Err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.N*len(requests))/b.Elapsed().Seconds(), "documents/s")
+		})
+		b.Run(o.name+" get", func(b *testing.B) {
+			for b.Loop() {
+				for _, r := range batcher.GetBatch(b.Context(), gets) {
+					if r.Err != nil {
+						b.Fatal(r.Err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.N*len(requests))/b.Elapsed().Seconds(), "documents/s")
+		})
+		b.Run(o.name+" delete", func(b *testing.B) {
+			for b.Loop() {
+				for _, err := range batcher.DeleteBatch(b.Context(), uris) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}

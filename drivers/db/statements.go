@@ -1,0 +1,179 @@
+package db
+
+// postgresStatements are a table's statements on PostgreSQL.
+type postgresStatements struct {
+	// read: users, buckets, archive ids, limits -> number, bytes (NULL where
+	// there is no data), base64?, data (NULL where longer than the limit).
+	read string
+	// stream: user, bucket, archive id, piece's length -> offset, bytes, piece.
+	stream string
+	// write: users, buckets, archive ids, data, base64?, Unix time -> user,
+	// bucket, archive id, MD5.
+	write string
+	// gather stores what lies in the table of pieces: user, bucket, archive id,
+	// base64?, Unix time -> MD5.
+	gather string
+	// remove: users, buckets, archive ids.
+	remove string
+	// clear removes other rows of a key before gather; may be "". Parameters as
+	// in gather, the first three.
+	clear string
+	// page: user, bucket, archive id, limit; first: limit.
+	page, first string
+}
+
+// sqliteStatements are a table's statements on SQLite.
+type sqliteStatements struct {
+	read   string // user, bucket, archive id -> bytes (NULL: no data), base64?, row id
+	whole  string // row id -> data
+	slice  string // row id, offset from 1, length -> data
+	write  string // user, bucket, archive id, data, base64?, Unix time
+	gather string // user, bucket, archive id, base64?, Unix time
+	remove string // user, bucket, archive id
+	clear  string // as remove; may be ""
+	page   string // user, bucket, archive id, limit
+	first  string // limit
+}
+
+// columns of archive_document that a Put writes, and what it leaves alone of a
+// row that is there.
+const (
+	documentColumns  = `(bucket, "archiveId", "userId", "documentName", created_at, last_updated, record_state_key, jsondata, b64_encoded)`
+	documentConflict = `ON CONFLICT (bucket, "archiveId", "userId", "documentName") DO UPDATE
+		SET jsondata = excluded.jsondata, b64_encoded = excluded.b64_encoded, last_updated = excluded.last_updated`
+	objectColumns  = `("userId", bucket, "key", version, content, created_at, last_updated)`
+	objectConflict = `ON CONFLICT ("userId", bucket, "key", version) DO UPDATE
+		SET content = excluded.content, last_updated = excluded.last_updated`
+)
+
+// preferred picks one row of those with the same user, bucket and archive id.
+const preferred = `ORDER BY "documentName" = "archiveId" || '.json' DESC, "documentName" LIMIT 1`
+
+// isPreferred is the same as a condition on one row of d.
+const isPreferred = `("documentName" = "archiveId" || '.json' OR NOT EXISTS (
+	SELECT 1 FROM archive_document o
+	WHERE o.bucket = d.bucket AND o."archiveId" = d."archiveId" AND o."userId" = d."userId"
+	  AND (o."documentName" = o."archiveId" || '.json' OR o."documentName" < d."documentName")))`
+
+// Fragments for PostgreSQL. encode() breaks lines after 76 characters as Python
+// does, but ends with a newline only where the last line is a full one made of
+// three bytes a group, that is, where the length is a multiple of 57.
+const (
+	pgText   = `convert_from(c, 'UTF8')`
+	pgBase64 = `encode(c, 'base64') || CASE WHEN octet_length(c) % 57 = 0 THEN '' ELSE E'\n' END`
+	pgStored = `CASE WHEN b64_encoded THEN decode(jsondata, 'base64') ELSE convert_to(jsondata, 'UTF8') END`
+	// pgDecoded is the exact length of base64 text, decoded; it reads all of it.
+	pgDecoded = `octet_length(translate(jsondata, E' \t\n\u000b\f\r=', ''))::int8 * 3 / 4`
+	// pgFits says whether d is read at once: for base64, lines of 57 bytes in 77
+	// characters are assumed, which never takes a payload for longer than it is
+	// unless it holds more white space than that.
+	pgFits = `k.max >= 0 AND CASE WHEN d.b64 THEN d.raw * 57 / 77 - 3 <= k.max ELSE d.raw <= k.max END`
+	// pgPieces cuts v.c into pieces; it is computed once, and gives one empty
+	// piece for an empty payload.
+	pgPieces = `generate_series(0, greatest(octet_length(v.c) - 1, 0), $4::int4) i`
+	pgAll    = `(SELECT string_agg(chunk, ''::bytea ORDER BY n) AS c FROM pg_temp.kedge_chunk) s`
+)
+
+// documents is archive_document.
+var documents = table{
+	name:    "archive_document",
+	encodes: true,
+	postgres: postgresStatements{
+		read: `SELECT k.n,
+				CASE WHEN d.b64 AND NOT (` + pgFits + `) THEN ` + pgDecoded + ` ELSE d.raw END,
+				d.b64, CASE WHEN ` + pgFits + ` THEN convert_to(d.jsondata, 'UTF8') END
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) WITH ORDINALITY AS k(u, b, a, max, n)
+			CROSS JOIN LATERAL (
+				SELECT jsondata, coalesce(b64_encoded, false) AS b64, octet_length(jsondata)::int8 AS raw
+				FROM archive_document WHERE bucket = k.b AND "archiveId" = k.a AND "userId" = k.u ` + preferred + `) d`,
+		stream: `SELECT i, octet_length(v.c), substring(v.c from i + 1 for $4::int4)
+			FROM (SELECT ` + pgStored + ` AS c FROM archive_document
+				WHERE "userId" = $1 AND bucket = $2 AND "archiveId" = $3 ` + preferred + `) v, ` + pgPieces,
+		write: `WITH others AS (
+				DELETE FROM archive_document d USING unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)
+				WHERE d.bucket = k.b AND d."archiveId" = k.a AND d."userId" = k.u AND d."documentName" <> k.a || '.json')
+			INSERT INTO archive_document ` + documentColumns + `
+			SELECT b, a, u, a || '.json', $6::int4, $6::int4, 'active', CASE WHEN enc THEN ` + pgBase64 + ` ELSE ` + pgText + ` END, enc
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bool[]) AS k(u, b, a, c, enc)
+			` + documentConflict + ` RETURNING "userId", bucket, "archiveId", md5(` + pgStored + `)`,
+		clear: `DELETE FROM archive_document
+			WHERE "userId" = $1::text AND bucket = $2::text AND "archiveId" = $3::text AND "documentName" <> $3::text || '.json'`,
+		gather: `INSERT INTO archive_document ` + documentColumns + `
+			SELECT $2::text, $3::text, $1::text, $3::text || '.json', $5::int4, $5::int4, 'active',
+				CASE WHEN $4::bool THEN ` + pgBase64 + ` ELSE ` + pgText + ` END, $4::bool
+			FROM ` + pgAll + ` ` + documentConflict + ` RETURNING md5(` + pgStored + `)`,
+		remove: `DELETE FROM archive_document d USING unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)
+			WHERE d.bucket = k.b AND d."archiveId" = k.a AND d."userId" = k.u`,
+		page: `SELECT "userId", bucket, "archiveId",
+				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE octet_length(jsondata)::int8 END
+			FROM archive_document d WHERE (bucket, "archiveId", "userId") > ($2, $3, $1) AND ` + isPreferred + `
+			ORDER BY bucket, "archiveId", "userId" LIMIT $4`,
+		first: `SELECT "userId", bucket, "archiveId",
+				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE octet_length(jsondata)::int8 END
+			FROM archive_document d WHERE ` + isPreferred + `
+			ORDER BY bucket, "archiveId", "userId" LIMIT $1`,
+	},
+	sqlite: sqliteStatements{
+		read: `SELECT octet_length(jsondata), coalesce(b64_encoded, 0), rowid FROM archive_document
+			WHERE "userId" = ? AND bucket = ? AND "archiveId" = ? ` + preferred,
+		whole: `SELECT CAST(jsondata AS BLOB) FROM archive_document WHERE rowid = ?`,
+		slice: `SELECT substr(CAST(jsondata AS BLOB), ?2, ?3) FROM archive_document WHERE rowid = ?1`,
+		write: `INSERT INTO archive_document ` + documentColumns + `
+			VALUES (?2, ?3, ?1, ?3 || '.json', ?6, ?6, 'active', CAST(?4 AS TEXT), ?5) ` + documentConflict,
+		gather: `INSERT INTO archive_document ` + documentColumns + `
+			SELECT ?2, ?3, ?1, ?3 || '.json', ?5, ?5, 'active', CAST(c AS TEXT), ?4 FROM ` + sqliteAll + ` WHERE true ` + documentConflict,
+		remove: `DELETE FROM archive_document WHERE "userId" = ? AND bucket = ? AND "archiveId" = ?`,
+		clear:  `DELETE FROM archive_document WHERE "userId" = ?1 AND bucket = ?2 AND "archiveId" = ?3 AND "documentName" <> ?3 || '.json'`,
+		page: `SELECT "userId", bucket, "archiveId", ` + sqliteBytes + ` FROM archive_document d
+			WHERE (bucket, "archiveId", "userId") > (?2, ?3, ?1) AND ` + isPreferred + `
+			ORDER BY bucket, "archiveId", "userId" LIMIT ?4`,
+		first: `SELECT "userId", bucket, "archiveId", ` + sqliteBytes + ` FROM archive_document d
+			WHERE ` + isPreferred + ` ORDER BY bucket, "archiveId", "userId" LIMIT ?1`,
+	},
+}
+
+// Fragments for SQLite.
+const (
+	sqliteBytes = `CASE WHEN b64_encoded THEN octet_length(replace(replace(replace(replace(replace(jsondata, char(10), ''), char(13), ''), char(9), ''), ' ', ''), '=', '')) * 3 / 4
+		ELSE octet_length(jsondata) END`
+	sqliteAll = `(SELECT CAST(group_concat(chunk, '' ORDER BY n) AS BLOB) AS c FROM temp.kedge_chunk)`
+)
+
+// objects is object_storage. Anchore writes no other version than the empty one.
+var objects = table{
+	name:       "object_storage",
+	compresses: true,
+	postgres: postgresStatements{
+		read: `SELECT k.n, octet_length(o.content)::int8, false, CASE WHEN octet_length(o.content) <= k.max THEN o.content END
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) WITH ORDINALITY AS k(u, b, a, max, n)
+			JOIN object_storage o ON o."userId" = k.u AND o.bucket = k.b AND o."key" = k.a AND o.version = ''`,
+		stream: `SELECT i, octet_length(v.c), substring(v.c from i + 1 for $4::int4)
+			FROM (SELECT substring(content from 1) AS c FROM object_storage
+				WHERE "userId" = $1 AND bucket = $2 AND "key" = $3 AND version = '' OFFSET 0) v, ` + pgPieces,
+		write: `INSERT INTO object_storage ` + objectColumns + `
+			SELECT u, b, a, '', c, $6::int4, $6::int4 FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bool[]) AS k(u, b, a, c, enc)
+			` + objectConflict + ` RETURNING "userId", bucket, "key", md5(content)`,
+		gather: `INSERT INTO object_storage ` + objectColumns + `
+			SELECT $1::text, $2::text, $3::text, '', c, $5::int4, $5::int4 FROM ` + pgAll + ` WHERE $4::bool IS NOT NULL ` + objectConflict + ` RETURNING md5(content)`,
+		remove: `DELETE FROM object_storage o USING unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)
+			WHERE o."userId" = k.u AND o.bucket = k.b AND o."key" = k.a AND o.version = ''`,
+		page: `SELECT "userId", bucket, "key", octet_length(content)::int8 FROM object_storage
+			WHERE ("userId", bucket, "key") > ($1, $2, $3) AND version = '' ORDER BY "userId", bucket, "key" LIMIT $4`,
+		first: `SELECT "userId", bucket, "key", octet_length(content)::int8 FROM object_storage
+			WHERE version = '' ORDER BY "userId", bucket, "key" LIMIT $1`,
+	},
+	sqlite: sqliteStatements{
+		read: `SELECT octet_length(content), 0, rowid FROM object_storage
+			WHERE "userId" = ? AND bucket = ? AND "key" = ? AND version = ''`,
+		whole: `SELECT CAST(content AS BLOB) FROM object_storage WHERE rowid = ?`,
+		slice: `SELECT substr(CAST(content AS BLOB), ?2, ?3) FROM object_storage WHERE rowid = ?1`,
+		write: `INSERT INTO object_storage ` + objectColumns + ` VALUES (?1, ?2, ?3, '', ?4, ?6, ?6) ` + objectConflict,
+		gather: `INSERT INTO object_storage ` + objectColumns + `
+			SELECT ?1, ?2, ?3, '', c, ?5, ?5 FROM ` + sqliteAll + ` WHERE ?4 IS NOT NULL ` + objectConflict,
+		remove: `DELETE FROM object_storage WHERE "userId" = ? AND bucket = ? AND "key" = ? AND version = ''`,
+		page: `SELECT "userId", bucket, "key", octet_length(content) FROM object_storage
+			WHERE ("userId", bucket, "key") > (?1, ?2, ?3) AND version = '' ORDER BY "userId", bucket, "key" LIMIT ?4`,
+		first: `SELECT "userId", bucket, "key", octet_length(content) FROM object_storage
+			WHERE version = '' ORDER BY "userId", bucket, "key" LIMIT ?1`,
+	},
+}

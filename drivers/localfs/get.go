@@ -1,0 +1,145 @@
+package localfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// within calls fn with the root that a location lies under: the store's own, or
+// one of an earlier configuration, opened for the occasion.
+func (s *Store) within(op, uri string, loc location, fn func(root *os.Root) error) error {
+	if loc.root == s.dir {
+		return fn(s.root)
+	}
+	root, err := os.OpenRoot(loc.root)
+	if err != nil {
+		failed := failure(op, uri, "opening the archive "+loc.root, err)
+		if failed.Kind == drivers.NotFound {
+			// The whole archive is missing: that says nothing of the payload.
+			failed.Kind = drivers.Config
+			failed.Mend = "is its volume mounted?"
+		}
+		return failed
+	}
+	defer root.Close() // nothing was written to it
+	return fn(root)
+}
+
+// Get opens a payload's file. Symbolic links that lead out of the root are not
+// followed.
+func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Info, error) {
+	const op = "get"
+	loc, err := locate(op, uri)
+	if err != nil {
+		return nil, drivers.Info{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, drivers.Info{}, failure(op, uri, "opening", err)
+	}
+	var body *reader
+	err = s.within(op, uri, loc, func(root *os.Root) error {
+		// Without O_NONBLOCK, opening a named pipe would wait for a writer.
+		file, err := root.OpenFile(loc.path(), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			return failure(op, uri, "opening", err)
+		}
+		info, err := file.Stat()
+		if err == nil {
+			err = regular(info)
+		}
+		if err != nil {
+			return failure(op, uri, "opening", and(cause(err), file.Close()))
+		}
+		body = &reader{ctx: ctx, uri: uri, file: file, length: info.Size()}
+		return nil
+	})
+	if err != nil {
+		return nil, drivers.Info{}, err
+	}
+	return body, drivers.Info{Bytes: body.length}, nil
+}
+
+// Stat tells the length of a payload's file.
+func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
+	const op = "stat"
+	loc, err := locate(op, uri)
+	if err != nil {
+		return drivers.Info{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return drivers.Info{}, failure(op, uri, "looking for it", err)
+	}
+	var found drivers.Info
+	err = s.within(op, uri, loc, func(root *os.Root) error {
+		info, err := root.Stat(loc.path())
+		if err == nil {
+			err = regular(info)
+		}
+		if err != nil {
+			return failure(op, uri, "looking for it", err)
+		}
+		found.Bytes = info.Size()
+		return nil
+	})
+	return found, err
+}
+
+func regular(info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("not a file but %s", info.Mode())
+	}
+	return nil
+}
+
+// reader delivers exactly the length that the file had when it was opened, or
+// an error.
+type reader struct {
+	ctx    context.Context
+	uri    string
+	file   *os.File
+	length int64
+	read   int64
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, failure("get", r.uri, "reading", err)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := r.file.Read(p)
+	if over := r.read + int64(n) - r.length; over > 0 {
+		n -= int(over)
+		r.read = r.length
+		return n, r.corrupt(errors.New("the file grew while it was read"))
+	}
+	r.read += int64(n)
+	switch {
+	case err == io.EOF && r.read < r.length:
+		return n, r.corrupt(fmt.Errorf("the file ended after %d bytes of %d: %w", r.read, r.length, io.ErrUnexpectedEOF))
+	case err != nil && err != io.EOF:
+		return n, failure("get", r.uri, "reading", err)
+	default:
+		return n, err
+	}
+}
+
+func (r *reader) corrupt(err error) error {
+	return &drivers.Error{Op: "get", URI: r.uri, Kind: drivers.Corrupt, Err: err}
+}
+
+// Close closes the file.
+func (r *reader) Close() error {
+	if err := r.file.Close(); err != nil {
+		return failure("get", r.uri, "closing", err)
+	}
+	return nil
+}

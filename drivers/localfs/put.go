@@ -1,0 +1,292 @@
+package localfs
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"sync"
+	"syscall"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// startAttempts bounds how often Put makes directories that a Delete, or a
+// failed Put of a neighbour, removes again under its hands.
+const startAttempts = 1000
+
+var buffers = sync.Pool{New: func() any { return new([streamBytes]byte) }}
+
+// Put writes a payload to a temporary file in the folder it belongs in, checks
+// its length and MD5, and renames it. When it fails, it has removed the
+// temporary file and the directories that it made. Receipt.ProvenMD5 is "": a
+// file system proves nothing.
+func (s *Store) Put(ctx context.Context, uri string, payload drivers.Payload) (drivers.Receipt, error) {
+	loc, err := locate("put", uri)
+	if err != nil {
+		return drivers.Receipt{}, err
+	}
+	if loc.root != s.dir {
+		return drivers.Receipt{}, &drivers.Error{Op: "put", URI: uri, Kind: drivers.InvalidKey, Err: fmt.Errorf("lies outside of %s", s.dir)}
+	}
+	p := &put{store: s, ctx: ctx, uri: uri, loc: loc, payload: payload, hash: md5.New()}
+	if err := p.run(); err != nil {
+		return drivers.Receipt{}, err
+	}
+	return drivers.Receipt{Bytes: p.written, MD5: p.md5()}, nil
+}
+
+// put is one Put under way.
+type put struct {
+	store   *Store
+	ctx     context.Context
+	uri     string
+	loc     location
+	payload drivers.Payload
+
+	made    []string // directories that it made, under the root
+	folder  *os.Root // the one that the payload belongs in
+	file    *os.File // the temporary one
+	written int64
+	hash    hash.Hash
+}
+
+// md5 is the MD5 of the payload as far as it was read.
+func (p *put) md5() string { return hex.EncodeToString(p.hash.Sum(nil)) }
+
+// fail makes an error of the file system's.
+func (p *put) fail(doing string, err error) error { return failure("put", p.uri, doing, err) }
+
+// corrupt makes the error of a payload that is not what it should be.
+func (p *put) corrupt(format string, args ...any) error {
+	return &drivers.Error{Op: "put", URI: p.uri, Kind: drivers.Corrupt, Err: fmt.Errorf(format, args...)}
+}
+
+// sourceFailed makes an error of the payload's source, whose kind it keeps: a
+// full disk at the source is not one here.
+func (p *put) sourceFailed(err error) error {
+	return &drivers.Error{Op: "put", URI: p.uri, Kind: drivers.KindOf(err), Err: fmt.Errorf("reading the payload: %w", err)}
+}
+
+func (p *put) run() error {
+	unlock, err := p.store.puts.lock(p.ctx, p.loc.path())
+	if err != nil {
+		return p.fail("waiting for another put of it", err)
+	}
+	defer unlock()
+	if err := p.store.sync.makeRoom(p.ctx); err != nil {
+		return p.fail("making earlier files durable", err)
+	}
+	if err := p.ctx.Err(); err != nil {
+		return p.fail("starting", err)
+	}
+	body, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer body.Close() // read only: nothing can be lost by it
+	if err := p.start(); err != nil {
+		return p.undo(err)
+	}
+	defer p.folder.Close()
+	err = p.fill(body)
+	if cerr := p.file.Close(); cerr != nil && err == nil {
+		err = p.fail("closing the temporary file", cerr)
+	}
+	if err == nil {
+		err = p.finish()
+	}
+	if err != nil {
+		return p.undo(err)
+	}
+	return nil
+}
+
+// open opens the payload. What is in memory already is checked here, before
+// anything is made.
+func (p *put) open() (io.ReadCloser, error) {
+	if p.payload.Streamed() {
+		body, err := p.payload.Open(p.ctx)
+		if err != nil {
+			return nil, p.sourceFailed(err)
+		}
+		return body, nil
+	}
+	p.hash.Write(p.payload.Bytes)
+	if err := p.check(int64(len(p.payload.Bytes)), p.md5()); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(p.payload.Bytes)), nil
+}
+
+// check compares what was read with what was announced.
+func (p *put) check(length int64, md5 string) error {
+	switch {
+	case p.payload.Length >= 0 && length != p.payload.Length:
+		return p.corrupt("the payload ended after %d bytes of %d", length, p.payload.Length)
+	case p.payload.MD5 != "" && md5 != p.payload.MD5:
+		return p.corrupt("the payload has MD5 %s, announced was %s", md5, p.payload.MD5)
+	default:
+		return nil
+	}
+}
+
+// start opens the folder, making the directories that are missing, and makes
+// the temporary file in it. Neighbours may remove empty directories meanwhile:
+// then it begins again.
+func (p *put) start() error {
+	for range startAttempts {
+		if err := p.ctx.Err(); err != nil {
+			return p.fail("making the directories", err)
+		}
+		folder, err := p.store.root.OpenRoot(p.loc.dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := p.mkdirs(); err != nil {
+				return p.fail("making the directories", err)
+			}
+			continue
+		}
+		if err != nil {
+			return p.fail("opening the directory", err)
+		}
+		file, err := create(folder, p.loc.partial())
+		if err == nil {
+			p.folder, p.file = folder, file
+			return nil
+		}
+		err = and(cause(err), folder.Close())
+		if !errors.Is(err, fs.ErrNotExist) {
+			return p.fail("making the temporary file", err)
+		}
+	}
+	return p.fail("making the directories", fmt.Errorf("removed again by others %d times: %w", startAttempts, syscall.EAGAIN))
+}
+
+// mkdirs makes the directories of the folder and remembers those that were not
+// there. One that others remove meanwhile is no error: start looks again.
+func (p *put) mkdirs() error {
+	for _, dir := range parents(p.loc.dir) {
+		switch err := p.store.root.Mkdir(dir, 0o755); {
+		case err == nil:
+			if !slices.Contains(p.made, dir) {
+				p.made = append(p.made, dir)
+			}
+		case errors.Is(err, fs.ErrExist):
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// parents lists a relative path and the directories above it, the uppermost
+// first.
+func parents(dir string) []string {
+	var dirs []string
+	for ; dir != "."; dir = path.Dir(dir) {
+		dirs = append(dirs, dir)
+	}
+	slices.Reverse(dirs)
+	return dirs
+}
+
+// create makes a file that was not there before, so that no link that somebody
+// planted is followed; what a killed run left under the name goes.
+func create(folder *os.Root, name string) (*os.File, error) {
+	file, err := folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if !errors.Is(err, fs.ErrExist) {
+		return file, err
+	}
+	if err := folder.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+}
+
+// fill copies the payload to the temporary file and checks it.
+func (p *put) fill(body io.Reader) error {
+	buffer := buffers.Get().(*[streamBytes]byte)
+	defer buffers.Put(buffer)
+	for {
+		n, rerr := body.Read(buffer[:])
+		p.written += int64(n)
+		if p.payload.Length >= 0 && p.written > p.payload.Length {
+			return p.corrupt("the payload is longer than the %d bytes announced", p.payload.Length)
+		}
+		if p.payload.Streamed() {
+			p.hash.Write(buffer[:n])
+		}
+		if _, err := p.file.Write(buffer[:n]); err != nil {
+			return p.fail("writing", err)
+		}
+		if err := p.ctx.Err(); err != nil {
+			return p.fail("writing", err)
+		}
+		switch {
+		case rerr == io.EOF:
+			return p.check(p.written, p.md5())
+		case rerr != nil:
+			return p.sourceFailed(rerr)
+		}
+	}
+}
+
+// finish puts the temporary file in its place.
+func (p *put) finish() error {
+	covered, err := p.store.sync.covers(p.folder)
+	if err != nil {
+		return p.fail("looking at the directory", err)
+	}
+	if err := p.folder.Rename(p.loc.partial(), p.loc.name); err != nil {
+		return p.fail("renaming the temporary file", err)
+	}
+	if !covered {
+		p.store.sync.remember(p.loc.path())
+	}
+	return nil
+}
+
+// undo removes the temporary file and the directories that this Put made, where
+// nobody else uses them by now, and gives err, with what went wrong on the way.
+func (p *put) undo(err error) error {
+	var also error
+	if p.file != nil {
+		if rerr := p.folder.Remove(p.loc.partial()); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			also = fmt.Errorf("removing the temporary file: %w", cause(rerr))
+		}
+	}
+	for _, dir := range slices.Backward(p.made) {
+		if rerr := removeEmpty(p.store.root, dir); rerr != nil && !stillUsed(rerr) {
+			also = and(also, fmt.Errorf("removing a directory: %w", cause(rerr)))
+			break
+		}
+	}
+	if failed, ok := err.(*drivers.Error); ok && also != nil {
+		failed.Err = and(failed.Err, also)
+	}
+	return err
+}
+
+// removeEmpty removes a directory unless it is gone already.
+func removeEmpty(root *os.Root, dir string) error {
+	if err := root.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// stillUsed says that a directory could not be removed because it is not empty,
+// or is the place where something is mounted.
+func stillUsed(err error) bool {
+	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)
+}

@@ -1,0 +1,168 @@
+package s3
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// answers sorts S3's error codes: Amazon's, and those that MinIO, Ceph,
+// Scality and versitygw add.
+var answers = map[string]verdict{
+	"NoSuchKey":    {kind: drivers.NotFound, text: "no such object"},
+	"NoSuchBucket": {drivers.Config, "no such S3 bucket", "check bucket"},
+	// An upload that somebody aborted can be started again.
+	"NoSuchUpload": {kind: drivers.Temporary, text: "the multipart upload was aborted by somebody else"},
+
+	"InvalidAccessKeyId":    {drivers.Denied, "the server does not know the access key", "check access_key"},
+	"XAdminUserNotFound":    {drivers.Denied, "the server does not know the access key", "check access_key"}, // versitygw
+	"SignatureDoesNotMatch": {drivers.Denied, "the secret key is not the access key's", "check secret_key"},
+	"ExpiredToken":          {drivers.Denied, "the credentials have expired", "renew them"},
+	"InvalidToken":          {drivers.Denied, "the server does not accept the session token", "renew the credentials"},
+	"AccountProblem":        {kind: drivers.Denied},
+	"AllAccessDisabled":     {kind: drivers.Denied},
+	"RequestTimeTooSkewed":  {drivers.Denied, "the clocks of this machine and the server differ too much", "set the clock"},
+	"InvalidObjectState":    {drivers.Other, "the object is in an archive storage class", "restore it there first"},
+
+	"BadDigest":                   {kind: drivers.Corrupt, text: "what arrived at the server is not what was sent"},
+	"InvalidDigest":               {kind: drivers.Corrupt, text: "the server does not accept the Content-MD5"},
+	"XAmzContentSHA256Mismatch":   {kind: drivers.Corrupt, text: "what arrived at the server is not what was sent"},
+	"XAmzContentChecksumMismatch": {kind: drivers.Corrupt, text: "what arrived at the server is not what was sent"},
+
+	"KeyTooLongError":               {kind: drivers.InvalidKey, text: "the server does not hold keys of this length"},
+	"KeyTooLong":                    {kind: drivers.InvalidKey, text: "the server does not hold keys of this length"},
+	"XMinioInvalidObjectName":       {kind: drivers.InvalidKey, text: "the server does not hold such a key"},
+	"XMinioInvalidResourceName":     {kind: drivers.InvalidKey, text: "the server does not hold such a key"},
+	"InvalidObjectName":             {kind: drivers.InvalidKey, text: "the server does not hold such a key"},
+	"InvalidURI":                    {kind: drivers.InvalidKey, text: "the server does not hold such a key"},
+	"XMinioParentIsObject":          {kind: drivers.InvalidKey, text: beneathObject},
+	"ObjectParentIsFile":            {kind: drivers.InvalidKey, text: beneathObject},
+	"XMinioObjectExistsAsDirectory": {kind: drivers.InvalidKey, text: aboveObjects},
+	"ExistingObjectIsDirectory":     {kind: drivers.InvalidKey, text: aboveObjects},
+	"DirectoryObjectContainsData":   {kind: drivers.InvalidKey, text: "the server keeps no payload under a key that ends in a slash"},
+
+	folderInUse: {kind: drivers.Other, text: "the server does not delete an object whose key ends in a slash while there are objects beneath it"},
+
+	"EntityTooLarge":                 {kind: drivers.TooLarge, text: "larger than the server takes"},
+	"MaxMessageLengthExceeded":       {kind: drivers.TooLarge, text: "larger than the server takes"},
+	"XMinioStorageFull":              {kind: drivers.Full, text: "the server's storage is full"},
+	"QuotaExceeded":                  {kind: drivers.Full, text: "the quota of the S3 bucket or user is used up"},
+	"XMinioBucketQuotaExceeded":      {kind: drivers.Full, text: "the quota of the S3 bucket is used up"},
+	"XMinioAdminBucketQuotaExceeded": {kind: drivers.Full, text: "the quota of the S3 bucket is used up"},
+
+	// Answers with a status below 500, some with 200, that a second attempt
+	// may not get.
+	"SlowDown":                   {kind: drivers.Temporary},
+	"RequestTimeout":             {kind: drivers.Temporary},
+	"RequestTimeoutException":    {kind: drivers.Temporary},
+	"IncompleteBody":             {kind: drivers.Temporary},
+	"InternalError":              {kind: drivers.Temporary},
+	"ServiceUnavailable":         {kind: drivers.Temporary},
+	"OperationAborted":           {kind: drivers.Temporary},
+	"ConditionalRequestConflict": {kind: drivers.Temporary},
+	"Throttling":                 {kind: drivers.Temporary},
+	"ThrottlingException":        {kind: drivers.Temporary},
+	"RequestThrottled":           {kind: drivers.Temporary},
+	"TooManyRequests":            {kind: drivers.Temporary},
+	"BandwidthLimitExceeded":     {kind: drivers.Temporary},
+
+	"PermanentRedirect":                  {drivers.Config, "the S3 bucket is in another region", "set region to the S3 bucket's"},
+	"AuthorizationHeaderMalformed":       {drivers.Config, "", "set region to the S3 bucket's"},
+	"IllegalLocationConstraintException": {drivers.Config, "", "set region to the S3 bucket's"},
+	"InvalidLocationConstraint":          {drivers.Config, "", "check region"},
+	"InvalidBucketName":                  {drivers.Config, "not a name that the server allows for an S3 bucket", "check bucket"},
+	"BucketAlreadyExists":                {drivers.Config, "the S3 bucket belongs to somebody else", "choose another name for bucket"},
+}
+
+const (
+	folderInUse   = "ErrDirectoryNotEmpty"
+	beneathObject = "the server cannot hold this key beneath an object: another key is its beginning up to a slash"
+	aboveObjects  = "the server cannot hold this key above objects: it is another key's beginning up to a slash"
+)
+
+// judgeAnswer sorts what the server answered: by its code, else by the HTTP
+// status (an answer to HEAD has no body and so no code).
+func judgeAnswer(op, code, message string, status int) verdict {
+	v, known := answers[code]
+	if !known {
+		v = judgeStatus(op, code, message, status)
+	}
+	if v.text == "" {
+		v.text = quoteAnswer(code, message, status)
+	}
+	switch {
+	case v.kind == drivers.InvalidKey && (op == "get" || op == "stat"):
+		v.kind, v.text = drivers.NotFound, "no such object: "+v.text
+	case v.kind == drivers.NotFound && op == "put":
+		// A server with folders, one of which another request has just removed
+		// as empty.
+		v.kind, v.text = drivers.Temporary, quoteAnswer(code, message, status)
+	}
+	return v
+}
+
+func judgeStatus(op, code, message string, status int) verdict {
+	switch {
+	case status == http.StatusNotFound && (op == "get" || op == "stat" || op == "delete"):
+		return verdict{kind: drivers.NotFound, text: "no such object"}
+	case status == http.StatusForbidden, status == http.StatusUnauthorized, code == "AccessDenied":
+		return verdict{drivers.Denied, "access denied", grant(op)}
+	case status == http.StatusInsufficientStorage:
+		return verdict{kind: drivers.Full, text: "the server's storage is full"}
+	case status == http.StatusRequestEntityTooLarge:
+		return verdict{kind: drivers.TooLarge, text: "larger than the server takes"}
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout,
+		status == http.StatusTemporaryRedirect, // until Amazon's DNS knows a new S3 bucket
+		status >= 500 && status != http.StatusNotImplemented:
+		return verdict{kind: drivers.Temporary}
+	case status >= 300 && status < 400:
+		return verdict{drivers.Config, "the server sends the request on to another address", "check url and region"}
+	case status == http.StatusBadRequest && aboutKey(message):
+		return verdict{drivers.InvalidKey, "the server does not hold such a key: " + quoteAnswer(code, message, status), ""}
+	}
+	return verdict{kind: drivers.Other}
+}
+
+// aboutKey recognises a 400 without a code of its own for the object's name.
+func aboutKey(message string) bool {
+	message = strings.ToLower(message)
+	for _, word := range []string{"object name", "object key", "key name", "the key", "file name"} {
+		if strings.Contains(message, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// quoteAnswer is the server's answer in its own words.
+func quoteAnswer(code, message string, status int) string {
+	text := "the server answered"
+	if status != 0 {
+		text += fmt.Sprintf(" %d", status)
+	}
+	if code != "" && code != "UnknownError" {
+		text += " " + code
+	}
+	if message = strings.TrimSpace(message); message != "" && message != code {
+		text += ": " + message
+	}
+	return text
+}
+
+// grant names the permission that an operation takes.
+func grant(op string) string {
+	switch op {
+	case "get", "stat":
+		return "grant s3:GetObject, and s3:ListBucket: without it a missing object is answered in this way too"
+	case "put":
+		return "grant s3:PutObject"
+	case "delete":
+		return "grant s3:DeleteObject"
+	case "abort":
+		return "grant s3:AbortMultipartUpload and s3:ListBucketMultipartUploads"
+	default:
+		return "grant s3:ListBucket"
+	}
+}

@@ -1,0 +1,192 @@
+package s3
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+var (
+	errNoLength = errors.New("the server did not tell the object's length")
+	errStalled  = errors.New("the server stopped sending")
+)
+
+// failure is a cause told in one short line; what it unwraps to is the SDK's
+// chain, which is neither.
+type failure struct {
+	text string
+	err  error
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.err }
+
+// verdict is what an error means to the caller.
+type verdict struct {
+	kind drivers.Kind
+	text string // "" for the server's own words
+	mend string
+}
+
+// fail makes of what the SDK or a connection reported the error that a driver
+// returns. A *drivers.Error is passed on.
+func (s *Store) fail(op, uri string, err error) *drivers.Error {
+	var done *drivers.Error
+	if errors.As(err, &done) {
+		return done
+	}
+	v := s.judge(op, err)
+	if v.kind == drivers.InvalidKey && longComponent(uri) {
+		v.text = fmt.Sprintf("the server does not hold keys with more than %d bytes between slashes", fileNameBytes)
+	}
+	return &drivers.Error{
+		Op: op, URI: uri, Kind: v.kind, Mend: v.mend,
+		RetryAfter: retryAfter(responseHeader(err, "Retry-After"), time.Now()),
+		Err:        &failure{text: s.redact(oneLine(v.text)), err: err},
+	}
+}
+
+func (s *Store) judge(op string, err error) verdict {
+	var noCredentials *credentialsError
+	switch code, message := answer(err); {
+	case errors.Is(err, context.Canceled):
+		return verdict{text: "cancelled"}
+	case errors.As(err, &noCredentials):
+		return judgeCredentials(op, noCredentials)
+	case code != "" || status(err) >= 300:
+		return judgeAnswer(op, code, message, status(err))
+	default:
+		return s.judgeConnection(err)
+	}
+}
+
+// judgeCredentials: at the start there are none; later on, whatever hands them
+// out is having trouble and may get over it.
+func judgeCredentials(op string, err *credentialsError) verdict {
+	if op == "open" {
+		return verdict{drivers.Denied, "no credentials found: " + innermost(err.err), "run where an IAM role is attached, or set access_key and secret_key"}
+	}
+	return verdict{kind: drivers.Temporary, text: "credentials could not be renewed: " + innermost(err.err)}
+}
+
+// judgeConnection tells failures below S3. A certificate that does not verify
+// will not verify the next time either.
+func (s *Store) judgeConnection(err error) verdict {
+	var (
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError
+		authority   x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+		op          *net.OpError
+		dns         *net.DNSError
+		viaURL      *url.Error
+		temporary   interface{ Timeout() bool }
+	)
+	cannot := "cannot reach S3 " + s.conn.String() + ": "
+	switch {
+	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
+		return verdict{drivers.Config, cannot + innermost(err), "make the server's certificate valid for this machine"}
+	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+		return verdict{drivers.Config, cannot + "the server does not speak TLS", "write http:// in url"}
+	case errors.Is(err, errStalled), errors.Is(err, io.ErrUnexpectedEOF):
+		return verdict{kind: drivers.Temporary, text: innermost(err)}
+	case errors.Is(err, io.EOF):
+		return verdict{kind: drivers.Temporary, text: cannot + "the server closed the connection"}
+	case errors.As(err, &dns):
+		return verdict{kind: drivers.Temporary, text: cannot + dns.Error()}
+	case errors.As(err, &op):
+		return verdict{kind: drivers.Temporary, text: cannot + op.Error()}
+	case errors.As(err, &temporary) && temporary.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return verdict{kind: drivers.Temporary, text: cannot + "no answer in time"}
+	case errors.As(err, &viaURL):
+		return verdict{kind: drivers.Temporary, text: cannot + innermost(viaURL.Err)}
+	default:
+		return verdict{kind: drivers.Other, text: innermost(err)}
+	}
+}
+
+// answer gives the S3 error code and message of a server's answer, "" when err
+// is not one.
+func answer(err error) (code, message string) {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode(), api.ErrorMessage()
+	}
+	return "", ""
+}
+
+// status is the HTTP status of the answer that err is about, 0 without one.
+func status(err error) int {
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) && response.Response != nil && response.Response.Response != nil {
+		return response.Response.StatusCode
+	}
+	return 0
+}
+
+func responseHeader(err error, name string) string {
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) && response.Response != nil && response.Response.Response != nil {
+		return response.Response.Header.Get(name)
+	}
+	return ""
+}
+
+// retryAfter reads a Retry-After header: seconds, or a date.
+func retryAfter(value string, now time.Time) time.Duration {
+	const most = time.Hour // a longer wait is no retry
+	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, most)
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(date.Sub(now), 0), most)
+	}
+	return 0
+}
+
+// innermost is the text of the last error in a chain, which is the one that
+// says what happened; those around it say where in the SDK.
+func innermost(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+const maxMessageBytes = 300
+
+// oneLine keeps a server's message from breaking or flooding a report.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxMessageBytes {
+		text = strings.ToValidUTF8(text[:maxMessageBytes], "") + "…"
+	}
+	return text
+}
+
+// redact takes the credentials out of a text, should a server have echoed them.
+func (s *Store) redact(text string) string {
+	for _, secret := range []string{s.conn.secretKey, s.conn.accessKey} {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+	}
+	return text
+}

@@ -1,0 +1,72 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// List calls fn with every object under the prefix, 1000 to a request, in the
+// order of the server's listing. Info.MD5 is empty: a listing does not tell
+// which ETags are no MD5. MinIO leaves objects out whose key goes on, after a
+// slash, from the key of another.
+func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
+	in := &awss3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.prefix, EncodingType: types.EncodingTypeUrl}
+	for {
+		out, err := s.client.ListObjectsV2(ctx, in)
+		if err != nil {
+			return s.fail("list", s.Prefix(), err)
+		}
+		for _, object := range out.Contents {
+			key, err := s.exactKey(ctx, out.EncodingType, object.Key)
+			if err != nil {
+				return s.fail("list", s.Prefix(), err)
+			}
+			if err := fn(scheme+s.bucket+"/"+key, drivers.Info{Bytes: aws.ToInt64(object.Size)}); err != nil {
+				return err
+			}
+		}
+		if !aws.ToBool(out.IsTruncated) {
+			return nil
+		}
+		if aws.ToString(out.NextContinuationToken) == "" {
+			return s.fail("list", s.Prefix(), errors.New("the server's listing does not go on"))
+		}
+		in.ContinuationToken = out.NextContinuationToken
+	}
+}
+
+// exactKey is listedKey, sure of itself: a key in a listing that is not encoded
+// may have lost characters that XML cannot carry.
+func (s *Store) exactKey(ctx context.Context, encoding types.EncodingType, listed *string) (string, error) {
+	key, err := listedKey(encoding, listed)
+	if err != nil || encoding == types.EncodingTypeUrl || !strings.ContainsRune(key, unicode.ReplacementChar) {
+		return key, err
+	}
+	if _, err := s.head(ctx, location{s.bucket, key}); err != nil {
+		if status(err) != http.StatusNotFound {
+			return "", err
+		}
+		return "", fmt.Errorf("the server's listing does not tell the key of the object %q exactly", key)
+	}
+	return key, nil
+}
+
+// listedKey decodes a key of a listing, if the server says that it encoded
+// them: not all do when asked.
+func listedKey(encoding types.EncodingType, key *string) (string, error) {
+	if encoding != types.EncodingTypeUrl {
+		return aws.ToString(key), nil
+	}
+	return url.QueryUnescape(aws.ToString(key))
+}

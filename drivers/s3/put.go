@@ -1,0 +1,203 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// contentType is what Anchore's objects have.
+const contentType = "binary/octet-stream"
+
+// Put stores a payload. Bytes in memory, and a stream of at most
+// Tuning.PartBytes, go in one request; a longer stream goes in parts, with one
+// part in memory at a time. In parts or whole, the object appears only when
+// all of it has arrived.
+//
+// A payload that is not what its Length or MD5 says fails with kind Corrupt,
+// and a stream's own error is returned wrapped with its kind; nothing is
+// stored in either case, and an upload in parts is aborted even when ctx is
+// cancelled. AbortUploads removes the parts that a killed process left behind.
+//
+// ProvenMD5 is the ETag; for an upload in parts it is the MD5 of what was sent
+// if the server's ETag is the one that these parts give.
+func (s *Store) Put(ctx context.Context, uri string, p drivers.Payload) (drivers.Receipt, error) {
+	loc, err := s.locate("put", uri)
+	if err != nil {
+		return drivers.Receipt{}, err
+	}
+	w := &write{store: s, uri: uri, loc: loc, length: p.Length, md5: p.MD5}
+	if p.Streamed() {
+		return w.stream(ctx, p)
+	}
+	return w.whole(ctx, p.Bytes)
+}
+
+// write is one Put on its way.
+type write struct {
+	store  *Store
+	uri    string
+	loc    location
+	length int64  // announced, -1 if unknown
+	md5    string // announced, "" if unknown
+}
+
+// whole sends a payload in one request.
+func (w *write) whole(ctx context.Context, payload []byte) (drivers.Receipt, error) {
+	sum := md5.Sum(payload)
+	sent := hex.EncodeToString(sum[:])
+	if err := w.asAnnounced(int64(len(payload)), sent); err != nil {
+		return drivers.Receipt{}, err
+	}
+	out, err := w.store.client.PutObject(ctx, &awss3.PutObjectInput{
+		Bucket: &w.loc.bucket, Key: &w.loc.key,
+		Body:          bytes.NewReader(payload),
+		ContentLength: aws.Int64(int64(len(payload))),
+		ContentMD5:    contentMD5(sum),
+		ContentType:   aws.String(contentType),
+	})
+	if err != nil {
+		return drivers.Receipt{}, w.refused(ctx, err)
+	}
+	return drivers.Receipt{
+		Bytes: int64(len(payload)), MD5: sent,
+		ProvenMD5: provenMD5(out.ETag, out.ServerSideEncryption, sent),
+	}, nil
+}
+
+// stream reads the first part and decides by it how the payload travels.
+func (w *write) stream(ctx context.Context, p drivers.Payload) (drivers.Receipt, error) {
+	size, err := w.store.partBytes(w.length)
+	if err != nil {
+		return drivers.Receipt{}, &drivers.Error{Op: "put", URI: w.uri, Kind: drivers.TooLarge, Err: err}
+	}
+	r, err := p.Open(ctx)
+	if err != nil {
+		return drivers.Receipt{}, w.sourceFailed(err)
+	}
+	defer r.Close()
+
+	buffer := w.store.buffers.get(size)
+	defer w.store.buffers.put(buffer)
+	parts := &cutter{r: r}
+	first, last, err := parts.next(*buffer)
+	switch {
+	case err != nil:
+		return drivers.Receipt{}, w.sourceFailed(err)
+	case last:
+		return w.whole(ctx, first)
+	case w.length >= 0 && w.length <= int64(len(first)):
+		return drivers.Receipt{}, w.mismatch("the payload is longer than the %d bytes it was said to have", w.length)
+	}
+	return w.multipart(ctx, parts, *buffer, first)
+}
+
+// asAnnounced compares what was read with what the payload said of itself.
+func (w *write) asAnnounced(length int64, sum string) error {
+	if w.length >= 0 && length != w.length {
+		return w.mismatch("the payload has %d bytes, not %d as it was said to have", length, w.length)
+	}
+	if w.md5 != "" && sum != w.md5 {
+		return w.mismatch("the payload's MD5 is %s, not %s as it was said to be", sum, w.md5)
+	}
+	return nil
+}
+
+func (w *write) mismatch(format string, args ...any) error {
+	return &drivers.Error{Op: "put", URI: w.uri, Kind: drivers.Corrupt, Err: fmt.Errorf(format, args...)}
+}
+
+// sourceFailed reports that the payload could not be read; its kind is that of
+// the source's error, so that what is worth another attempt gets one.
+func (w *write) sourceFailed(err error) error {
+	failed := &drivers.Error{Op: "put", URI: w.uri, Kind: drivers.KindOf(err), Err: fmt.Errorf("reading the payload: %w", err)}
+	var source *drivers.Error
+	if errors.As(err, &source) {
+		failed.RetryAfter = source.RetryAfter
+	}
+	return failed
+}
+
+func (w *write) fail(err error) error { return w.store.fail("put", w.uri, err) }
+
+// refused is fail for the request that makes the object. versitygw answers "is a
+// directory" also when a delete next to it has just removed the folder that it
+// was about to write to; only where there are objects beneath is that true.
+func (w *write) refused(ctx context.Context, err error) error {
+	failed := w.store.fail("put", w.uri, err)
+	if code, _ := answer(err); code != "ExistingObjectIsDirectory" || longComponent(w.loc.key) {
+		return failed
+	}
+	out, err := w.store.client.ListObjectsV2(ctx, &awss3.ListObjectsV2Input{
+		Bucket: &w.loc.bucket, Prefix: aws.String(strings.TrimRight(w.loc.key, "/") + "/"), MaxKeys: aws.Int32(1),
+	})
+	if err != nil || len(out.Contents) == 0 {
+		failed.Kind = drivers.Temporary
+		failed.Err = &failure{text: "the server's folder for it went away meanwhile", err: failed.Err}
+	}
+	return failed
+}
+
+func contentMD5(sum [md5.Size]byte) *string {
+	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))
+}
+
+// cutter cuts a stream into parts. It reads one byte ahead, so that it knows
+// of each part whether it is the last.
+type cutter struct {
+	r       io.Reader
+	ahead   byte
+	pending bool // ahead holds the next part's first byte
+}
+
+// next fills buffer, which is not empty, and says whether the stream ends
+// there. Unlike io.ReadFull it keeps a stream's own io.ErrUnexpectedEOF apart
+// from the end.
+func (c *cutter) next(buffer []byte) (part []byte, last bool, err error) {
+	n := 0
+	if c.pending {
+		buffer[0], n, c.pending = c.ahead, 1, false
+	}
+	n, err = fill(c.r, buffer, n)
+	if err == nil {
+		var ahead [1]byte
+		if _, err = fill(c.r, ahead[:], 0); err == nil {
+			c.ahead, c.pending = ahead[0], true
+			return buffer[:n], false, nil
+		}
+	}
+	if err == io.EOF {
+		return buffer[:n], true, nil
+	}
+	return nil, false, err
+}
+
+// fill reads into buffer[n:] until it is full or the stream ends or fails.
+func fill(r io.Reader, buffer []byte, n int) (int, error) {
+	for idle := 0; n < len(buffer); {
+		m, err := r.Read(buffer[n:])
+		n += m
+		switch {
+		case err != nil && (err != io.EOF || n < len(buffer)):
+			return n, err
+		case m > 0:
+			idle = 0
+		case idle >= 100:
+			return n, io.ErrNoProgress
+		default:
+			idle++
+		}
+	}
+	return n, nil
+}

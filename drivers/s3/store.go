@@ -1,0 +1,196 @@
+// Package s3 keeps payloads as objects in a bucket of Amazon S3 or of a server
+// that speaks its protocol. Layout, URI and configuration are Anchore's
+// (driver "s3"): the object's key is {prefix}{user}/{bucket}/{archive id}, raw.
+//
+// Every payload travels with its Content-MD5, the one integrity check that all
+// servers make, and what the server answers is compared with what was sent.
+package s3
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// Store is an S3 bucket opened with one configuration. Its methods are safe for
+// concurrent use.
+type Store struct {
+	bucket, prefix string
+	conn           *connection // a pointer, so that printing a Store prints no secret
+	tuning         Tuning
+	client         *awss3.Client
+	// http and slowHTTP differ in how long they wait for the first byte of an
+	// answer.
+	http, slowHTTP *http.Client
+	buffers        buffers
+}
+
+var (
+	_ drivers.Driver  = (*Store)(nil)
+	_ drivers.Batcher = (*Store)(nil)
+	_ drivers.Lister  = (*Store)(nil)
+)
+
+// Name is "s3".
+func (s *Store) Name() string { return "s3" }
+
+// Scheme is "s3://".
+func (s *Store) Scheme() string { return scheme }
+
+// Prefix is s3://{S3 bucket}/{prefix}.
+func (s *Store) Prefix() string { return scheme + s.bucket + "/" + s.prefix }
+
+// Place is the prefix and the server or region.
+func (s *Store) Place() string { return s.Prefix() + " " + s.conn.String() }
+
+// Capabilities: deletes go many to a request; a multipart upload holds one part
+// in memory. Parts are longer than StreamBytes says only for a payload of known
+// length that would otherwise take more than 10,000 of them (80 GB with parts
+// of 8 MiB).
+func (s *Store) Capabilities() drivers.Capabilities {
+	return drivers.Capabilities{
+		Compresses:  true,
+		ParsesURI:   true,
+		BatchDelete: true,
+		Lists:       true,
+		StreamBytes: s.tuning.PartBytes + 256<<10,
+		Workers:     s.tuning.Workers,
+	}
+}
+
+// Close gives up the idle connections.
+func (s *Store) Close() error {
+	s.http.CloseIdleConnections()
+	s.slowHTTP.CloseIdleConnections()
+	return nil
+}
+
+// Stat asks for an object's headers. Info.MD5 is its ETag where that is the
+// MD5.
+func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
+	loc, err := s.locate("stat", uri)
+	if err != nil {
+		return drivers.Info{}, err
+	}
+	out, err := s.head(ctx, loc)
+	if status(err) == http.StatusBadRequest {
+		// The answer to HEAD does not tell why; that to GET does.
+		reader, info, err := s.Get(ctx, uri)
+		if err == nil {
+			_ = reader.Close() // not read
+		}
+		return info, asStat(err)
+	}
+	if err != nil {
+		return drivers.Info{}, s.fail("stat", uri, err)
+	}
+	if out.ContentLength == nil {
+		return drivers.Info{}, s.fail("stat", uri, errNoLength)
+	}
+	return drivers.Info{Bytes: *out.ContentLength, MD5: storedMD5(out.ETag, out.ServerSideEncryption, out.SSECustomerAlgorithm)}, nil
+}
+
+// asStat is the error of a Get that stands in for a Stat.
+func asStat(err error) error {
+	var failed *drivers.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	stat := *failed
+	stat.Op = "stat"
+	return &stat
+}
+
+func (s *Store) head(ctx context.Context, loc location) (*awss3.HeadObjectOutput, error) {
+	return s.client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &loc.bucket, Key: &loc.key})
+}
+
+// Delete removes an object; one that is not there is no error. With a server
+// other than Amazon's, a key with an empty, "." or ".." component is deleted
+// only if the server lists it under exactly that name: where the server has
+// rewritten it, the object is another document's as well (kind InvalidKey).
+func (s *Store) Delete(ctx context.Context, uri string) error {
+	loc, err := s.locate("delete", uri)
+	if err != nil {
+		return err
+	}
+	if s.rewrites(loc.key) {
+		gone, err := s.confirmOwnName(ctx, uri, loc)
+		if gone || err != nil {
+			return err
+		}
+	}
+	_, err = s.client.DeleteObject(ctx, &awss3.DeleteObjectInput{Bucket: &loc.bucket, Key: &loc.key})
+	if err == nil {
+		return nil
+	}
+	failed := s.fail("delete", uri, err)
+	if absent(failed) {
+		return nil
+	}
+	if code, _ := answer(err); code == folderInUse {
+		// versitygw says so of the folder, whether or not there is an object
+		// of that name.
+		if _, err := s.head(ctx, loc); status(err) == http.StatusNotFound {
+			return nil
+		}
+	}
+	return failed
+}
+
+// absent says whether an answer means that there is no such object: none is
+// stored, or none could be.
+func absent(err *drivers.Error) bool {
+	code, _ := answer(err)
+	if _, known := answers[code]; !known {
+		return false // not in S3's own words: a proxy may be speaking
+	}
+	return err.Kind == drivers.NotFound || err.Kind == drivers.InvalidKey
+}
+
+// confirmOwnName says that the object is gone already, or fails unless the
+// server lists it under this very key.
+func (s *Store) confirmOwnName(ctx context.Context, uri string, loc location) (gone bool, err error) {
+	reader, _, err := s.Get(ctx, uri) // not HEAD, whose answer does not tell why
+	var failed *drivers.Error
+	switch {
+	case err == nil:
+		_ = reader.Close() // not read
+	case errors.As(err, &failed) && absent(failed):
+		return true, nil
+	default:
+		return false, err
+	}
+	out, err := s.client.ListObjectsV2(ctx, &awss3.ListObjectsV2Input{
+		Bucket: &loc.bucket, Prefix: &loc.key, MaxKeys: aws.Int32(1), EncodingType: types.EncodingTypeUrl,
+	})
+	if err != nil {
+		return false, s.fail("list", uri, err)
+	}
+	for _, object := range out.Contents {
+		// Keys come in the order of their bytes: the prefix itself is first.
+		if key, err := listedKey(out.EncodingType, object.Key); err == nil && key == loc.key {
+			return false, nil
+		}
+	}
+	return false, &drivers.Error{
+		Op: "delete", URI: uri, Kind: drivers.InvalidKey,
+		Err:  errors.New("the server keeps this object under another name, which may be another document's"),
+		Mend: "delete it by hand once no other document has that name",
+	}
+}
+
+// locate splits a URI for an operation.
+func (s *Store) locate(op, uri string) (location, error) {
+	loc, err := split(uri)
+	if err != nil {
+		return location{}, &drivers.Error{Op: op, URI: uri, Kind: drivers.InvalidKey, Err: err}
+	}
+	return loc, nil
+}

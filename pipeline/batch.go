@@ -1,0 +1,195 @@
+package pipeline
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// batch is what flows through the pipeline: neighbours in the catalog's order,
+// or what an interrupted run left.
+type batch struct {
+	number uint64
+	items  []*item
+	// entries are set for a batch of an earlier run, whose rows have to be read
+	// again before anything is done: items are made from them.
+	entries []checkpoint.Entry
+	// recounted says that entries were counted as moved by the run that
+	// recorded them.
+	recounted bool
+	// intended is durable before anything is put.
+	intended *checkpoint.Ticket
+	// reserved is what the batch holds of the memory budget, in bytes.
+	reserved int64
+	// streams says that reserved has room for one streamed payload.
+	streams bool
+}
+
+// item is one document on its way.
+type item struct {
+	doc  catalog.Document
+	dest string // its URI at the destination
+
+	// moved: the catalog's row names the destination. Set by commit, or when
+	// an earlier run had come so far.
+	moved bool
+	// earlier: it was moved by an earlier run; what is left is to delete the
+	// source. counted: and that run counted it.
+	earlier, counted bool
+	failure          *checkpoint.Failure
+
+	// streamed: the payload is never held as a whole, see stream.go.
+	streamed bool
+	// allowance is how many bytes of it may be held beside the payload as
+	// fetched, when its compression changes.
+	allowance int64
+	payload   []byte
+
+	// What is stored at the destination. For a streamed item digest and bytes
+	// are known after the put.
+	compressed bool
+	digest     string
+	bytes      int64
+	receipt    drivers.Receipt
+
+	// siblings: other rows have the same key under another documentName, so
+	// that they share places. taken is the one that names dest already.
+	siblings bool
+	taken    *catalog.Document
+
+	fetchedBytes int64
+}
+
+// Stages, as failures name them.
+const (
+	stageEnumerate  = "enumerate"
+	stageFetch      = "fetch"
+	stageRecompress = "recompress"
+	stagePut        = "put"
+	stageVerify     = "verify"
+	stageCommit     = "commit"
+	stageDelete     = "delete"
+)
+
+// Classes of failures: stable words by which reports group them.
+const (
+	ClassNoURI          = "no-content-url"
+	ClassUnreadableKey  = "unreadable-key"
+	ClassInvalidKey     = "invalid-key"
+	ClassMissingPayload = "missing-payload"
+	ClassFetch          = "fetch-failed"
+	ClassDigest         = "wrong-digest"
+	ClassLength         = "wrong-length"
+	ClassZlib           = "corrupt-zlib"
+	ClassPut            = "put-failed"
+	ClassVerify         = "not-proven"
+	ClassPlaceTaken     = "place-taken"
+	ClassRowChanged     = "row-changed"
+	ClassDelete         = "source-not-deleted"
+)
+
+// fail marks the item as failed, for the first reason that is given.
+func (it *item) fail(stage, class string, err error) {
+	if it.failure != nil {
+		return
+	}
+	it.payload = nil
+	it.failure = &checkpoint.Failure{
+		Entry: it.entry(), Stage: stage, Class: class,
+		Reason: strings.Join(strings.Fields(err.Error()), " "),
+	}
+}
+
+func (it *item) entry() checkpoint.Entry {
+	return entryOf(it.doc)
+}
+
+func entryOf(d catalog.Document) checkpoint.Entry {
+	return checkpoint.Entry{UserID: d.UserID, Bucket: d.Bucket, ArchiveID: d.ArchiveID, Name: d.Name, URI: d.URI}
+}
+
+// pending says whether the item still has to be moved.
+func (it *item) pending() bool { return it.failure == nil && !it.moved }
+
+// pending gives the items that still have to be moved.
+func (b *batch) pending() []*item {
+	return b.filter((*item).pending)
+}
+
+func (b *batch) filter(keep func(*item) bool) []*item {
+	var items []*item
+	for _, it := range b.items {
+		if keep(it) {
+			items = append(items, it)
+		}
+	}
+	return items
+}
+
+// keys gives the distinct keys of the batch.
+func (b *batch) keys() []drivers.Key {
+	seen := make(map[drivers.Key]bool, len(b.items)+len(b.entries))
+	var keys []drivers.Key
+	add := func(k drivers.Key) {
+		if !seen[k] {
+			seen[k] = true
+			keys = append(keys, k)
+		}
+	}
+	for _, it := range b.items {
+		add(it.doc.Key)
+	}
+	for _, e := range b.entries {
+		add(drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID})
+	}
+	return keys
+}
+
+// slots bounds how many operations of one sort are in flight, over all batches.
+type slots chan struct{}
+
+// each runs do for every item, at most as many at once as there are slots, and
+// returns when all have ended. It fails only when ctx has ended: what an item
+// met is in the item.
+func (s slots) each(ctx context.Context, items []*item, do func(context.Context, *item)) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, it := range items {
+		select {
+		case s <- struct{}{}:
+		case <-ctx.Done():
+			wg.Wait()
+			return context.Cause(ctx)
+		}
+		wg.Go(func() {
+			defer func() { <-s }()
+			do(ctx, it)
+		})
+	}
+	wg.Wait()
+	return cancelled(ctx)
+}
+
+// one runs do when there is a slot for it.
+func (s slots) one(ctx context.Context, do func()) error {
+	select {
+	case s <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	do()
+	<-s
+	return cancelled(ctx)
+}
+
+// cancelled gives the reason why ctx has ended, nil while it has not.
+func cancelled(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}

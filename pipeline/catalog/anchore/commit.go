@@ -1,0 +1,111 @@
+package anchore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// commitAttempts is how often a commit is tried that the server rolled back
+// because it met another transaction.
+const commitAttempts = 3
+
+// commitStatement is one transaction by itself. It names all four key columns,
+// compares and swaps, and leaves every other column alone.
+const commitStatement = `
+	UPDATE archive_metadata m
+	SET content_url = u.url, is_compressed = u.compressed, digest = nullif(u.digest, ''),
+	    size = nullif(u.size, -1), last_updated = $10
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+	            $6::text[], $7::bool[], $8::text[], $9::int8[])
+	     WITH ORDINALITY AS u(bucket, archive, "user", name, old, url, compressed, digest, size, n)
+	WHERE m.bucket = u.bucket AND m."archiveId" = u.archive AND m."userId" = u."user" AND m."documentName" = u.name
+	  AND m.content_url IS NOT DISTINCT FROM u.old
+	RETURNING u.n`
+
+func (p *postgres) Commit(ctx context.Context, changes []catalog.Change) ([]bool, error) {
+	applied := make([]bool, len(changes))
+	if len(changes) == 0 {
+		return applied, nil
+	}
+	doing := fmt.Sprintf("commit of %d documents", len(changes))
+	args := commitArguments(changes)
+
+	l := &p.lock
+	l.use.Lock()
+	defer l.use.Unlock()
+	if l.conn == nil {
+		return nil, fmt.Errorf("%s: %w", doing, errNotLocked)
+	}
+	if l.conn.IsClosed() {
+		l.die()
+		return nil, fmt.Errorf("%s: %w: its session has ended", doing, errNotLocked)
+	}
+	for attempt := 1; ; attempt++ {
+		numbers, err := l.commit(ctx, args)
+		if err == nil {
+			for _, n := range numbers {
+				applied[n-1] = true
+			}
+			return applied, nil
+		}
+		if attempt < commitAttempts && ctx.Err() == nil && rolledBack(err) {
+			continue
+		}
+		if l.conn.IsClosed() {
+			l.die()
+		}
+		if outcomeUnknown(err) {
+			return nil, &plain{fmt.Sprintf("%s: the database's session ended and %v: %s", doing, ErrOutcomeUnknown, oneLine(err.Error())),
+				errors.Join(ErrOutcomeUnknown, ctx.Err(), err)}
+		}
+		return nil, failed(ctx, doing, err)
+	}
+}
+
+// commit runs the statement and gives the numbers, from 1, of the changes that
+// were applied.
+func (l *lockSession) commit(ctx context.Context, args []any) ([]int64, error) {
+	rows, err := l.conn.Query(ctx, commitStatement, append(args, time.Now().Unix())...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+func commitArguments(changes []catalog.Change) []any {
+	n := len(changes)
+	buckets, ids, users, names := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	old, urls := make([]*string, n), make([]string, n)
+	compressed, digests, sizes := make([]bool, n), make([]string, n), make([]int64, n)
+	for i, c := range changes {
+		buckets[i], ids[i], users[i], names[i] = c.Document.Bucket, c.Document.ArchiveID, c.Document.UserID, c.Document.Name
+		if !c.Document.NoURI {
+			old[i] = &changes[i].Document.URI
+		}
+		urls[i], compressed[i], digests[i], sizes[i] = c.URI, c.Compressed, c.Digest, c.Bytes
+	}
+	return []any{buckets, ids, users, names, old, urls, compressed, digests, sizes}
+}
+
+// rolledBack says that the server undid the transaction for another one's sake.
+func rolledBack(err error) bool {
+	e := (*pgconn.PgError)(nil)
+	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+}
+
+// outcomeUnknown says that the server may have committed: it has not refused
+// the statement, and the statement may have reached it. A session that is
+// terminated may be so between its commit and its answer.
+func outcomeUnknown(err error) bool {
+	if e := (*pgconn.PgError)(nil); errors.As(err, &e) {
+		return e.SeverityUnlocalized != "ERROR" && e.Severity != "ERROR"
+	}
+	return !pgconn.SafeToRetry(err)
+}

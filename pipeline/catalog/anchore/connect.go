@@ -1,0 +1,170 @@
+package anchore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	defaultConnections = 16
+	// A stream that is read from one driver and written to another on the same
+	// pool takes two connections; the catalog wants some beside them.
+	leastConnections = 4
+	// connectPause is waited before connecting is tried again.
+	connectPause = time.Second
+)
+
+// durable makes a session's commits wait for the disk where the server is
+// configured not to: a source is deleted on the strength of them.
+const durable = `SELECT set_config('synchronous_commit', 'on', false)
+	WHERE current_setting('synchronous_commit') = 'off'`
+
+// openPostgres connects, trying again as often as the options allow.
+func openPostgres(ctx context.Context, o Options) (*postgres, error) {
+	config, err := poolConfig(o)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, describe(err, config.ConnConfig)
+	}
+	p := &postgres{pool: pool, config: config.ConnConfig, place: place(config.ConnConfig)}
+	p.lock.lost = make(chan struct{})
+	p.lock.options = o
+	for attempt := 0; ; attempt++ {
+		err = p.check(ctx)
+		if err == nil {
+			return p, nil
+		}
+		if attempt >= o.Retries || !worthRetrying(err) || !pause(ctx, connectPause) {
+			pool.Close()
+			return nil, err
+		}
+	}
+}
+
+// pause waits, and says whether the context lasted.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// check connects and looks for Anchore's tables.
+func (p *postgres) check(ctx context.Context) error {
+	rows, err := p.pool.Query(ctx, `SELECT t FROM unnest($1::text[]) t WHERE to_regclass(quote_ident(t)) IS NULL`, tables)
+	if err == nil {
+		var missing []string
+		missing, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		if err == nil && len(missing) > 0 {
+			return missingTables(p.place, missing)
+		}
+	}
+	if err != nil {
+		return describe(err, p.config)
+	}
+	return nil
+}
+
+func missingTables(place string, missing []string) error {
+	return fmt.Errorf("the database at %s has no table %s: it is not Anchore's, or not that user's", place, strings.Join(missing, ", "))
+}
+
+// poolConfig makes the pool's configuration of the options.
+func poolConfig(o Options) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(o.Postgres)
+	if err != nil {
+		// The parser's error quotes the URL, and what it hides there is its best
+		// guess only: with a password that was not escaped, parts of it may lie
+		// where a host or a port should be.
+		return nil, errors.New("the database URL is not valid: postgresql://USER:PASSWORD@HOST:PORT/NAME is expected, special characters in USER and PASSWORD percent-escaped")
+	}
+	c := config.ConnConfig
+	if o.SSL && !hasSSLMode(o.Postgres) {
+		demandTLS(c)
+	}
+	if o.ConnectTimeout > 0 {
+		c.ConnectTimeout = o.ConnectTimeout
+	}
+	if o.StatementTimeout > 0 {
+		c.RuntimeParams["statement_timeout"] = milliseconds(o.StatementTimeout)
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = o.Application
+	}
+	// Plans are made for each execution: one that was made while a table was
+	// still empty would scan the whole of it when it has grown.
+	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	switch {
+	case o.MaxConnections > 0:
+		config.MaxConns = int32(min(o.MaxConnections, 1<<16))
+	case !strings.Contains(o.Postgres, "pool_max_conns"):
+		config.MaxConns = defaultConnections
+	}
+	config.MaxConns = max(config.MaxConns, leastConnections)
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.PgConn().Exec(ctx, durable).ReadAll()
+		return err
+	}
+	return config, nil
+}
+
+func milliseconds(d time.Duration) string {
+	return strconv.FormatInt(max(d.Milliseconds(), 1), 10)
+}
+
+// hasSSLMode says whether a connection string decides about TLS itself.
+func hasSSLMode(connection string) bool {
+	if u, err := url.Parse(connection); err == nil && u.Scheme != "" {
+		return u.Query().Has("sslmode") || u.Query().Has("ssl")
+	}
+	return strings.Contains(connection, "sslmode")
+}
+
+// demandTLS replaces every way to a host by one with TLS that accepts any
+// certificate.
+func demandTLS(c *pgx.ConnConfig) {
+	accept := func(host string) *tls.Config {
+		return &tls.Config{InsecureSkipVerify: true, ServerName: host}
+	}
+	seen := map[string]bool{hostPort(c.Host, c.Port): true}
+	var fallbacks []*pgconn.FallbackConfig
+	for _, f := range c.Fallbacks {
+		if at := hostPort(f.Host, f.Port); !seen[at] {
+			seen[at] = true
+			fallbacks = append(fallbacks, &pgconn.FallbackConfig{Host: f.Host, Port: f.Port, TLSConfig: accept(f.Host)})
+		}
+	}
+	c.Fallbacks = fallbacks
+	c.TLSConfig = accept(c.Host)
+}
+
+func hostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// place is the database without user and password.
+func place(c *pgx.ConnConfig) string {
+	host := c.Host
+	if strings.HasPrefix(host, "/") { // folder of a Unix socket, as libpq writes it
+		host = url.PathEscape(host)
+	}
+	return "postgresql://" + hostPort(host, c.Port) + "/" + c.Database
+}

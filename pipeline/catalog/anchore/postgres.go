@@ -1,0 +1,167 @@
+package anchore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// postgres is the catalog on PostgreSQL.
+type postgres struct {
+	pool   *pgxpool.Pool
+	config *pgx.ConnConfig
+	place  string
+	lock   lockSession
+	closed sync.Once
+}
+
+func (p *postgres) Place() string { return p.place }
+
+func (p *postgres) Close() error {
+	p.closed.Do(func() {
+		p.lock.end()
+		p.pool.Close()
+	})
+	return nil
+}
+
+// selected is the condition on content_url. COALESCE hides it from the planner,
+// which would otherwise sort the whole table for each page when its statistics
+// say that few rows have the prefix; starts_with compares bytes.
+const selected = `COALESCE(starts_with(content_url, $%d), true)`
+
+const documentColumns = `bucket, "archiveId", "userId", "documentName", content_url,
+	coalesce(is_compressed, false), coalesce(digest, ''), coalesce(size, -1)`
+
+const inOrder = `ORDER BY bucket, "archiveId", "userId", "documentName"`
+
+func (p *postgres) Count(ctx context.Context, s catalog.Selection) (catalog.Totals, error) {
+	var t catalog.Totals
+	where, args := "", []any{s.Prefix}
+	if len(s.Buckets) > 0 {
+		where, args = `WHERE bucket = ANY($2::text[])`, append(args, s.Buckets)
+	}
+	err := p.pool.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE hit), coalesce(sum(size) FILTER (WHERE hit), 0)::int8,
+		       count(*) FILTER (WHERE hit IS NULL), count(*) FILTER (WHERE hit AND coalesce(digest, '') = '')
+		FROM (SELECT starts_with(content_url, $1) AS hit, size, digest FROM archive_metadata `+where+`) m`,
+		args...).Scan(&t.Documents, &t.Bytes, &t.NoURI, &t.NoDigest)
+	return t, failed(ctx, "count the catalog's documents", err)
+}
+
+func (p *postgres) Page(ctx context.Context, s catalog.Selection, after catalog.Position, limit int) ([]catalog.Document, error) {
+	if limit <= 0 {
+		return nil, fmt.Errorf("page of %d documents", limit)
+	}
+	docs, err := p.page(ctx, s, after, limit)
+	return docs, failed(ctx, "read a page of the catalog", err)
+}
+
+func (p *postgres) page(ctx context.Context, s catalog.Selection, after catalog.Position, limit int) ([]catalog.Document, error) {
+	start := after == catalog.Position{}
+	if len(s.Buckets) == 0 {
+		if start {
+			return p.pageWhere(ctx, nil, limit, `true`, s.Prefix)
+		}
+		return p.pageWhere(ctx, nil, limit, `(bucket, "archiveId", "userId", "documentName") > ($2, $3, $4, $5)`,
+			s.Prefix, after.Bucket, after.ArchiveID, after.UserID, after.Name)
+	}
+	if start {
+		return p.pageWhere(ctx, nil, limit, `bucket = ANY($2::text[])`, s.Prefix, s.Buckets)
+	}
+	// Two steps, each of which begins where the primary key's index says: with
+	// bucket = ANY and the position in one condition, every page would read the
+	// bucket from its beginning.
+	var docs []catalog.Document
+	if slices.Contains(s.Buckets, after.Bucket) {
+		var err error
+		docs, err = p.pageWhere(ctx, nil, limit, `bucket = $2 AND ("archiveId", "userId", "documentName") > ($3, $4, $5)`,
+			s.Prefix, after.Bucket, after.ArchiveID, after.UserID, after.Name)
+		if err != nil || len(docs) == limit {
+			return docs, err
+		}
+	}
+	return p.pageWhere(ctx, docs, limit, `bucket = ANY($2::text[]) AND bucket > $3`, s.Prefix, s.Buckets, after.Bucket)
+}
+
+// pageWhere adds selected rows to docs until they are limit. The prefix is the
+// first argument.
+func (p *postgres) pageWhere(ctx context.Context, docs []catalog.Document, limit int, where string, args ...any) ([]catalog.Document, error) {
+	var q strings.Builder
+	fmt.Fprintf(&q, "SELECT %s FROM archive_metadata WHERE %s AND ", documentColumns, where)
+	fmt.Fprintf(&q, selected, 1)
+	fmt.Fprintf(&q, " %s LIMIT $%d", inOrder, len(args)+1)
+	rows, err := p.pool.Query(ctx, q.String(), append(args, limit-len(docs))...)
+	if err != nil {
+		return nil, err
+	}
+	return appendDocuments(docs, rows)
+}
+
+// appendDocuments reads rows of documentColumns.
+func appendDocuments(docs []catalog.Document, rows pgx.Rows) ([]catalog.Document, error) {
+	defer rows.Close()
+	for rows.Next() {
+		var d catalog.Document
+		var uri *string
+		err := rows.Scan(&d.Bucket, &d.ArchiveID, &d.UserID, &d.Name, &uri, &d.Compressed, &d.Digest, &d.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, read(d, uri))
+	}
+	return docs, rows.Err()
+}
+
+// read completes a document with what the row may leave out.
+func read(d catalog.Document, uri *string) catalog.Document {
+	if uri == nil {
+		d.NoURI = true
+	} else {
+		d.URI = *uri
+	}
+	d.Digest = strings.ToLower(d.Digest)
+	return d
+}
+
+func (p *postgres) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Document, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	var users, buckets, ids []string
+	for _, k := range keys {
+		users, buckets, ids = append(users, k.UserID), append(buckets, k.Bucket), append(ids, k.ArchiveID)
+	}
+	rows, err := p.pool.Query(ctx, `
+		SELECT `+documentColumns+` FROM archive_metadata
+		JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)) k
+		  ON bucket = k.b AND "archiveId" = k.a AND "userId" = k.u `+inOrder, users, buckets, ids)
+	if err != nil {
+		return nil, failed(ctx, "read rows of the catalog", err)
+	}
+	docs, err := appendDocuments(nil, rows)
+	return docs, failed(ctx, "read rows of the catalog", err)
+}
+
+func (p *postgres) References(ctx context.Context, uri string) (int64, error) {
+	var n int64
+	err := p.pool.QueryRow(ctx, `SELECT count(*) FROM archive_metadata WHERE content_url = $1`, uri).Scan(&n)
+	return n, failed(ctx, "count the catalog's references", err)
+}
+
+func (p *postgres) Users(ctx context.Context) ([]string, error) {
+	rows, err := p.pool.Query(ctx, `SELECT DISTINCT "userId" FROM archive_metadata ORDER BY 1`)
+	if err != nil {
+		return nil, failed(ctx, "list the catalog's users", err)
+	}
+	users, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return users, failed(ctx, "list the catalog's users", err)
+}

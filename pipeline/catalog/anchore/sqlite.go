@@ -1,0 +1,235 @@
+package anchore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// sqlite is the catalog in an SQLite file. It has one connection: the file
+// allows one writer anyway, and nobody meets a busy database within a process.
+type sqlite struct {
+	db     *sql.DB
+	path   string
+	lock   fileLock
+	closed sync.Once
+}
+
+func openSQLite(ctx context.Context, o Options) (*sqlite, error) {
+	path, err := filepath.Abs(o.SQLite)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err == nil {
+		var info os.FileInfo
+		if info, err = os.Stat(path); err == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("%s is not a file", path)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the database file %s: %w", o.SQLite, err)
+	}
+	db, err := sql.Open("sqlite", sqliteName(path, "rw"))
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the database file %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	l := &sqlite{db: db, path: path}
+	l.lock.lost = make(chan struct{})
+	if err := l.check(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// check looks for Anchore's tables.
+func (l *sqlite) check(ctx context.Context) error {
+	var missing []string
+	for _, t := range tables {
+		var n int
+		err := l.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?`, t).Scan(&n)
+		if err != nil {
+			return failed(ctx, "cannot open the database file "+l.path, err)
+		}
+		if n == 0 {
+			missing = append(missing, t)
+		}
+	}
+	if len(missing) > 0 {
+		return missingTables(l.Place(), missing)
+	}
+	return nil
+}
+
+func (l *sqlite) Place() string { return "sqlite://" + l.path }
+
+func (l *sqlite) Close() error {
+	var err error
+	l.closed.Do(func() {
+		err = l.db.Close()
+		l.lock.close()
+	})
+	return err
+}
+
+// conditions makes a WHERE clause of a selection. The unary plus keeps bucket
+// from leading the index, which is needed in the order of the primary key; the
+// comparison with the prefix is one of bytes.
+func conditions(s catalog.Selection, args []any) (string, []any) {
+	where := `(content_url IS NULL OR substr(CAST(content_url AS BLOB), 1, length(CAST(? AS BLOB))) = CAST(? AS BLOB))`
+	args = append(args, s.Prefix, s.Prefix)
+	if len(s.Buckets) > 0 {
+		where += ` AND +bucket IN (?` + strings.Repeat(`, ?`, len(s.Buckets)-1) + `)`
+		for _, b := range s.Buckets {
+			args = append(args, b)
+		}
+	}
+	return where, args
+}
+
+func (l *sqlite) Count(ctx context.Context, s catalog.Selection) (catalog.Totals, error) {
+	var t catalog.Totals
+	where, args := conditions(s, nil)
+	err := l.db.QueryRowContext(ctx, `
+		SELECT count(content_url), coalesce(sum(size) FILTER (WHERE content_url IS NOT NULL), 0),
+		       count(*) FILTER (WHERE content_url IS NULL),
+		       count(*) FILTER (WHERE content_url IS NOT NULL AND coalesce(digest, '') = '')
+		FROM archive_metadata WHERE `+where, args...).Scan(&t.Documents, &t.Bytes, &t.NoURI, &t.NoDigest)
+	return t, failed(ctx, "count the catalog's documents", err)
+}
+
+func (l *sqlite) Page(ctx context.Context, s catalog.Selection, after catalog.Position, limit int) ([]catalog.Document, error) {
+	if limit <= 0 {
+		return nil, fmt.Errorf("page of %d documents", limit)
+	}
+	where, args := conditions(s, nil)
+	if after != (catalog.Position{}) {
+		where += ` AND (bucket, "archiveId", "userId", "documentName") > (?, ?, ?, ?)`
+		args = append(args, after.Bucket, after.ArchiveID, after.UserID, after.Name)
+	}
+	docs, err := l.documents(ctx, nil, where+" "+inOrder+" LIMIT ?", append(args, limit)...)
+	return docs, failed(ctx, "read a page of the catalog", err)
+}
+
+// documents adds the rows that a condition (and what follows it) selects.
+func (l *sqlite) documents(ctx context.Context, docs []catalog.Document, where string, args ...any) ([]catalog.Document, error) {
+	rows, err := l.db.QueryContext(ctx, `SELECT `+documentColumns+` FROM archive_metadata WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var d catalog.Document
+		var uri *string
+		err := rows.Scan(&d.Bucket, &d.ArchiveID, &d.UserID, &d.Name, &uri, &d.Compressed, &d.Digest, &d.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, read(d, uri))
+	}
+	return docs, rows.Err()
+}
+
+func (l *sqlite) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Document, error) {
+	var docs []catalog.Document
+	seen := make(map[drivers.Key]bool, len(keys))
+	for _, k := range keys {
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		var err error
+		docs, err = l.documents(ctx, docs, `bucket = ? AND "archiveId" = ? AND "userId" = ? `+inOrder, k.Bucket, k.ArchiveID, k.UserID)
+		if err != nil {
+			return nil, failed(ctx, "read rows of the catalog", err)
+		}
+	}
+	return docs, nil
+}
+
+func (l *sqlite) References(ctx context.Context, uri string) (int64, error) {
+	var n int64
+	err := l.db.QueryRowContext(ctx, `SELECT count(*) FROM archive_metadata WHERE content_url = ?`, uri).Scan(&n)
+	return n, failed(ctx, "count the catalog's references", err)
+}
+
+func (l *sqlite) Users(ctx context.Context) ([]string, error) {
+	rows, err := l.db.QueryContext(ctx, `SELECT DISTINCT "userId" FROM archive_metadata ORDER BY 1`)
+	if err != nil {
+		return nil, failed(ctx, "list the catalog's users", err)
+	}
+	defer rows.Close()
+	var users []string
+	for rows.Next() {
+		var u string
+		if err := rows.Scan(&u); err != nil {
+			return nil, failed(ctx, "list the catalog's users", err)
+		}
+		users = append(users, u)
+	}
+	return users, failed(ctx, "list the catalog's users", rows.Err())
+}
+
+func (l *sqlite) Commit(ctx context.Context, changes []catalog.Change) ([]bool, error) {
+	applied := make([]bool, len(changes))
+	if len(changes) == 0 {
+		return applied, nil
+	}
+	doing := fmt.Sprintf("commit of %d documents", len(changes))
+	if !l.lock.held() {
+		return nil, fmt.Errorf("%s: %w", doing, errNotLocked)
+	}
+	err := l.transaction(ctx, func(tx *sql.Tx) error {
+		update, err := tx.PrepareContext(ctx, `
+			UPDATE archive_metadata SET content_url = ?, is_compressed = ?, digest = nullif(?, ''), size = nullif(?, -1), last_updated = ?
+			WHERE bucket = ? AND "archiveId" = ? AND "userId" = ? AND "documentName" = ? AND content_url IS ?`)
+		if err != nil {
+			return err
+		}
+		defer update.Close()
+		now := time.Now().Unix()
+		for i, c := range changes {
+			d := c.Document
+			var old any = d.URI
+			if d.NoURI {
+				old = nil
+			}
+			done, err := update.ExecContext(ctx, c.URI, c.Compressed, c.Digest, c.Bytes, now, d.Bucket, d.ArchiveID, d.UserID, d.Name, old)
+			if err != nil {
+				return err
+			}
+			n, err := done.RowsAffected()
+			if err != nil {
+				return err
+			}
+			applied[i] = n == 1
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, failed(ctx, doing, err)
+	}
+	return applied, nil
+}
+
+// transaction runs fn in a transaction.
+func (l *sqlite) transaction(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := l.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // no effect once committed
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}

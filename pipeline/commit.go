@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// commit changes the catalog's rows, all of a batch in one transaction, each
+// only if it still says what it said when it was enumerated. A commit that
+// fails ends the run: whether it took effect is found out from the rows when
+// the run is resumed.
+func (m *migration) commit(ctx context.Context, b *batch) error {
+	items := b.pending()
+	if len(items) == 0 {
+		return nil
+	}
+	defer m.progress.busy(StageCommit)()
+	changes := make([]catalog.Change, len(items))
+	for i, it := range items {
+		changes[i] = catalog.Change{Document: it.doc, URI: it.dest, Compressed: it.compressed, Digest: it.digest, Bytes: it.bytes}
+	}
+	applied, err := m.cat.Commit(ctx, changes)
+	if err != nil {
+		return err
+	}
+	var missed []*item
+	for i, it := range items {
+		if it.moved = applied[i]; !it.moved {
+			missed = append(missed, it)
+		}
+	}
+	return m.explain(ctx, missed)
+}
+
+// explain says of rows that were not changed why: they were changed already, or
+// by somebody else.
+func (m *migration) explain(ctx context.Context, missed []*item) error {
+	for _, it := range missed {
+		rows, err := m.cat.Rows(ctx, []drivers.Key{it.doc.Key})
+		if err != nil {
+			return err
+		}
+		reason := errRowGone
+		for _, row := range rows {
+			if row.Name != it.doc.Name {
+				continue
+			}
+			if row.URI == it.dest && row.Digest == it.digest {
+				it.moved = true
+			}
+			reason = rowChanged(row.URI)
+		}
+		if !it.moved {
+			it.fail(stageCommit, ClassRowChanged, m.takeBack(ctx, it, reason))
+		}
+	}
+	return nil
+}

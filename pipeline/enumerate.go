@@ -1,0 +1,165 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// enumerate feeds the pipeline: first what an interrupted run left, then the
+// catalog from where that run had come to. Each batch is intended in the
+// checkpoint as it is cut, in the catalog's order.
+func (m *migration) enumerate(ctx context.Context, out chan<- *batch) error {
+	if err := m.resume(ctx, out); err != nil {
+		return err
+	}
+	position := catalog.Position(m.checkpoint.Header().Position)
+	cut := cutter{limits: m.limits}
+	for !m.stopping() {
+		page, err := m.cat.Page(ctx, m.selection, position, m.limits.pageRows)
+		if err != nil {
+			return err
+		}
+		for _, d := range page {
+			position = d.After()
+			if !m.selected(d) {
+				continue
+			}
+			if items := cut.add(m.newItem(d)); items != nil {
+				if err := m.feed(ctx, out, items); err != nil {
+					return err
+				}
+			}
+			if m.stopping() {
+				break
+			}
+		}
+		if len(page) < m.limits.pageRows && !m.stopping() {
+			if items := cut.rest(); items != nil {
+				return m.feed(ctx, out, items)
+			}
+			return nil
+		}
+	}
+	// What was cut but not intended is enumerated again by the next run.
+	m.stopped = true
+	return nil
+}
+
+func (m *migration) stopping() bool {
+	select {
+	case <-m.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// feed intends a batch of new items and sends it on its way.
+func (m *migration) feed(ctx context.Context, out chan<- *batch, items []*item) error {
+	entries := make([]checkpoint.Entry, len(items))
+	for i, it := range items {
+		entries[i] = it.entry()
+	}
+	b := &batch{items: items}
+	b.number, b.intended = m.checkpoint.Intend(entries, checkpoint.Position(items[len(items)-1].doc.After()))
+	return send(ctx, out, b)
+}
+
+func send(ctx context.Context, out chan<- *batch, b *batch) error {
+	select {
+	case out <- b:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// selected says whether a row is this migration's. The prefix alone does not
+// tell: the source's may be the beginning of the destination's.
+func (m *migration) selected(d catalog.Document) bool {
+	if d.NoURI {
+		return true
+	}
+	if strings.HasPrefix(d.URI, m.src.Prefix()) {
+		return m.samePrefix() || !m.atDestination(d)
+	}
+	return m.Elsewhere == ElsewhereMove && !strings.HasPrefix(d.URI, m.dst.Prefix())
+}
+
+// atDestination says whether a row names exactly the place that its document
+// has at the destination.
+func (m *migration) atDestination(d catalog.Document) bool {
+	uri, err := m.dst.URI(d.Key)
+	return err == nil && uri == d.URI
+}
+
+// samePrefix says that source and destination give the same URIs, though they
+// are different places: an S3 bucket of the same name on another server. The
+// catalog then cannot say which of the two holds a document.
+func (m *migration) samePrefix() bool { return m.src.Prefix() == m.dst.Prefix() }
+
+var (
+	errNoURI = errors.New("the row's content_url is NULL: the catalog does not say where the document is")
+)
+
+// newItem makes an item of a row and fails it at once where it cannot move.
+func (m *migration) newItem(d catalog.Document) *item {
+	it := &item{doc: d}
+	if d.NoURI {
+		it.fail(stageEnumerate, ClassNoURI, errNoURI)
+		return it
+	}
+	dest, err := m.dst.URI(d.Key)
+	if err != nil {
+		it.fail(stageEnumerate, ClassInvalidKey, err)
+		return it
+	}
+	it.dest = dest
+	if m.dst.Capabilities().ParsesURI && !m.MoveUnreadable {
+		if err := drivers.ReadableByAnchore(dest); err != nil {
+			it.fail(stageEnumerate, ClassUnreadableKey, err)
+		}
+	}
+	return it
+}
+
+// cutter cuts the stream of items into batches. Items of one key stay together,
+// because they share places; a document that is streamed is a batch of its own.
+type cutter struct {
+	limits limits
+	items  []*item
+	bytes  int64
+	full   bool
+}
+
+// add adds an item and returns the batch before it when that is complete.
+func (c *cutter) add(it *item) []*item {
+	bytes := it.doc.Bytes
+	if bytes < 0 {
+		bytes = c.limits.unknownBytes
+	}
+	if it.failure != nil {
+		bytes = 0
+	}
+	alone := bytes > c.limits.streamBytes
+	var complete []*item
+	if n := len(c.items); n > 0 && c.items[n-1].doc.Key != it.doc.Key && (c.full || alone || c.bytes+bytes > c.limits.batchBytes) {
+		complete = c.rest()
+	}
+	c.items = append(c.items, it)
+	c.bytes += bytes
+	c.full = c.full || alone || len(c.items) >= c.limits.batchDocuments || c.bytes >= c.limits.batchBytes
+	return complete
+}
+
+// rest returns what is left; nil when there is nothing.
+func (c *cutter) rest() []*item {
+	items := c.items
+	c.items, c.bytes, c.full = nil, 0, false
+	return items
+}

@@ -1,0 +1,144 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// fetch reads the payloads that are held in memory and checks them against the
+// catalog. Streamed ones are fetched while they are put.
+func (m *migration) fetch(ctx context.Context, b *batch) error {
+	items := b.filter(func(it *item) bool { return it.pending() && !it.streamed })
+	defer m.progress.busy(StageFetch)()
+	var err error
+	if batcher := m.src.batcher(); batcher != nil && m.src.Capabilities().BatchGet {
+		err = m.fetchBatch(ctx, batcher, items)
+	} else {
+		err = m.sourceOps.each(ctx, items, m.fetchOne)
+	}
+	if err != nil {
+		return err
+	}
+	return m.judge(items, stageFetch)
+}
+
+// heldBytes is how long a payload may be to be held in memory.
+func (m *migration) heldBytes(it *item) int64 {
+	return max(it.doc.Bytes, it.fetchedBytes, 0)
+}
+
+func (m *migration) fetchBatch(ctx context.Context, batcher drivers.Batcher, items []*item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	requests := make([]drivers.GetRequest, len(items))
+	for i, it := range items {
+		requests[i] = drivers.GetRequest{URI: it.doc.URI, MaxBytes: m.heldBytes(it)}
+	}
+	var results []drivers.GetResult
+	if err := m.sourceOps.one(ctx, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
+		return err
+	}
+	for i, it := range items {
+		m.fetched(ctx, it, results[i].Payload, results[i].Err)
+	}
+	return cancelled(ctx)
+}
+
+func (m *migration) fetchOne(ctx context.Context, it *item) {
+	payload, err := readWhole(ctx, m.src, it.doc.URI, m.heldBytes(it))
+	m.fetched(ctx, it, payload, err)
+}
+
+// errLonger says that a payload is longer than there is memory reserved for.
+var errLonger = &drivers.Error{Op: "get", Kind: drivers.TooLarge, Err: fmt.Errorf("longer than the catalog says")}
+
+// readWhole reads a payload of at most limit bytes.
+func readWhole(ctx context.Context, d drivers.Driver, uri string, limit int64) ([]byte, error) {
+	r, info, err := d.Get(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if info.Bytes > limit {
+		return nil, errLonger
+	}
+	payload := make([]byte, info.Bytes)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		return nil, err
+	}
+	// The driver says whether the payload ended where it should.
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, err
+	}
+	return payload, nil
+}
+
+// fetched takes a payload, or the reason why there is none.
+func (m *migration) fetched(ctx context.Context, it *item, payload []byte, err error) {
+	switch {
+	case err == nil:
+		sum := md5.Sum(payload)
+		if err := checkPayload(it, hex.EncodeToString(sum[:]), int64(len(payload))); err != nil {
+			it.fail(stageFetch, classOf(err, ClassFetch), err)
+			return
+		}
+		it.payload, it.digest, it.bytes = payload, hex.EncodeToString(sum[:]), int64(len(payload))
+		it.fetchedBytes = it.bytes
+	case drivers.KindOf(err) == drivers.TooLarge:
+		it.streamed = true
+	case drivers.KindOf(err) == drivers.NotFound && m.samePrefix() && m.alreadyThere(ctx, it):
+		it.moved, it.earlier = true, true
+		it.compressed, it.digest, it.bytes = it.doc.Compressed, it.doc.Digest, it.doc.Bytes
+	case drivers.KindOf(err) == drivers.NotFound:
+		it.fail(stageFetch, ClassMissingPayload, err)
+	default:
+		it.fail(stageFetch, classOf(err, ClassFetch), err)
+	}
+}
+
+// checkPayload compares what was read with what the catalog says of it. A row
+// of an old installation may have no digest; its length then has to do.
+func checkPayload(it *item, digest string, bytes int64) error {
+	switch {
+	case it.doc.Digest != "" && digest != it.doc.Digest:
+		return classed(ClassDigest, fmt.Errorf("the catalog's digest is %s, the payload's is %s (%d bytes)", it.doc.Digest, digest, bytes))
+	case it.doc.Digest == "" && it.doc.Bytes >= 0 && bytes != it.doc.Bytes:
+		return classed(ClassLength, fmt.Errorf("the catalog says %d bytes (and has no digest), the payload has %d", it.doc.Bytes, bytes))
+	default:
+		return nil
+	}
+}
+
+// alreadyThere says whether the destination holds, with its digest, a document
+// that is no longer at the source. It matters where both give the same URIs,
+// so that the catalog cannot say that it was moved by an interrupted run.
+func (m *migration) alreadyThere(ctx context.Context, it *item) bool {
+	if it.doc.Digest == "" {
+		return false
+	}
+	digest, err := readBack(ctx, m.dst, it.dest)
+	return err == nil && digest == it.doc.Digest
+}
+
+// readBack reads a stored payload for its MD5.
+func readBack(ctx context.Context, d drivers.Driver, uri string) (digest string, err error) {
+	r, _, err := d.Get(ctx, uri)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	sum := md5.New()
+	chunk := chunks.Get().(*[]byte)
+	defer chunks.Put(chunk)
+	// The hash is hidden behind a plain Writer so that the pooled chunk is used.
+	if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{r}, *chunk); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}

@@ -1,0 +1,307 @@
+// Package pipeline moves the documents of a catalog from one store to another:
+//
+//	enumerate -> prepare -> fetch -> recompress -> put -> verify -> commit -> delete -> finish
+//
+// Each stage is a function over a batch, in a file of its own, run by a bounded
+// pool and joined to the next by a bounded channel. It knows the drivers'
+// interface, the catalog and the checkpoint, and no backend.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// Elsewhere says what is done about rows of the source's scheme that lie
+// neither in the source's place nor in the destination's.
+type Elsewhere string
+
+// What is done about rows elsewhere.
+const (
+	ElsewhereReport Elsewhere = "report" // left, named, and the run counts as failed
+	ElsewhereIgnore Elsewhere = "ignore" // left and named
+	ElsewhereMove   Elsewhere = "move"   // moved too
+)
+
+// Defaults of Options.
+const (
+	DefaultMemoryBytes        = 64 << 20
+	DefaultMaxBackendFailures = 200
+)
+
+// Options say what a migration does. Source, Destination and Catalog are the
+// caller's to close.
+type Options struct {
+	Source, Destination Store
+	Catalog             catalog.Catalog
+	// Checkpoint is the path of the checkpoint file.
+	Checkpoint string
+	// Buckets keeps the migration to these logical buckets; all when empty.
+	Buckets []string
+	// KeepSource leaves the payloads at the source (--nodelete).
+	KeepSource bool
+	Elsewhere  Elsewhere
+	// MoveUnreadable moves documents also to a URI that Anchore cannot read
+	// back (drivers.ReadableByAnchore).
+	MoveUnreadable bool
+	// ReadBack verifies every put by reading the payload back, whatever the
+	// destination proves by itself.
+	ReadBack bool
+	// MemoryBytes bounds the payload bytes held at once; 0 is the default.
+	MemoryBytes int64
+	// Workers is how many operations each side has in flight; 0 leaves it to
+	// the drivers.
+	Workers int
+	// MaxBackendFailures is how many documents in a row may fail because a
+	// store does not do its work before the run gives up; 0 is the default.
+	MaxBackendFailures int
+	// WaitForLock waits for the migration lock instead of failing.
+	WaitForLock bool
+	Log         *slog.Logger
+	// Started, if set, is called when the counting is over and the first
+	// document is about to be moved.
+	Started func(Start)
+	// Report, if set, is called every two seconds with the progress.
+	Report func(Snapshot)
+}
+
+// Start is what is known before the first document moves.
+type Start struct {
+	TaskID     int64
+	Resumed    bool
+	Checkpoint string
+	// Documents and Bytes are what the migration is about, over all its runs
+	// and as counted by the first of them; Moved is what earlier runs did.
+	Documents, Moved int64
+	Bytes            int64
+	Elsewhere        []Place
+}
+
+// RefusedError is the refusal to begin: nothing was changed.
+type RefusedError struct{ Reason string }
+
+// Error gives the reason.
+func (e *RefusedError) Error() string { return e.Reason }
+
+// GaveUpError says that a store failed too often in a row. The run can be
+// resumed.
+type GaveUpError struct {
+	Failures int
+	Last     string
+}
+
+// Error gives the last failure.
+func (e *GaveUpError) Error() string {
+	return fmt.Sprintf("gave up after %d documents in a row failed because a store does not do its work; the last: %s", e.Failures, e.Last)
+}
+
+// errLockLost stops a run whose lock session has ended.
+var errLockLost = errors.New("the database session that held the migration lock has ended: stopped before anything more was changed")
+
+// migration is one run.
+type migration struct {
+	Options
+	src, dst   Store
+	cat        catalog.Catalog
+	checkpoint *checkpoint.Checkpoint
+	stop       <-chan struct{}
+	giveUp     context.CancelCauseFunc
+
+	selection catalog.Selection
+	limits    limits
+	budget    *semaphore.Weighted
+	// budgetBytes is what budget holds; lateStream admits one stream more.
+	budgetBytes int64
+	lateStream  slots
+	sourceOps   slots // gets and deletes at the source
+	destOps     slots // puts and read-backs at the destination
+	cpu         slots
+
+	progress Progress
+	streak   streak
+	result   Result
+	// stopped: enumeration ended because of stop, not at the catalog's end.
+	stopped bool
+}
+
+// Run migrates. It returns when everything is done, or when stop is closed and
+// what was in flight is done (Result.Interrupted), or with an error when it
+// could not begin or could not go on; in the latter two cases the same call
+// resumes. Ending ctx stops at once, which is safe too: what was in flight is
+// taken up by the next run.
+//
+// Documents that could not be moved are no error: they stand in the Result.
+func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
+	o = o.withDefaults()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	m := &migration{
+		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, giveUp: giveUp,
+		limits: limitsFor(o.MemoryBytes),
+	}
+	// One stream is set aside for payloads that turn out longer than their rows
+	// say, when the batch has reserved its memory already.
+	m.budgetBytes = max(o.MemoryBytes-m.streamCost(), o.MemoryBytes/2)
+	m.budget = semaphore.NewWeighted(m.budgetBytes)
+	m.lateStream = make(slots, 1)
+	m.sourceOps = make(slots, m.workers(m.src))
+	m.destOps = make(slots, m.workers(m.dst))
+	m.cpu = make(slots, cpuWorkers())
+	m.result.Began = time.Now()
+
+	if err := m.cat.Lock(ctx, o.WaitForLock); err != nil {
+		return m.result, err
+	}
+	err := m.locked(ctx)
+	if uerr := m.cat.Unlock(context.WithoutCancel(ctx)); err == nil && uerr != nil {
+		err = uerr
+	}
+	m.result.Ended = time.Now()
+	return m.result, err
+}
+
+func (o Options) withDefaults() Options {
+	if o.MemoryBytes == 0 {
+		o.MemoryBytes = DefaultMemoryBytes
+	}
+	if o.MaxBackendFailures == 0 {
+		o.MaxBackendFailures = DefaultMaxBackendFailures
+	}
+	if o.Elsewhere == "" {
+		o.Elsewhere = ElsewhereReport
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func (m *migration) workers(s Store) int {
+	if m.Workers > 0 {
+		return m.Workers
+	}
+	return max(1, s.Capabilities().Workers)
+}
+
+// locked is the run while the lock is held.
+func (m *migration) locked(ctx context.Context) (err error) {
+	if err := m.refuse(ctx); err != nil {
+		return err
+	}
+	m.checkpoint, err = checkpoint.Open(m.Checkpoint, m.identity())
+	if err != nil {
+		return err
+	}
+	drop := false
+	defer func() {
+		if cerr := m.checkpoint.Close(); err == nil {
+			err = cerr
+		}
+		if drop && err == nil {
+			err = checkpoint.Remove(m.Checkpoint)
+		}
+		if !drop {
+			m.result.Checkpoint = m.Checkpoint
+		}
+	}()
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	err = m.flow(ctx)
+	drop, err = m.end(ctx, err)
+	return err
+}
+
+// flow runs the stages until everything that was fed in has come out.
+func (m *migration) flow(ctx context.Context) error {
+	watching, unwatch := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { m.watchLock(watching) })
+	watchers.Go(func() { m.keepTask(watching) })
+	defer watchers.Wait()
+	defer unwatch()
+
+	g, running := errgroup.WithContext(ctx)
+	enumerated := make(chan *batch, 1)
+	g.Go(func() error {
+		defer close(enumerated)
+		return m.enumerate(running, enumerated)
+	})
+	p := pools{g: g, ctx: running}
+	prepared := p.stage(2, enumerated, m.prepare)
+	fetched := p.stage(4, prepared, m.fetch)
+	recompressed := p.stage(cpuWorkers(), fetched, m.recompress)
+	stored := p.stage(4, recompressed, m.put)
+	verified := p.stage(4, stored, m.verify)
+	committed := p.stage(2, verified, m.commit)
+	deleted := p.stage(4, committed, m.delete)
+	for range p.stage(1, deleted, m.finish) {
+		continue // finish has seen it; nothing is left to do
+	}
+	err := g.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // what the stages met then is only the echo of it
+	}
+	return err
+}
+
+// pools are the stages' workers, all owned by one errgroup.
+type pools struct {
+	g   *errgroup.Group
+	ctx context.Context
+}
+
+// stage runs work on every batch of in with so many workers, and passes it on.
+func (p pools) stage(workers int, in <-chan *batch, work func(context.Context, *batch) error) <-chan *batch {
+	out := make(chan *batch, 1)
+	var running sync.WaitGroup
+	running.Add(workers)
+	for range workers {
+		p.g.Go(func() error {
+			defer running.Done()
+			for {
+				select {
+				case <-p.ctx.Done():
+					return context.Cause(p.ctx)
+				case b, ok := <-in:
+					if !ok {
+						return nil
+					}
+					if err := work(p.ctx, b); err != nil {
+						return err
+					}
+					select {
+					case out <- b:
+					case <-p.ctx.Done():
+						return context.Cause(p.ctx)
+					}
+				}
+			}
+		})
+	}
+	p.g.Go(func() error {
+		running.Wait()
+		close(out)
+		return nil
+	})
+	return out
+}
+
+// watchLock stops the run when the lock is lost.
+func (m *migration) watchLock(ctx context.Context) {
+	select {
+	case <-m.cat.Lost():
+		m.giveUp(errLockLost)
+	case <-ctx.Done():
+	}
+}

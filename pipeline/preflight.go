@@ -1,0 +1,146 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"crypto/md5"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// refuse finds the reasons not to begin at all. Only a probe is written, and
+// removed again.
+func (m *migration) refuse(ctx context.Context) error {
+	if m.src.Place() == m.dst.Place() {
+		return &RefusedError{fmt.Sprintf("source and destination are the same place, %s: nothing to migrate", m.src.Place())}
+	}
+	for _, bucket := range m.Buckets {
+		t, err := m.cat.Count(ctx, catalog.Selection{Buckets: []string{bucket}})
+		if err != nil {
+			return err
+		}
+		if t.Documents+t.NoURI == 0 {
+			return fmt.Errorf("--bucket %s: the catalog has no document in a bucket of that name", bucket)
+		}
+	}
+	if err := m.refuseOverlap(ctx); err != nil {
+		return err
+	}
+	return m.probe(ctx)
+}
+
+// refuseOverlap refuses places of which one is inside of the other in such a
+// way that two documents could have one URI: s3://b/ and s3://b/new/ collide
+// for a user named "new".
+func (m *migration) refuseOverlap(ctx context.Context) error {
+	a, b := m.src.Prefix(), m.dst.Prefix()
+	if a == b || (!strings.HasPrefix(a, b) && !strings.HasPrefix(b, a)) {
+		return nil
+	}
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	extension := strings.TrimPrefix(b, a)
+	users, err := m.cat.Users(ctx)
+	if err != nil {
+		return err
+	}
+	for _, user := range users {
+		if strings.HasPrefix(user+"/", extension) || strings.HasPrefix(extension, user+"/") {
+			return &RefusedError{fmt.Sprintf("%s lies inside of %s, and the user %q has documents there under the same names: choose another prefix", b, a, user)}
+		}
+	}
+	return nil
+}
+
+// probeKey is where the probe is put; no user of Anchore has such a name. It is
+// the same for every run of one migration, so that a run takes away what a
+// killed one left.
+func (m *migration) probeKey() drivers.Key {
+	return drivers.Key{UserID: "kedge-probe", Bucket: "kedge-probe", ArchiveID: m.identity().Fingerprint}
+}
+
+// probe writes a small payload to the destination and looks for it through the
+// source. Two stores may be one place under two names (two addresses of one
+// server, a symbolic link, a bind mount), and then deleting the source would
+// delete what was moved. It also shows, before the start, that the destination
+// can be written and the source can be read.
+func (m *migration) probe(ctx context.Context) error {
+	key := m.probeKey()
+	src, err := m.src.URI(key)
+	if err != nil {
+		return err
+	}
+	dst, err := m.dst.URI(key)
+	if err != nil {
+		return err
+	}
+	content := []byte("kedge probe " + rand.Text() + "\n")
+	sum := md5.Sum(content)
+	if _, err := m.dst.Put(ctx, dst, drivers.InMemory(content, hex.EncodeToString(sum[:]))); err != nil {
+		return fmt.Errorf("the destination cannot be written: %w", err)
+	}
+	same, err := m.holds(ctx, src, content)
+	if derr := m.dst.Delete(context.WithoutCancel(ctx), dst); derr != nil && err == nil {
+		err = fmt.Errorf("the probe at the destination cannot be removed: %w", derr)
+	}
+	if err != nil {
+		return err
+	}
+	if same {
+		return &RefusedError{fmt.Sprintf("source and destination are the same place under two names: what is written to %s appears at %s", m.dst.Place(), m.src.Place())}
+	}
+	return nil
+}
+
+// holds says whether the source holds this content.
+func (m *migration) holds(ctx context.Context, uri string, content []byte) (bool, error) {
+	r, _, err := m.src.Get(ctx, uri)
+	if drivers.KindOf(err) == drivers.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("the source cannot be read: %w", err)
+	}
+	defer r.Close()
+	found, err := io.ReadAll(io.LimitReader(r, int64(len(content))+1))
+	if err != nil {
+		return false, fmt.Errorf("the source cannot be read: %w", err)
+	}
+	return string(found) == string(content), nil
+}
+
+// identity tells this migration from others: same catalog, places, filters and
+// treatment of the source.
+func (m *migration) identity() checkpoint.Identity {
+	return Identity(m.Options)
+}
+
+// Identity is the identity of the migration that these options describe, for
+// naming its checkpoint. It opens nothing.
+func Identity(o Options) checkpoint.Identity {
+	buckets := slices.Clone(o.Buckets)
+	slices.Sort(buckets)
+	buckets = slices.Compact(buckets)
+	description := fmt.Sprintf("%s -> %s of %s", o.Source.Place(), o.Destination.Place(), o.Catalog.Place())
+	if len(buckets) > 0 {
+		description += fmt.Sprintf(", buckets %q", buckets)
+	}
+	if o.KeepSource {
+		description += ", --nodelete"
+	}
+	if o.Elsewhere == ElsewhereMove {
+		description += ", --elsewhere=move"
+	}
+	sum := sha256.Sum256([]byte(description))
+	return checkpoint.Identity{Fingerprint: hex.EncodeToString(sum[:16]), Description: description}
+}

@@ -1,0 +1,114 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// prepare finds out what the rows alone do not say before anything is fetched:
+// other rows that share a document's places, and the length of payloads whose
+// row has none. Then it reserves the batch's share of the memory budget.
+func (m *migration) prepare(ctx context.Context, b *batch) error {
+	found, err := m.cat.Rows(ctx, b.keys())
+	if err != nil {
+		return err
+	}
+	rows := make(map[drivers.Key][]catalog.Document, len(found))
+	for _, row := range found {
+		rows[row.Key] = append(rows[row.Key], row)
+	}
+	if b.entries != nil {
+		m.revive(b, rows)
+	}
+	for _, it := range b.items {
+		it.findSiblings(rows[it.doc.Key])
+	}
+	if err := m.askLengths(ctx, b); err != nil {
+		return err
+	}
+	b.reserved = min(m.plan(b), m.budgetBytes)
+	if err := m.budget.Acquire(ctx, b.reserved); err != nil {
+		return cancelled(ctx)
+	}
+	return nil
+}
+
+// findSiblings notes the rows that have the item's key under another name.
+func (it *item) findSiblings(rows []catalog.Document) {
+	for i, row := range rows {
+		if row.Name == it.doc.Name {
+			continue
+		}
+		it.siblings = true
+		if !row.NoURI && row.URI == it.dest {
+			it.taken = &rows[i]
+		}
+	}
+}
+
+// askLengths asks the source for the lengths that the catalog does not know.
+func (m *migration) askLengths(ctx context.Context, b *batch) error {
+	unknown := b.filter(func(it *item) bool { return it.pending() && it.doc.Bytes < 0 })
+	return m.sourceOps.each(ctx, unknown, func(ctx context.Context, it *item) {
+		info, err := m.src.Stat(ctx, it.doc.URI)
+		switch {
+		case err == nil:
+			it.fetchedBytes = info.Bytes
+			it.streamed = info.Bytes > m.limits.streamBytes
+		case drivers.KindOf(err) == drivers.NotFound && m.samePrefix():
+			// fetch finds out whether it is at the destination already.
+		case drivers.KindOf(err) == drivers.NotFound:
+			it.fail(stageFetch, ClassMissingPayload, err)
+		default:
+			it.fail(stageFetch, ClassFetch, err)
+		}
+	})
+}
+
+// plan decides which payloads are streamed and says how many bytes the others
+// may take, all together. Streamed payloads of a batch go one after the other,
+// so that they count once.
+func (m *migration) plan(b *batch) int64 {
+	var total int64
+	for _, it := range b.items {
+		if !it.pending() {
+			continue
+		}
+		bytes := max(it.doc.Bytes, it.fetchedBytes)
+		cost := bytes + m.allow(it, bytes)
+		if it.streamed = it.streamed || bytes > m.limits.streamBytes || total+cost > 2*m.limits.batchBytes; it.streamed {
+			b.streams = true
+			continue
+		}
+		total += cost
+	}
+	if b.streams {
+		total += m.streamCost()
+	}
+	return total
+}
+
+// streamCost is what one payload holds while it is streamed from source to
+// destination, in bytes.
+func (m *migration) streamCost() int64 {
+	return m.src.Capabilities().StreamBytes + m.dst.Capabilities().StreamBytes + 4*chunkBytes
+}
+
+// allow sets and returns how many bytes an item may take beside its payload as
+// fetched, when its compression changes on the way.
+func (m *migration) allow(it *item, bytes int64) int64 {
+	switch {
+	case it.doc.Compressed && !m.dst.mayCompress():
+		it.allowance = min(8*bytes+(64<<10), m.limits.streamBytes)
+	case it.doc.Compressed:
+		// Stays compressed, unless the plain document is short for the rule.
+		it.allowance = min(8*bytes+(64<<10), m.dst.Compression.MinBytes, m.limits.streamBytes)
+	case m.dst.compresses(bytes):
+		it.allowance = bytes
+	default:
+		it.allowance = 0
+	}
+	return it.allowance
+}

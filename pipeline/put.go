@@ -1,0 +1,129 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// put stores payloads at the destination, once the checkpoint knows durably
+// that they may be there.
+func (m *migration) put(ctx context.Context, b *batch) error {
+	if b.intended != nil {
+		if err := b.intended.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	defer m.progress.busy(StagePut)()
+	shared := b.shareDestinations()
+	held := b.filter(func(it *item) bool { return it.pending() && !it.streamed && shared[it] == nil })
+	var err error
+	if batcher := m.dst.batcher(); batcher != nil && m.dst.Capabilities().BatchPut {
+		err = m.putBatch(ctx, batcher, held)
+	} else {
+		err = m.destOps.each(ctx, held, m.putOne)
+	}
+	if err != nil {
+		return err
+	}
+	streamed := b.filter(func(it *item) bool { return it.pending() && it.streamed && shared[it] == nil })
+	for _, it := range streamed {
+		put := func() { m.putStream(ctx, it) }
+		if !b.streams {
+			late := put
+			put = func() { _ = m.lateStream.one(ctx, late) } // its error is ctx's, which is looked at next
+		}
+		if err := m.destOps.one(ctx, put); err != nil {
+			return err
+		}
+	}
+	for it, first := range shared {
+		if it.failure == nil {
+			it.receipt = first.receipt
+			if first.failure != nil {
+				it.fail(first.failure.Stage, first.failure.Class, errors.New(first.failure.Reason))
+			}
+		}
+	}
+	return m.judge(append(held, streamed...), stagePut)
+}
+
+// shareDestinations settles who puts where several rows have one key, and so
+// one place at the destination: the same payload is put once, and one that
+// would overwrite another document's is refused.
+func (b *batch) shareDestinations() map[*item]*item {
+	first := make(map[string]*item)
+	shared := make(map[*item]*item)
+	for _, it := range b.pending() {
+		if !it.siblings {
+			continue
+		}
+		if it.taken != nil && (it.streamed || it.taken.Digest != it.digest || it.taken.Compressed != it.compressed) {
+			it.fail(stagePut, ClassPlaceTaken, placeTaken(it.dest, it.taken.Name))
+			continue
+		}
+		other := first[it.dest]
+		switch {
+		case other == nil:
+			first[it.dest] = it
+		case !it.streamed && !other.streamed && other.digest == it.digest:
+			shared[it] = other
+		default:
+			it.fail(stagePut, ClassPlaceTaken, placeTaken(it.dest, other.doc.Name))
+		}
+	}
+	return shared
+}
+
+func placeTaken(uri, name string) error {
+	return fmt.Errorf("its place at the destination, %s, is that of another row with the same key (documentName %q) and other bytes: putting it would overwrite that document", uri, name)
+}
+
+func (m *migration) putBatch(ctx context.Context, batcher drivers.Batcher, items []*item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	requests := make([]drivers.PutRequest, len(items))
+	for i, it := range items {
+		requests[i] = drivers.PutRequest{URI: it.dest, Payload: it.payload, MD5: it.digest}
+	}
+	var results []drivers.PutResult
+	if err := m.destOps.one(ctx, func() { results = batcher.PutBatch(ctx, requests) }); err != nil {
+		return err
+	}
+	for i, it := range items {
+		m.stored(it, results[i].Receipt, results[i].Err)
+	}
+	return nil
+}
+
+func (m *migration) putOne(ctx context.Context, it *item) {
+	receipt, err := m.dst.Put(ctx, it.dest, drivers.InMemory(it.payload, it.digest))
+	m.stored(it, receipt, err)
+}
+
+// putStream fetches, recompresses and puts a streamed document in one go.
+func (m *migration) putStream(ctx context.Context, it *item) {
+	payload, err := m.stream(ctx, it)
+	if err != nil {
+		class := classOf(err, ClassFetch)
+		if drivers.KindOf(err) == drivers.NotFound {
+			class = ClassMissingPayload
+		}
+		it.fail(stageFetch, class, err)
+		return
+	}
+	receipt, err := m.dst.Put(ctx, it.dest, payload)
+	it.digest, it.bytes = receipt.MD5, receipt.Bytes
+	m.stored(it, receipt, err)
+}
+
+func (m *migration) stored(it *item, receipt drivers.Receipt, err error) {
+	it.payload = nil
+	it.receipt = receipt
+	if err != nil {
+		it.fail(stagePut, classOf(err, ClassPut), err)
+	}
+}

@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+)
+
+// recompress brings payloads into the form that the destination's compression
+// rule asks for, and leaves them untouched where it asks for what they are. A
+// compressed payload is checked to be sound in either case.
+func (m *migration) recompress(ctx context.Context, b *batch) error {
+	items := b.filter(func(it *item) bool { return it.pending() && !it.streamed })
+	defer m.progress.busy(StageRecompress)()
+	return m.cpu.each(ctx, items, func(_ context.Context, it *item) {
+		if err := m.recompressOne(it); err != nil {
+			it.fail(stageRecompress, classOf(err, ClassZlib), err)
+		}
+	})
+}
+
+func (m *migration) recompressOne(it *item) error {
+	if !it.doc.Compressed {
+		if m.keepsForm() || !m.dst.compresses(it.bytes) {
+			return nil
+		}
+		payload, err := deflate(it.payload)
+		if err != nil {
+			return err
+		}
+		it.replace(payload, true)
+		return nil
+	}
+	plain, plainBytes, err := inflate(it.payload, it.allowance)
+	if err != nil {
+		return err
+	}
+	switch {
+	case m.keepsForm() || m.dst.compresses(plainBytes):
+		it.compressed = true
+	case plainBytes > it.allowance:
+		it.streamed, it.payload = true, nil
+	default:
+		it.replace(plain, false)
+	}
+	return nil
+}
+
+// replace gives the item a payload of another form.
+func (it *item) replace(payload []byte, compressed bool) {
+	sum := md5.Sum(payload)
+	it.payload, it.compressed = payload, compressed
+	it.digest, it.bytes = hex.EncodeToString(sum[:]), int64(len(payload))
+}
+
+// keepsForm says that payloads are never recompressed: where source and
+// destination give the same URIs, the same row must describe the payload at
+// either of them.
+func (m *migration) keepsForm() bool { return m.samePrefix() }

@@ -1,0 +1,232 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// Result is how a run ended.
+type Result struct {
+	TaskID  int64
+	Resumed bool
+	// State is what the task's row says in the end: complete, failed, or
+	// pending when the run was interrupted.
+	State       catalog.TaskState
+	Interrupted bool
+	// Documents is what the migration is about, counted at its start.
+	Documents int64
+	// Counts are over all runs of the migration.
+	Counts checkpoint.Counts
+	// Failures groups the documents that stay behind, most frequent first.
+	Failures []FailureGroup
+	Failed   int64
+	// Elsewhere names the places of rows that the migration did not touch.
+	Elsewhere []Place
+	// Checkpoint is the path of the checkpoint where it is kept.
+	Checkpoint   string
+	Began, Ended time.Time
+}
+
+// FailureGroup is all failures of one class.
+type FailureGroup struct {
+	Class    string
+	Count    int64
+	Examples []checkpoint.Failure // the first few
+}
+
+// Place is a place that rows name, with how many do.
+type Place struct {
+	Place            string
+	Documents, Bytes int64
+}
+
+const (
+	maxExamples = 5
+	maxPlaces   = 50
+)
+
+// begin counts, looks for rows elsewhere, and makes or takes up the task.
+func (m *migration) begin(ctx context.Context) error {
+	m.selection = catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}
+	if m.Elsewhere == ElsewhereMove {
+		m.selection.Prefix = m.src.Scheme()
+	}
+	totals, err := m.cat.Count(ctx, m.selection)
+	if err != nil {
+		return err
+	}
+	documents, bytes, err := m.toMove(ctx, totals)
+	if err != nil {
+		return err
+	}
+	h := m.checkpoint.Header()
+	m.result.Resumed = m.checkpoint.Resumed() && !h.Finished && h.TaskID != 0
+	if m.result.Resumed {
+		// What it began with, unless rows have come since.
+		h.Documents = max(h.Documents, h.Counts.Moved)
+		if err := m.cat.UpdateTask(ctx, h.TaskID, catalog.TaskRunning, h.Documents, h.Counts.Moved); err != nil {
+			return err
+		}
+	} else {
+		// Failures of the last pass are found again by enumeration, but for
+		// sources that could not be deleted: no row names them any more.
+		if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return f.Stage != stageDelete }); err != nil {
+			return err
+		}
+		id, err := m.cat.StartTask(ctx, m.src.Name(), m.dst.Name(), documents)
+		if err != nil {
+			return err
+		}
+		if err := m.checkpoint.Begin(id, documents).Wait(ctx); err != nil {
+			return err
+		}
+		h = m.checkpoint.Header()
+	}
+	m.progress.add(checkpoint.Outcome{Counts: h.Counts})
+	m.result.TaskID, m.result.Documents = h.TaskID, h.Documents
+	if m.Started != nil {
+		m.Started(Start{
+			TaskID: h.TaskID, Resumed: m.result.Resumed, Checkpoint: m.Checkpoint,
+			Documents: h.Documents, Moved: h.Counts.Moved, Bytes: bytes, Elsewhere: m.result.Elsewhere,
+		})
+	}
+	return nil
+}
+
+// toMove says how many of the rows counted the migration is about, and fills in
+// the places elsewhere. Rows are looked at one by one only where prefixes alone
+// cannot tell.
+func (m *migration) toMove(ctx context.Context, t catalog.Totals) (documents, bytes int64, err error) {
+	documents, bytes = t.Documents+t.NoURI, t.Bytes
+	overlap := m.selection.Prefix != m.src.Prefix() ||
+		(strings.HasPrefix(m.dst.Prefix(), m.src.Prefix()) && !m.samePrefix())
+	all, err := m.cat.Count(ctx, catalog.Selection{Prefix: m.src.Scheme(), Buckets: m.Buckets})
+	if err != nil {
+		return 0, 0, err
+	}
+	if !overlap && all.Documents == t.Documents {
+		return documents, bytes, nil
+	}
+	documents, bytes = t.NoURI, 0
+	places := make(map[string]*Place)
+	var position catalog.Position
+	for {
+		page, err := m.cat.Page(ctx, catalog.Selection{Prefix: m.src.Scheme(), Buckets: m.Buckets}, position, m.limits.pageRows)
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, d := range page {
+			position = d.After()
+			switch {
+			case d.NoURI:
+			case m.selected(d):
+				documents++
+				bytes += max(d.Bytes, 0)
+			case !m.atDestination(d) && !strings.HasPrefix(d.URI, m.dst.Prefix()):
+				m.addElsewhere(places, d)
+			}
+		}
+		if len(page) < m.limits.pageRows {
+			break
+		}
+	}
+	for _, p := range places {
+		m.result.Elsewhere = append(m.result.Elsewhere, *p)
+	}
+	slices.SortFunc(m.result.Elsewhere, func(a, b Place) int { return cmp.Compare(a.Place, b.Place) })
+	return documents, bytes, nil
+}
+
+// addElsewhere counts a row for its place; beyond maxPlaces, for a common one.
+func (m *migration) addElsewhere(places map[string]*Place, d catalog.Document) {
+	name := m.placeOf(d)
+	if places[name] == nil && len(places) >= maxPlaces {
+		name = "(other places)"
+	}
+	if places[name] == nil {
+		places[name] = &Place{Place: name}
+	}
+	places[name].Documents++
+	places[name].Bytes += max(d.Bytes, 0)
+}
+
+// placeOf is the place that a row names: its URI without what the driver makes
+// from the key, or, where it was made otherwise, its first part.
+func (m *migration) placeOf(d catalog.Document) string {
+	if uri, err := m.src.URI(d.Key); err == nil {
+		if place, ok := strings.CutSuffix(d.URI, strings.TrimPrefix(uri, m.src.Prefix())); ok {
+			return place
+		}
+	}
+	rest := strings.TrimPrefix(d.URI, m.src.Scheme())
+	first, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+	return d.URI[:len(d.URI)-len(rest)] + rest[:len(rest)-len(strings.TrimPrefix(rest, "/"))] + first + "/"
+}
+
+// end writes the outcome into the task and the result, and says whether the
+// checkpoint has served its purpose.
+func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
+	ctx = context.WithoutCancel(ctx)
+	m.result.Interrupted = ran == nil && m.stopped
+	finished := ran == nil && !m.stopped
+	settled := m.checkpoint.Flush()
+	if finished {
+		settled = m.checkpoint.Finish()
+	}
+	if err := settled.Wait(ctx); err != nil {
+		return false, errors.Join(ran, err)
+	}
+	if err := m.groupFailures(); err != nil {
+		return false, errors.Join(ran, err)
+	}
+	h := m.checkpoint.Header()
+	m.result.Counts = h.Counts
+	switch {
+	case m.result.Interrupted, errors.Is(ran, context.Canceled):
+		m.result.State = catalog.TaskPending
+	case ran != nil, m.result.Failed > 0, len(m.result.Elsewhere) > 0 && m.Elsewhere == ElsewhereReport:
+		m.result.State = catalog.TaskFailed
+	default:
+		m.result.State = catalog.TaskComplete
+	}
+	select {
+	case <-m.cat.Lost():
+		return false, ran // somebody else may hold the lock and the task by now
+	default:
+	}
+	if err := m.cat.UpdateTask(ctx, h.TaskID, m.result.State, h.Documents, h.Counts.Moved); err != nil {
+		return false, errors.Join(ran, err)
+	}
+	return finished && m.result.Failed == 0, ran
+}
+
+// groupFailures reads the failures from the checkpoint into the result.
+func (m *migration) groupFailures() error {
+	groups := make(map[string]*FailureGroup)
+	_, err := m.checkpoint.Failures(nil, func(f checkpoint.Failure) bool {
+		g := groups[f.Class]
+		if g == nil {
+			g = &FailureGroup{Class: f.Class}
+			groups[f.Class] = g
+		}
+		if g.Count++; len(g.Examples) < maxExamples {
+			g.Examples = append(g.Examples, f)
+		}
+		m.result.Failed++
+		return true
+	})
+	for _, g := range groups {
+		m.result.Failures = append(m.result.Failures, *g)
+	}
+	slices.SortFunc(m.result.Failures, func(a, b FailureGroup) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Class, b.Class))
+	})
+	return err
+}

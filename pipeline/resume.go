@@ -1,0 +1,110 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// resume feeds what an earlier run left: the batches that were in flight, and
+// the documents that had failed.
+func (m *migration) resume(ctx context.Context, out chan<- *batch) error {
+	if !m.checkpoint.Resumed() {
+		return nil
+	}
+	inFlight := make(map[checkpoint.Entry]bool)
+	var batches []*batch
+	err := m.checkpoint.InFlight(func(number uint64, entries []checkpoint.Entry) error {
+		batches = append(batches, &batch{number: number, entries: entries})
+		for _, e := range entries {
+			inFlight[e] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, b := range batches {
+		if err := send(ctx, out, b); err != nil {
+			return err
+		}
+	}
+	return m.retryFailures(ctx, out, inFlight)
+}
+
+// retryFailures feeds the failed documents again, a batch at a time, but for
+// those that are in flight anyway.
+func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlight map[checkpoint.Entry]bool) error {
+	var after []byte
+	for !m.stopping() {
+		var moved, rest []checkpoint.Entry
+		last, err := m.checkpoint.Failures(after, func(f checkpoint.Failure) bool {
+			switch {
+			case inFlight[f.Entry]:
+			case f.Stage == stageDelete:
+				moved = append(moved, f.Entry)
+			default:
+				rest = append(rest, f.Entry)
+			}
+			return len(moved)+len(rest) < m.limits.batchDocuments
+		})
+		if err != nil {
+			return err
+		}
+		if len(moved)+len(rest) == 0 {
+			return nil
+		}
+		after = last
+		for _, b := range []*batch{{entries: moved, recounted: true}, {entries: rest}} {
+			if len(b.entries) == 0 {
+				continue
+			}
+			b.number, b.intended = m.checkpoint.Intend(b.entries, m.checkpoint.Header().Position)
+			if err := send(ctx, out, b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// revive makes the items of a batch of an earlier run from what its rows say
+// now: still at the source (to be moved), at the destination (moved, the source
+// perhaps not deleted), or something else, which is left alone.
+func (m *migration) revive(b *batch, rows map[drivers.Key][]catalog.Document) {
+	for _, e := range b.entries {
+		it := m.reviveEntry(e, rows[drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID}])
+		it.counted = it.earlier && b.recounted
+		b.items = append(b.items, it)
+	}
+}
+
+func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *item {
+	gone := &item{doc: catalog.Document{
+		Key:  drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID},
+		Name: e.Name, URI: e.URI, NoURI: e.URI == "", Bytes: -1,
+	}}
+	for _, row := range rows {
+		if row.Name != e.Name {
+			continue
+		}
+		switch {
+		case row.URI == e.URI:
+			return m.newItem(row)
+		case m.atDestination(row):
+			it := &item{
+				doc: row, dest: row.URI, moved: true, earlier: true,
+				compressed: row.Compressed, digest: row.Digest, bytes: row.Bytes,
+			}
+			it.doc.URI = e.URI // the source, as delete needs it
+			return it
+		default:
+			gone.fail(stageEnumerate, ClassRowChanged, rowChanged(row.URI))
+			return gone
+		}
+	}
+	gone.fail(stageEnumerate, ClassRowChanged, errRowGone)
+	return gone
+}

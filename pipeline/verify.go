@@ -1,0 +1,88 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// verify lets no document pass whose payload the destination has not proved to
+// hold: by the MD5 that it computed itself, or else by reading it back. After
+// it the batch holds no payload any more, and gives its memory back.
+//
+// Documents that an earlier run had committed are proved again before their
+// source may go.
+func (m *migration) verify(ctx context.Context, b *batch) error {
+	defer m.progress.busy(StageVerify)()
+	// Before anything is read back: a read-back should find what is durable.
+	if err := m.dst.sync(ctx); err != nil {
+		return err
+	}
+	items := b.filter(func(it *item) bool { return it.failure == nil && (!it.moved || it.earlier && !m.KeepSource) })
+	unproven := make([]*item, 0, len(items))
+	for _, it := range items {
+		if !m.proven(it) {
+			unproven = append(unproven, it)
+		}
+	}
+	if err := m.destOps.each(ctx, unproven, m.proveByReading); err != nil {
+		return err
+	}
+	m.budget.Release(b.reserved)
+	b.reserved = 0
+	return m.judge(items, stageVerify)
+}
+
+// proven says whether the put's receipt is proof enough.
+func (m *migration) proven(it *item) bool {
+	return !m.ReadBack && !it.earlier && it.digest != "" && it.receipt.ProvenMD5 == it.digest
+}
+
+// proveByReading reads the payload back and compares its MD5.
+func (m *migration) proveByReading(ctx context.Context, it *item) {
+	digest, err := readBack(ctx, m.dst, it.dest)
+	if err == nil && digest == it.digest {
+		return
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	switch {
+	case err != nil:
+		err = fmt.Errorf("the payload could not be read back: %w", err)
+	case it.earlier && it.digest == "":
+		return // moved by an earlier run from and to a row without digest
+	default:
+		err = fmt.Errorf("read back %s: its MD5 is %s, %s was put", it.dest, digest, it.digest)
+	}
+	stage := stageVerify
+	if it.moved {
+		stage = stageDelete // the row is at the destination already; the source stays
+	} else {
+		err = m.takeBack(ctx, it, err)
+	}
+	it.fail(stage, classOf(err, ClassVerify), err)
+}
+
+// takeBack removes what was put for a document that is not going to be
+// committed, so that nothing is left behind at the destination; not where
+// another row names that place.
+func (m *migration) takeBack(ctx context.Context, it *item, reason error) error {
+	if it.siblings || it.dest == it.doc.URI {
+		return reason
+	}
+	rows, err := m.cat.Rows(ctx, []drivers.Key{it.doc.Key})
+	if err != nil {
+		return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
+	}
+	for _, row := range rows {
+		if row.URI == it.dest {
+			return reason
+		}
+	}
+	if err := m.dst.Delete(ctx, it.dest); err != nil {
+		return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
+	}
+	return reason
+}

@@ -1,0 +1,225 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zlib"
+)
+
+// zlibLevel is what Anchore passes to zlib.compress.
+const zlibLevel = 3
+
+// chunkBytes is how much a stream moves at a time.
+const chunkBytes = 256 << 10
+
+// Writers and readers hold about 1 MB and 40 KB each and are made anew at
+// several times the cost of a small document: pooled.
+var (
+	deflaters = sync.Pool{New: func() any {
+		w, err := zlib.NewWriterLevel(io.Discard, zlibLevel)
+		if err != nil {
+			panic(err) // the level is a constant
+		}
+		return w
+	}}
+	inflaters sync.Pool
+	chunks    = sync.Pool{New: func() any { b := make([]byte, chunkBytes); return &b }}
+)
+
+// errZlib is what every unsound zlib payload is reported as.
+var errZlib = errors.New("the catalog says that the payload is compressed, and it is not a sound zlib stream")
+
+type inflater interface {
+	io.ReadCloser
+	zlib.Resetter
+}
+
+// newInflater gives a reader of the plain bytes of the zlib stream r. An error
+// of r itself is passed on as it is; any other is errZlib.
+func newInflater(r io.Reader) (inflater, error) {
+	if z, ok := inflaters.Get().(inflater); ok {
+		if err := z.Reset(r, nil); err != nil {
+			inflaters.Put(z)
+			return nil, err
+		}
+		return z, nil
+	}
+	z, err := zlib.NewReader(r)
+	if err != nil {
+		return nil, err
+	}
+	return z.(inflater), nil
+}
+
+// deflate compresses a plain document.
+func deflate(plain []byte) ([]byte, error) {
+	w := deflaters.Get().(*zlib.Writer)
+	defer deflaters.Put(w)
+	out := bytes.NewBuffer(make([]byte, 0, len(plain)/3+64))
+	w.Reset(out)
+	if _, err := w.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// inflate checks a whole zlib payload and says how many plain bytes it holds.
+// The plain bytes are given too, unless they are more than limit.
+func inflate(payload []byte, limit int64) (plain []byte, plainBytes int64, err error) {
+	z, err := newInflater(bytes.NewReader(payload))
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", errZlib, err)
+	}
+	defer inflaters.Put(z)
+	var kept bytes.Buffer
+	chunk := chunks.Get().(*[]byte)
+	defer chunks.Put(chunk)
+	for {
+		n, err := z.Read(*chunk)
+		plainBytes += int64(n)
+		if plainBytes <= limit {
+			kept.Write((*chunk)[:n])
+		} else if kept.Cap() > 0 {
+			kept = bytes.Buffer{}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("%w: %w", errZlib, err)
+		}
+	}
+	if plainBytes > limit {
+		return nil, plainBytes, nil
+	}
+	return kept.Bytes(), plainBytes, nil
+}
+
+// deflateReader compresses what it reads, as it is read.
+type deflateReader struct {
+	source io.ReadCloser
+	writer *zlib.Writer
+	chunk  *[]byte
+	buffer bytes.Buffer
+	err    error // what to return when buffer is empty
+}
+
+func newDeflateReader(source io.ReadCloser) *deflateReader {
+	d := &deflateReader{source: source, writer: deflaters.Get().(*zlib.Writer), chunk: chunks.Get().(*[]byte)}
+	d.writer.Reset(&d.buffer)
+	return d
+}
+
+// Read implements io.Reader.
+func (d *deflateReader) Read(p []byte) (int, error) {
+	for d.buffer.Len() == 0 {
+		if d.err != nil {
+			return 0, d.err
+		}
+		n, err := d.source.Read(*d.chunk)
+		if _, werr := d.writer.Write((*d.chunk)[:n]); werr != nil {
+			err = werr
+		}
+		if err == io.EOF {
+			if cerr := d.writer.Close(); cerr != nil {
+				err = cerr
+			}
+		}
+		d.err = err
+	}
+	return d.buffer.Read(p)
+}
+
+// Close gives back what is pooled and closes the source.
+func (d *deflateReader) Close() error {
+	if d.writer != nil {
+		deflaters.Put(d.writer)
+		chunks.Put(d.chunk)
+		d.writer, d.chunk, d.err = nil, nil, io.ErrClosedPipe
+		d.buffer.Reset()
+	}
+	return d.source.Close()
+}
+
+// inflateReader gives the plain bytes of a zlib stream, as it is read.
+type inflateReader struct {
+	source *errorKeeper
+	closer io.Closer
+	z      inflater
+	err    error
+}
+
+func newInflateReader(source io.ReadCloser) *inflateReader {
+	return &inflateReader{source: &errorKeeper{reader: source}, closer: source}
+}
+
+// errorKeeper remembers the error a reader ended with, to tell it from what a
+// decompressor on top of it finds wrong.
+type errorKeeper struct {
+	reader io.Reader
+	err    error
+}
+
+// Read implements io.Reader.
+func (k *errorKeeper) Read(p []byte) (int, error) {
+	n, err := k.reader.Read(p)
+	if err != nil && err != io.EOF {
+		k.err = err
+	}
+	return n, err
+}
+
+// Read implements io.Reader. After the end of the zlib stream it reads the
+// source to its end, so that whatever checks the source sees all of it.
+func (r *inflateReader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	if r.z == nil {
+		z, err := newInflater(r.source)
+		if err != nil {
+			r.err = r.reason(err)
+			return 0, r.err
+		}
+		r.z = z
+	}
+	n, err := r.z.Read(p)
+	if err == io.EOF {
+		if _, derr := io.Copy(io.Discard, r.source); derr != nil {
+			err = derr
+		}
+	}
+	if err != nil {
+		r.err = r.reason(err)
+	}
+	return n, r.err
+}
+
+// reason leaves the source's own errors alone and calls all others errZlib.
+func (r *inflateReader) reason(err error) error {
+	switch {
+	case r.source.err != nil:
+		return r.source.err
+	case err == io.EOF && r.z != nil:
+		return io.EOF
+	default:
+		return fmt.Errorf("%w: %w", errZlib, err)
+	}
+}
+
+// Close gives back what is pooled and closes the source.
+func (r *inflateReader) Close() error {
+	if r.z != nil {
+		inflaters.Put(r.z)
+		r.z = nil
+	}
+	r.err = io.ErrClosedPipe
+	return r.closer.Close()
+}

@@ -1,0 +1,178 @@
+// Command kedge moves an Anchore installation's archive from one storage
+// backend to another.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// version is set by the linker (see Makefile).
+var version = "development"
+
+// Exit statuses, as --help tells them.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitDocuments   = 2
+	exitRefused     = 3
+	exitInterrupted = 130
+)
+
+const description = `Moves an Anchore installation's archive from one storage backend to another.
+
+Exit status: 0 all done; 1 could not run, or could not go on; 2 ran, but some documents stayed behind; 3 refused (another migration holds the lock, the checkpoint is another migration's, source and destination are the same place, not confirmed); 130 interrupted, and the same command resumes it.`
+
+// commands are the commands, reachable as "kedge COMMAND" and, as
+// anchore-manager spells them, as "kedge objectstorage COMMAND".
+type commands struct {
+	Migrate        migrateCommand        `cmd:"" help:"Move all documents from the store of one configuration to that of another."`
+	Check          checkCommand          `cmd:"" help:"Try a configuration's store: put, get and delete a test document."`
+	ListMigrations listMigrationsCommand `cmd:"" help:"List the migrations that the database knows of."`
+	ListDrivers    listDriversCommand    `cmd:"" help:"List the storage drivers."`
+}
+
+type cli struct {
+	globals
+	commands
+	Objectstorage struct {
+		commands
+	} `cmd:"" name:"objectstorage" help:"The same commands, as anchore-manager spells them."`
+	Demo demoCommand `cmd:"" help:"Make a small installation on SQLite, migrate it, interrupt that, resume, verify."`
+}
+
+// globals are the flags of every command.
+type globals struct {
+	DBConnect        string           `name:"db-connect" placeholder:"URL" help:"Database of the installation, as SQLAlchemy spells it: postgresql://user:password@host:5432/name. Default: credentials.database of the (source) configuration." group:"Database"`
+	DBUseSSL         bool             `name:"db-use-ssl" help:"Connect to the database with TLS." group:"Database"`
+	DBRetries        int              `name:"db-retries" default:"3" placeholder:"N" help:"How often connecting to the database is tried again (default ${default})." group:"Database"`
+	DBTimeout        int              `name:"db-timeout" default:"-1" placeholder:"SECONDS" help:"How long a statement may take, 0 for ever; by default what the configuration says." group:"Database"`
+	DBConnectTimeout int              `name:"db-connect-timeout" placeholder:"SECONDS" help:"How long connecting may take; by default what the configuration says." group:"Database"`
+	Output           string           `enum:"text,json" default:"text" help:"Form of results: text or json (default ${default})." group:"Output"`
+	LogFormat        string           `enum:"text,json" default:"text" help:"Form of log lines: text or json (default ${default})." group:"Output"`
+	LogLevel         string           `enum:"debug,info,warn,error" default:"info" help:"Least important log lines shown: debug, info, warn, error (default ${default})." group:"Output"`
+	Quiet            bool             `short:"q" help:"No progress, and only warnings and errors in the log." group:"Output"`
+	Version          kong.VersionFlag `help:"Show the version."`
+}
+
+// app is what a command works with.
+type app struct {
+	globals *globals
+	stdin   *os.File
+	stdout  io.Writer
+	stderr  io.Writer
+	log     *slog.Logger
+}
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c, kong.Name("kedge"), kong.Description(description), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": version, "maxFailures": strconv.Itoa(pipeline.DefaultMaxBackendFailures)},
+		kong.Exit(func(code int) { exited = code; panic(exitPanic{}) }))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kedge:", err)
+		return exitFailed
+	}
+	parsed, err := parse(parser, args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "kedge: %v (kedge --help tells more)\n", err)
+		return exitFailed
+	}
+	// Payloads come and go by the megabyte: collect before the garbage is as
+	// large as what is in use.
+	debug.SetGCPercent(50)
+	a := &app{globals: &c.globals, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	a.log = newLog(a.stderr, &c.globals)
+	ctx, interrupts := catchInterrupts(a.stderr)
+	defer interrupts.release()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return a.status(parsed.Run(a, interrupts))
+}
+
+// exitPanic unwinds from kong's --help and --version.
+type exitPanic struct{}
+
+func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(exitPanic); !ok {
+				panic(r)
+			}
+		}
+	}()
+	return parser.Parse(args)
+}
+
+// documentsError says that the command ran and some documents stayed behind;
+// what there is to say about them has been printed.
+type documentsError struct{ message string }
+
+func (e *documentsError) Error() string { return e.message }
+
+// interruptedError says that the run was interrupted and can be resumed.
+type interruptedError struct{ message string }
+
+func (e *interruptedError) Error() string { return e.message }
+
+// status prints what went wrong, in one line, and gives the exit status.
+func (a *app) status(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintln(a.stderr, "kedge:", strings.Join(strings.Fields(err.Error()), " "))
+	var (
+		held        *catalog.HeldError
+		mismatch    *checkpoint.MismatchError
+		inUse       *checkpoint.InUseError
+		refused     *pipeline.RefusedError
+		documents   *documentsError
+		gaveUp      *pipeline.GaveUpError
+		interrupted *interruptedError
+	)
+	switch {
+	case errors.As(err, &held), errors.As(err, &mismatch), errors.As(err, &inUse), errors.As(err, &refused):
+		return exitRefused
+	case errors.As(err, &documents), errors.As(err, &gaveUp):
+		return exitDocuments
+	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	default:
+		return exitFailed
+	}
+}
+
+func newLog(w io.Writer, g *globals) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(g.LogLevel)); err != nil {
+		level = slog.LevelInfo // kong has checked the flag
+	}
+	if g.Quiet {
+		level = max(level, slog.LevelWarn)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if g.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/kedge/kedge/config"
+	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// migrateCommand moves documents.
+type migrateCommand struct {
+	Source      string `arg:"" name:"source.yaml" help:"Configuration of the store as it is."`
+	Destination string `arg:"" name:"dest.yaml" help:"Configuration of the store to move to."`
+
+	FromAnalysisArchive bool     `help:"Move from the source's analysis_archive instead of its object_store."`
+	ToAnalysisArchive   bool     `help:"Move to the destination's analysis_archive instead of its object_store."`
+	NoDelete            bool     `name:"nodelete" help:"Leave the source's data where it is."`
+	DontAsk             bool     `name:"dontask" help:"Do not ask for confirmation."`
+	Bucket              []string `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore, such as analysis_archive; may be given several times."`
+	Elsewhere           string   `enum:"report,ignore,move" default:"report" help:"What to do about documents that the catalog places neither in the source nor in the destination but in another place of the source's kind: report (and exit 2), ignore, move (default ${default})."`
+	UnreadableKeys      string   `enum:"keep,move" default:"keep" help:"What to do about documents whose key Anchore could not read back at the destination: keep them at the source and report, or move (default ${default})."`
+	Verify              string   `enum:"auto,readback" default:"auto" help:"How the destination proves what it holds: auto (by its own checksum, else by reading back), readback (always read back) (default ${default})."`
+	Workers             int      `placeholder:"N" help:"Operations in flight at each side; by default what suits the driver."`
+	Memory              int64    `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
+	MaxFailures         int      `default:"${maxFailures}" placeholder:"N" help:"Stop when so many documents in a row failed because a store does not do its work (default ${default})."`
+	Checkpoint          string   `placeholder:"PATH" help:"File that lets an interrupted migration go on. Default: in $XDG_STATE_HOME/kedge or ~/.local/state/kedge, named after the migration."`
+	Wait                bool     `help:"Wait while another migration holds the lock, instead of refusing."`
+}
+
+// minMemoryMiB is the smallest budget with which every driver can stream.
+const minMemoryMiB = 16
+
+// Validate is called by kong.
+func (c *migrateCommand) Validate() error {
+	switch {
+	case c.Memory < minMemoryMiB:
+		return fmt.Errorf("--memory: at least %d MiB are needed", minMemoryMiB)
+	case c.Workers < 0 || c.Workers > 1024:
+		return errors.New("--workers: from 1 to 1024")
+	case c.MaxFailures < 1:
+		return errors.New("--max-failures: at least 1")
+	}
+	return nil
+}
+
+const question = "Performing this operation requires *all* anchore-engine services to be stopped - proceed? (y/N)"
+
+// Run migrates.
+func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
+	sourceFile, source, err := load(c.Source, c.FromAnalysisArchive)
+	if err != nil {
+		return err
+	}
+	_, destination, err := load(c.Destination, c.ToAnalysisArchive)
+	if err != nil {
+		return err
+	}
+	cat, err := a.openCatalog(ctx, sourceFile)
+	if err != nil {
+		return err
+	}
+	defer cat.Close()
+	if !a.globals.Quiet {
+		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(redacted(source)), indent(redacted(destination)))
+	}
+	if err := c.confirm(a); err != nil {
+		return err
+	}
+	from, err := a.openStore(ctx, source, cat, c.Workers, false)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := a.openStore(ctx, destination, cat, c.Workers, true)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+
+	o := c.options(a, from, to, cat)
+	if o.Checkpoint == "" {
+		if o.Checkpoint, err = defaultCheckpoint(pipeline.Identity(o).Fingerprint); err != nil {
+			return err
+		}
+	}
+	result, err := pipeline.Run(ctx, interrupted.stop, o)
+	return a.concluded(result, err, conclusion{nodelete: c.NoDelete, destination: destination, elsewhere: o.Elsewhere})
+}
+
+func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Catalog) pipeline.Options {
+	p := &progressLines{out: a.stderr, quiet: a.globals.Quiet}
+	return pipeline.Options{
+		Source: from, Destination: to, Catalog: cat,
+		Checkpoint: c.Checkpoint, Buckets: c.Bucket, KeepSource: c.NoDelete,
+		Elsewhere: pipeline.Elsewhere(c.Elsewhere), MoveUnreadable: c.UnreadableKeys == "move",
+		ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
+		MaxBackendFailures: c.MaxFailures, WaitForLock: c.Wait, Log: a.log,
+		Started: p.started, Report: p.report,
+	}
+}
+
+func load(path string, analysisArchive bool) (*config.File, *config.Store, error) {
+	f, err := config.Load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := section(f, analysisArchive)
+	return f, s, err
+}
+
+// confirm asks as Anchore asks. Without a terminal nobody can answer.
+func (c *migrateCommand) confirm(a *app) error {
+	if c.DontAsk {
+		return nil
+	}
+	if !term.IsTerminal(int(a.stdin.Fd())) {
+		return &pipeline.RefusedError{Reason: "not confirmed: all anchore-engine services must be stopped, and there is no terminal to ask on; give --dontask if they are"}
+	}
+	fmt.Fprint(a.stderr, question+" ")
+	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if err != nil && answer == "" {
+		return &pipeline.RefusedError{Reason: "not confirmed"}
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	default:
+		return &pipeline.RefusedError{Reason: "not confirmed"}
+	}
+}
+
+// defaultCheckpoint is where a migration's checkpoint is when nobody says
+// otherwise: named after what it does, so that the same command finds it.
+func defaultCheckpoint(fingerprint string) (string, error) {
+	state := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(state) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", errors.New("there is no home directory for the checkpoint: give --checkpoint PATH")
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, "kedge", fingerprint[:16]+".checkpoint"), nil
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
+}

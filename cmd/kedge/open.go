@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/kedge/kedge/config"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/all"
+	"github.com/kedge/kedge/drivers/retry"
+	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/catalog/anchore"
+)
+
+// openCatalog opens the installation's database: that of --db-connect, else
+// that of the configuration.
+func (a *app) openCatalog(ctx context.Context, f *config.File) (*anchore.Catalog, error) {
+	database, err := a.database(f)
+	if err != nil {
+		return nil, err
+	}
+	g := a.globals
+	database.SSL = database.SSL || g.DBUseSSL
+	if g.DBTimeout >= 0 {
+		database.Timeout = seconds(g.DBTimeout)
+	}
+	if g.DBConnectTimeout > 0 {
+		database.ConnectTimeout = seconds(g.DBConnectTimeout)
+	}
+	o := anchore.Options{
+		Postgres: database.URL(), Retries: g.DBRetries,
+		ConnectTimeout: database.ConnectTimeout, StatementTimeout: database.Timeout,
+		Application: "kedge",
+	}
+	if database.Kind == config.SQLite {
+		o.SQLite = database.Path
+	}
+	a.log.DebugContext(ctx, "connecting to the database", "url", database.Redacted())
+	return anchore.Open(ctx, o)
+}
+
+func (a *app) database(f *config.File) (*config.Database, error) {
+	if a.globals.DBConnect != "" {
+		return config.ParseDatabaseURL(a.globals.DBConnect)
+	}
+	if f == nil {
+		return nil, errors.New("no database: give --db-connect, as in postgresql://user:password@host:5432/name")
+	}
+	database, err := f.Database()
+	if errors.Is(err, config.ErrNoDatabase) {
+		return nil, fmt.Errorf("%w: give --db-connect, or credentials.database.db_connect in the configuration", err)
+	}
+	return database, err
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// openStore opens the store of a section, with retries around it. One that is
+// to be written may be created.
+func (a *app) openStore(ctx context.Context, s *config.Store, cat *anchore.Catalog, workers int, create bool) (pipeline.Store, error) {
+	d, err := all.Open(ctx, s, all.Environment{
+		Postgres: cat.Postgres(), SQLite: cat.SQLite(), DatabasePlace: cat.Place(), Workers: workers, Create: create,
+	})
+	if err != nil {
+		return pipeline.Store{}, err
+	}
+	return pipeline.Store{
+		Driver:      retry.New(d, a.retryPolicy(d)),
+		Compression: pipeline.Compression{Enabled: s.Compression.Enabled, MinBytes: s.Compression.MinBytes},
+	}, nil
+}
+
+func (a *app) retryPolicy(d drivers.Driver) retry.Policy {
+	return retry.Policy{OnRetry: func(op, uri string, err error, wait time.Duration) {
+		a.log.Log(context.Background(), slog.LevelDebug, "trying again", "driver", d.Name(), "operation", op, "uri", uri, "reason", err.Error(), "wait", wait.String())
+	}}
+}
+
+// section gives the store of the archive or of the analysis archive.
+func section(f *config.File, analysisArchive bool) (*config.Store, error) {
+	read := f.ObjectStore
+	if analysisArchive {
+		read = f.AnalysisArchive
+	}
+	s, err := read()
+	if err != nil {
+		return nil, err
+	}
+	return s, all.Check(s)
+}
+
+// redacted gives the section as text with secrets masked.
+func redacted(s *config.Store) string {
+	options, err := all.NewOptions(s)
+	if err != nil {
+		return ""
+	}
+	return s.Redacted(options)
+}

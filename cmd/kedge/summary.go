@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kedge/kedge/config"
+	"github.com/kedge/kedge/pipeline"
+)
+
+// progressInterval is how often a progress line is printed.
+const progressInterval = 10 * time.Second
+
+// progressLines prints a plain line now and then.
+type progressLines struct {
+	out   io.Writer
+	quiet bool
+
+	mu        sync.Mutex
+	documents int64
+	last      time.Time
+	lastMoved int64
+}
+
+func (p *progressLines) started(s pipeline.Start) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.documents, p.last, p.lastMoved = s.Documents, time.Now(), s.Moved
+	if p.quiet {
+		return
+	}
+	if s.Resumed {
+		fmt.Fprintf(p.out, "Resuming migration task %d: %d of %d documents were moved before\n", s.TaskID, s.Moved, s.Documents)
+	} else {
+		fmt.Fprintf(p.out, "Migration task %d: %d documents, %s\n", s.TaskID, s.Documents, byteCount(s.Bytes))
+	}
+	fmt.Fprintf(p.out, "Checkpoint: %s\n", s.Checkpoint)
+	for _, place := range s.Elsewhere {
+		fmt.Fprintf(p.out, "Elsewhere: %d documents (%s) are at %s, neither in the source nor in the destination\n", place.Documents, byteCount(place.Bytes), place.Place)
+	}
+}
+
+func (p *progressLines) report(s pipeline.Snapshot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	passed := now.Sub(p.last)
+	if p.quiet || passed < progressInterval {
+		return
+	}
+	rate := float64(s.Counts.Moved-p.lastMoved) / passed.Seconds()
+	p.last, p.lastMoved = now, s.Counts.Moved
+	line := fmt.Sprintf("%d of %d documents moved, %.0f/s", s.Counts.Moved, p.documents, rate)
+	if left := p.documents - s.Counts.Moved; rate >= 1 && left > 0 {
+		line += fmt.Sprintf(", about %s left", (time.Duration(float64(left)/rate) * time.Second).Round(time.Second))
+	}
+	if s.Failed > 0 {
+		line += fmt.Sprintf(", %d failed", s.Failed)
+	}
+	fmt.Fprintln(p.out, line)
+}
+
+// conclusion is what the end of a migration has to be told with.
+type conclusion struct {
+	nodelete    bool
+	destination *config.Store
+	elsewhere   pipeline.Elsewhere
+}
+
+// concluded prints the result and turns it into the command's error.
+func (a *app) concluded(r pipeline.Result, err error, c conclusion) error {
+	if r.TaskID == 0 {
+		return err // it never began
+	}
+	if a.globals.Output == "json" {
+		if jerr := writeResultJSON(a.stdout, r, err); jerr != nil {
+			return errors.Join(err, jerr)
+		}
+	} else {
+		writeResult(a.stdout, r, c)
+	}
+	again := "run the same command again to go on"
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &interruptedError{"stopped at once; " + again}
+	case err != nil:
+		return fmt.Errorf("%w; %s", err, again)
+	case r.Interrupted:
+		return &interruptedError{"interrupted; " + again}
+	case r.Failed > 0:
+		return &documentsError{fmt.Sprintf("%d documents stay behind; mend what can be mended and run the same command again", r.Failed)}
+	case len(r.Elsewhere) > 0 && c.elsewhere == pipeline.ElsewhereReport:
+		return &documentsError{"documents elsewhere were not moved; move them with --elsewhere=move, or leave them with --elsewhere=ignore"}
+	}
+	return nil
+}
+
+func writeResult(w io.Writer, r pipeline.Result, c conclusion) {
+	took := r.Ended.Sub(r.Began)
+	fmt.Fprintf(w, "\nMigration task %d: %s\n", r.TaskID, r.State)
+	fmt.Fprintf(w, "  moved      %d of %d documents\n", r.Counts.Moved, r.Documents)
+	fmt.Fprintf(w, "  read       %s\n", byteCount(r.Counts.BytesRead))
+	fmt.Fprintf(w, "  written    %s\n", byteCount(r.Counts.BytesWritten))
+	fmt.Fprintf(w, "  this run   %s\n", took.Round(time.Millisecond))
+	if r.Counts.NoDigest > 0 {
+		fmt.Fprintf(w, "  no digest  %d documents had none in the catalog: nothing could tell whether their bytes were right\n", r.Counts.NoDigest)
+	}
+	if r.Failed > 0 {
+		fmt.Fprintf(w, "  failed     %d documents, which stay where they were:\n", r.Failed)
+	}
+	for _, g := range r.Failures {
+		fmt.Fprintf(w, "    %-20s %d\n", g.Class, g.Count)
+		for _, f := range g.Examples {
+			fmt.Fprintf(w, "      %s: %s\n", name(f.Bucket, f.UserID, f.ArchiveID), f.Reason)
+		}
+		if more := g.Count - int64(len(g.Examples)); more > 0 {
+			fmt.Fprintf(w, "      … and %d more\n", more)
+		}
+	}
+	for _, p := range r.Elsewhere {
+		fmt.Fprintf(w, "  elsewhere  %d documents (%s) at %s: not moved\n", p.Documents, byteCount(p.Bytes), p.Place)
+	}
+	if r.Checkpoint != "" {
+		fmt.Fprintf(w, "  checkpoint %s\n", r.Checkpoint)
+	}
+	if r.State == "complete" || r.Failed > 0 {
+		if c.nodelete {
+			fmt.Fprintln(w, "The source still holds its data (--nodelete).")
+		}
+		if c.destination != nil {
+			fmt.Fprintf(w, "After this migration, your anchore-engine config.yaml MUST have the following configuration options added before starting up again:\n%s\n", indent(redacted(c.destination)))
+		}
+	}
+}
+
+// name shows a document; quoted, because its parts may hold anything.
+func name(bucket, user, archiveID string) string {
+	return fmt.Sprintf("%q", strings.Join([]string{user, bucket, archiveID}, "/"))
+}
+
+// resultJSON is the result as scripts read it.
+type resultJSON struct {
+	TaskID         int64         `json:"task_id"`
+	State          string        `json:"state"`
+	Resumed        bool          `json:"resumed"`
+	Interrupted    bool          `json:"interrupted"`
+	Documents      int64         `json:"documents"`
+	Moved          int64         `json:"moved"`
+	Failed         int64         `json:"failed"`
+	BytesRead      int64         `json:"bytes_read"`
+	BytesWritten   int64         `json:"bytes_written"`
+	WithoutDigest  int64         `json:"without_digest"`
+	RunSeconds     float64       `json:"run_seconds"`
+	Failures       []failureJSON `json:"failures"`
+	Elsewhere      []placeJSON   `json:"elsewhere"`
+	CheckpointPath string        `json:"checkpoint,omitempty"`
+	Error          string        `json:"error,omitempty"`
+}
+
+type failureJSON struct {
+	Class    string        `json:"class"`
+	Count    int64         `json:"count"`
+	Examples []exampleJSON `json:"examples"`
+}
+
+type exampleJSON struct {
+	UserID       string `json:"user_id"`
+	Bucket       string `json:"bucket"`
+	ArchiveID    string `json:"archive_id"`
+	DocumentName string `json:"document_name"`
+	URI          string `json:"content_url"`
+	Stage        string `json:"stage"`
+	Reason       string `json:"reason"`
+}
+
+type placeJSON struct {
+	Place     string `json:"place"`
+	Documents int64  `json:"documents"`
+	Bytes     int64  `json:"bytes"`
+}
+
+func writeResultJSON(w io.Writer, r pipeline.Result, err error) error {
+	out := resultJSON{
+		TaskID: r.TaskID, State: string(r.State), Resumed: r.Resumed, Interrupted: r.Interrupted,
+		Documents: r.Documents, Moved: r.Counts.Moved, Failed: r.Failed,
+		BytesRead: r.Counts.BytesRead, BytesWritten: r.Counts.BytesWritten, WithoutDigest: r.Counts.NoDigest,
+		RunSeconds: r.Ended.Sub(r.Began).Seconds(), CheckpointPath: r.Checkpoint,
+		Failures: []failureJSON{}, Elsewhere: []placeJSON{},
+	}
+	if err != nil {
+		out.Error = err.Error()
+	}
+	for _, g := range r.Failures {
+		f := failureJSON{Class: g.Class, Count: g.Count}
+		for _, e := range g.Examples {
+			f.Examples = append(f.Examples, exampleJSON{e.UserID, e.Bucket, e.ArchiveID, e.Name, e.URI, e.Stage, e.Reason})
+		}
+		out.Failures = append(out.Failures, f)
+	}
+	for _, p := range r.Elsewhere {
+		out.Elsewhere = append(out.Elsewhere, placeJSON(p))
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(out)
+}
+
+// byteCount writes a number of bytes for people.
+func byteCount(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, exponent := float64(n)/unit, 0
+	for value >= unit && exponent < 4 {
+		value /= unit
+		exponent++
+	}
+	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[exponent])
+}

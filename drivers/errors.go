@@ -3,7 +3,10 @@ package drivers
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Kind sorts errors by what a caller does about them.
@@ -47,10 +50,14 @@ type Error struct {
 	Err  error
 }
 
-// Error gives one line: "put s3://bucket/key: access denied (mend)".
+// Error gives one line: "put s3://bucket/key: access denied (mend)". A URI with
+// control characters is quoted.
 func (e *Error) Error() string {
 	s := e.Op
-	if e.URI != "" {
+	switch {
+	case strings.ContainsFunc(e.URI, unicode.IsControl):
+		s += " " + strconv.Quote(e.URI)
+	case e.URI != "":
 		s += " " + e.URI
 	}
 	s += ": " + e.Err.Error()

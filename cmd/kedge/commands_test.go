@@ -111,5 +111,5 @@ func TestHelpAndVersion(t *testing.T) {
 		}
 	}
 	kedge(t, "--version").want(t, exitDone)
-	kedge(t, "demo", "--documents", "300").want(t, exitDone)
+	kedge(t, "demo").want(t, exitDone)
 }

@@ -21,9 +21,17 @@ import (
 
 // demoCommand shows a migration on an installation of its own.
 type demoCommand struct {
-	Documents int    `default:"3000" help:"How many documents the installation has (default ${default})."`
+	Documents int    `default:"5000" help:"How many documents the installation has (default ${default})."`
 	Directory string `placeholder:"PATH" help:"Where to make it, and leave it; by default a temporary directory that is removed."`
 }
+
+const (
+	// demoMemory is a small budget, so that little is in flight when the first
+	// migration is interrupted, and much is left for the second.
+	demoMemory = minMemoryMiB << 20
+	// minDemoDocuments is more than a third and what can be in flight.
+	minDemoDocuments = 4500
+)
 
 // demo is the installation and the configurations of a demonstration.
 type demo struct {
@@ -37,8 +45,8 @@ type demo struct {
 
 // Run makes, migrates, interrupts, resumes and verifies.
 func (c *demoCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
-	if c.Documents < 10 {
-		return errors.New("--documents: at least 10")
+	if c.Documents < minDemoDocuments {
+		return fmt.Errorf("--documents: at least %d, so that there is time to interrupt", minDemoDocuments)
 	}
 	directory, remove, err := c.directory()
 	if err != nil {
@@ -241,7 +249,7 @@ func (d *demo) migrate(ctx context.Context, cat *anchore.Catalog, stop <-chan st
 	p := &progressLines{out: d.app.stdout, quiet: d.app.globals.Quiet}
 	return pipeline.Run(ctx, stop, pipeline.Options{
 		Source: from, Destination: to, Catalog: cat, Checkpoint: filepath.Join(d.directory, "demo.checkpoint"),
-		Log: d.app.log, Started: p.started, Report: p.report,
+		MemoryBytes: demoMemory, Log: d.app.log, Started: p.started, Report: p.report,
 	})
 }
 

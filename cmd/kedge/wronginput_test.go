@@ -49,7 +49,7 @@ func TestWrongInputs(t *testing.T) {
 		{"wrong type", []string{good, with(s3, "create_bucket: False", "create_bucket: perhaps")}, `config\.yaml:\d+: .*create_bucket`, 1},
 		{"an option for db", []string{good, section(place{driver: "db", options: []string{"table: x"}})}, `table`, 1},
 		{"unset variable", []string{good, with(s3, minio.SecretKey, "${KEDGE_TEST_UNSET}")}, `config\.yaml:\d+: .*secret_key.*KEDGE_TEST_UNSET`, 1},
-		{"S3 bucket missing", []string{good, with(s3, "bucket: ", "bucket: no-such-")}, `no-such-.*create_bucket`, 1},
+		{"S3 bucket missing", []string{good, section(s3Place(minio, "no-such-bucket", ""))}, `no-such-bucket.*create_bucket`, 1},
 		{"wrong secret key", []string{good, with(s3, minio.SecretKey, "wrong-secret")}, `(?i)secret_key|signature`, 1},
 		{"wrong access key", []string{good, with(s3, "access_key: ", "access_key: no")}, `(?i)access_key|access key`, 1},
 		{"server unreachable", []string{good, with(s3, minio.URL, "http://127.0.0.1:1")}, `127\.0\.0\.1:1\b`, 1},
@@ -62,7 +62,7 @@ func TestWrongInputs(t *testing.T) {
 		{"no database", []string{section(local), good}, `--db-connect`, 1},
 		{"database down", []string{"--db-retries", "0", "--db-connect", "postgresql://anchore:letmein@127.0.0.1:1/anchore", good, section(local)}, `127\.0\.0\.1:1\b`, 1},
 		{"database without Anchore's tables", []string{"--db-connect", empty, good, section(local)}, `archive_metadata`, 1},
-		{"no such database", []string{"--db-connect", s.url + "_not", good, section(local)}, `does not exist`, 1},
+		{"no such database", []string{"--db-connect", s.url + "_not", good, section(local)}, `has no database`, 1},
 		{"unknown kind of database", []string{"--db-connect", "mysql://root:letmein@h/d", good, section(local)}, `postgresql`, 1},
 		{"not confirmed", []string{good, section(local)}, `not confirmed.*--dontask`, 3},
 		{"unknown flag", []string{"--nodelet", good, section(local)}, `nodelete`, 1},
@@ -103,8 +103,7 @@ func TestNoSecretIsEverWritten(t *testing.T) {
 	from, to := db2Place(url), s3Place(minio, minio.Bucket(t), "")
 	source, destination := from.config(t, url, goldenCompression(g)), to.config(t, url, compression{true, 10})
 	checkpoint := filepath.Join(t.TempDir(), "k.checkpoint")
-	wrong := to
-	wrong.options = replaced(to.options, "bucket: ", "bucket: missing-")
+	wrong := s3Place(minio, "no-such-bucket", "")
 	down := to
 	down.options = replaced(to.options, minio.URL, "http://127.0.0.1:1")
 

@@ -40,6 +40,8 @@ var rules = []rule{
 
 	// Opens a store from a section of a configuration, whatever its driver.
 	{packages: "drivers/all", may: []string{"config", "drivers/..."}, testsMay: []string{testenv}},
+	// A decorator is also tested around a real backend.
+	{packages: "drivers/retry", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs"}},
 	// Backends, decorators and the conformance suite know the interface, and
 	// never each other.
 	{packages: "drivers/...", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest"}},

@@ -1,11 +1,13 @@
 package anchore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -85,7 +87,7 @@ func (l *sqlite) Close() error {
 // from leading the index, which is needed in the order of the primary key; the
 // comparison with the prefix is one of bytes.
 func conditions(s catalog.Selection, args []any) (string, []any) {
-	where := `(content_url IS NULL OR substr(CAST(content_url AS BLOB), 1, length(CAST(? AS BLOB))) = CAST(? AS BLOB))`
+	where := `(content_url IS NULL OR coalesce(substr(CAST(content_url AS BLOB), 1, length(CAST(? AS BLOB))), x'') = CAST(? AS BLOB))`
 	args = append(args, s.Prefix, s.Prefix)
 	if len(s.Buckets) > 0 {
 		where += ` AND +bucket IN (?` + strings.Repeat(`, ?`, len(s.Buckets)-1) + `)`
@@ -153,6 +155,10 @@ func (l *sqlite) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Docume
 			return nil, failed(ctx, "read rows of the catalog", err)
 		}
 	}
+	slices.SortFunc(docs, func(a, b catalog.Document) int {
+		return cmp.Or(cmp.Compare(a.Bucket, b.Bucket), cmp.Compare(a.ArchiveID, b.ArchiveID),
+			cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.Name, b.Name))
+	})
 	return docs, nil
 }
 

@@ -94,9 +94,8 @@ type Position struct {
 
 // MismatchError says that the file belongs to another migration.
 type MismatchError struct {
-	Path               string
-	Is, Wanted         string // descriptions
-	fingerprint, asked string
+	Path       string
+	Is, Wanted string // descriptions
 }
 
 // Error tells both migrations in one line.

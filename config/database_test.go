@@ -101,6 +101,7 @@ func TestParseDatabaseURLRefused(t *testing.T) {
 		{"user:hunter2@host/db", "is not of the form kind://…"},
 		{"mysql+pymysql://u:hunter2@h/db", "mysql+pymysql:// is not supported; known are postgresql://"},
 		{"u:hunter2://h/db", "does not begin with a kind of database; known are"},
+		{"postgresql+x:hunter2@://h/db", "does not begin with a kind of database; known are"},
 		{"postgresql://u:hunter2", "the port is not a number from 1 to 65535"},
 		{"postgresql://u:hunter2/x", "the port is not a number from 1 to 65535"},
 		{"postgresql://u:hunter2@h:x", "the port is not a number from 1 to 65535"},

@@ -47,14 +47,14 @@ func (d *Database) parse(raw string) string {
 	}
 	kind, _, _ := strings.Cut(scheme, "+")
 	switch {
+	case !schemeForm.MatchString(scheme):
+		return "does not begin with a kind of database; " + urlForms
 	case kind == "postgresql" || kind == "postgres":
 		return d.parsePostgres(rest)
 	case scheme == "sqlite" || scheme == "sqlite+pysqlite" || scheme == "sqlite+aiosqlite":
 		return d.parseSQLite(rest)
-	case schemeForm.MatchString(scheme):
-		return fmt.Sprintf("%s:// is not supported; %s", scheme, urlForms)
 	}
-	return "does not begin with a kind of database; " + urlForms
+	return fmt.Sprintf("%s:// is not supported; %s", scheme, urlForms)
 }
 
 func (d *Database) parseSQLite(rest string) string {

@@ -142,6 +142,8 @@ type Capabilities struct {
 	NeedsSync bool
 	// Lists: the driver implements Lister.
 	Lists bool
+	// Uploads: the driver implements Aborter, and needs it.
+	Uploads bool
 	// StreamBytes is the memory in bytes that a Get or Put of one streamed
 	// payload holds, whatever its length.
 	StreamBytes int64
@@ -195,6 +197,14 @@ type Syncer interface {
 	// Sync returns when every payload whose Put had returned before the call
 	// is durable.
 	Sync(ctx context.Context) error
+}
+
+// Aborter is implemented by drivers whose Put, when its process is killed, may
+// leave an unfinished upload behind that no reader sees and somebody pays for.
+type Aborter interface {
+	// AbortUploads removes the unfinished uploads of exactly this URI. It must
+	// not run beside a Put of the same URI.
+	AbortUploads(ctx context.Context, uri string) error
 }
 
 // Lister is implemented by drivers that can list what they hold.

@@ -42,6 +42,8 @@ type item struct {
 	earlier, counted bool
 	failure          *checkpoint.Failure
 
+	// revived: an earlier run had it in flight, or failed at it.
+	revived bool
 	// streamed: the payload is never held as a whole, see stream.go.
 	streamed bool
 	// allowance is how many bytes of it may be held beside the payload as

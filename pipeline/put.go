@@ -104,8 +104,22 @@ func (m *migration) putOne(ctx context.Context, it *item) {
 	m.stored(it, receipt, err)
 }
 
+// abortUploads removes what a killed run may have left of the same put.
+func (m *migration) abortUploads(ctx context.Context, it *item) error {
+	if aborter, ok := m.dst.Driver.(drivers.Aborter); ok && m.dst.Capabilities().Uploads {
+		return aborter.AbortUploads(ctx, it.dest)
+	}
+	return nil
+}
+
 // putStream fetches, recompresses and puts a streamed document in one go.
 func (m *migration) putStream(ctx context.Context, it *item) {
+	if it.revived {
+		if err := m.abortUploads(ctx, it); err != nil {
+			it.fail(stagePut, ClassPut, err)
+			return
+		}
+	}
 	payload, err := m.stream(ctx, it)
 	if err != nil {
 		class := classOf(err, ClassFetch)

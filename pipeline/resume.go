@@ -76,6 +76,7 @@ func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlig
 func (m *migration) revive(b *batch, rows map[drivers.Key][]catalog.Document) {
 	for _, e := range b.entries {
 		it := m.reviveEntry(e, rows[drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID}])
+		it.revived = true
 		it.counted = it.earlier && b.recounted
 		b.items = append(b.items, it)
 	}

@@ -78,7 +78,7 @@ type app struct {
 }
 
 func main() {
-	os.Exit(run(os.Args[1:]))
+	os.Exit(run(takeArguments()))
 }
 
 func run(args []string) int {

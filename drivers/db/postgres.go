@@ -125,11 +125,16 @@ func (p *postgres) write(ctx context.Context, items []item) ([]string, error) {
 	defer rows.Close()
 	proofs := make([]string, len(items))
 	stored := 0
+	var others []drivers.Key // keys with other rows
 	for rows.Next() {
 		var k drivers.Key
 		var sum string
-		if err := rows.Scan(&k.UserID, &k.Bucket, &k.ArchiveID, &sum); err != nil {
+		var more bool
+		if err := rows.Scan(&k.UserID, &k.Bucket, &k.ArchiveID, &sum, &more); err != nil {
 			return nil, err
+		}
+		if more {
+			others = append(others, k)
 		}
 		i, ok := at[k]
 		if !ok {
@@ -143,6 +148,11 @@ func (p *postgres) write(ctx context.Context, items []item) ([]string, error) {
 	}
 	if stored != len(items) {
 		return nil, errGone
+	}
+	for _, k := range others {
+		if _, err := p.pool.Exec(ctx, p.sql.clear, mode, k.UserID, k.Bucket, k.ArchiveID); err != nil {
+			return nil, err
+		}
 	}
 	return proofs, nil
 }

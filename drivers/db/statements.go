@@ -1,6 +1,11 @@
 package db
 
-// postgresStatements are a table's statements on PostgreSQL.
+// postgresStatements are a table's statements on PostgreSQL. Those on many keys
+// look each one up in a subquery that cannot be joined in another way, so that
+// they go by the primary key however large the planner takes the table for: a
+// table that is being filled has no statistics. remove collects the rows'
+// addresses first; a row that another transaction replaces meanwhile has a new
+// one and stays, as if it had been put after the delete.
 type postgresStatements struct {
 	// read: users, buckets, archive ids, limits -> number, bytes (NULL where
 	// there is no data), base64?, data (NULL where longer than the limit).
@@ -8,15 +13,15 @@ type postgresStatements struct {
 	// stream: user, bucket, archive id, piece's length -> offset, bytes, piece.
 	stream string
 	// write: users, buckets, archive ids, data, base64?, Unix time -> user,
-	// bucket, archive id, MD5.
+	// bucket, archive id, MD5, are there other rows of the key?
 	write string
 	// gather stores what lies in the table of pieces: user, bucket, archive id,
 	// base64?, Unix time -> MD5.
 	gather string
 	// remove: users, buckets, archive ids.
 	remove string
-	// clear removes other rows of a key before gather; may be "". Parameters as
-	// in gather, the first three.
+	// clear removes other rows of a key; "" where there are none. user, bucket,
+	// archive id.
 	clear string
 	// page: user, bucket, archive id, limit; first: limit.
 	page, first string
@@ -89,21 +94,21 @@ var documents = table{
 		stream: `SELECT i, octet_length(v.c), substring(v.c from i + 1 for $4::int4)
 			FROM (SELECT ` + pgStored + ` AS c FROM archive_document
 				WHERE "userId" = $1 AND bucket = $2 AND "archiveId" = $3 ` + preferred + `) v, ` + pgPieces,
-		write: `WITH others AS (
-				DELETE FROM archive_document d USING unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)
-				WHERE d.bucket = k.b AND d."archiveId" = k.a AND d."userId" = k.u AND d."documentName" <> k.a || '.json')
-			INSERT INTO archive_document ` + documentColumns + `
+		write: `INSERT INTO archive_document AS d ` + documentColumns + `
 			SELECT b, a, u, a || '.json', $6::int4, $6::int4, 'active', CASE WHEN enc THEN ` + pgBase64 + ` ELSE ` + pgText + ` END, enc
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bool[]) AS k(u, b, a, c, enc)
-			` + documentConflict + ` RETURNING "userId", bucket, "archiveId", md5(` + pgStored + `)`,
+			` + documentConflict + ` RETURNING "userId", bucket, "archiveId", md5(` + pgStored + `),
+				EXISTS (SELECT 1 FROM archive_document o WHERE o.bucket = d.bucket AND o."archiveId" = d."archiveId"
+					AND o."userId" = d."userId" AND o."documentName" <> d."documentName")`,
 		clear: `DELETE FROM archive_document
 			WHERE "userId" = $1::text AND bucket = $2::text AND "archiveId" = $3::text AND "documentName" <> $3::text || '.json'`,
 		gather: `INSERT INTO archive_document ` + documentColumns + `
 			SELECT $2::text, $3::text, $1::text, $3::text || '.json', $5::int4, $5::int4, 'active',
 				CASE WHEN $4::bool THEN ` + pgBase64 + ` ELSE ` + pgText + ` END, $4::bool
 			FROM ` + pgAll + ` ` + documentConflict + ` RETURNING md5(` + pgStored + `)`,
-		remove: `DELETE FROM archive_document d USING unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)
-			WHERE d.bucket = k.b AND d."archiveId" = k.a AND d."userId" = k.u`,
+		remove: `DELETE FROM archive_document WHERE ctid = ANY(ARRAY(
+			SELECT d.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a) CROSS JOIN LATERAL (
+				SELECT ctid FROM archive_document WHERE bucket = k.b AND "archiveId" = k.a AND "userId" = k.u OFFSET 0) d))`,
 		page: `SELECT "userId", bucket, "archiveId",
 				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE octet_length(jsondata)::int8 END
 			FROM archive_document d WHERE (bucket, "archiveId", "userId") > ($2, $3, $1) AND ` + isPreferred + `
@@ -146,17 +151,19 @@ var objects = table{
 	postgres: postgresStatements{
 		read: `SELECT k.n, octet_length(o.content)::int8, false, CASE WHEN octet_length(o.content) <= k.max THEN o.content END
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) WITH ORDINALITY AS k(u, b, a, max, n)
-			JOIN object_storage o ON o."userId" = k.u AND o.bucket = k.b AND o."key" = k.a AND o.version = ''`,
+			CROSS JOIN LATERAL (SELECT content FROM object_storage
+				WHERE "userId" = k.u AND bucket = k.b AND "key" = k.a AND version = '' OFFSET 0) o`,
 		stream: `SELECT i, octet_length(v.c), substring(v.c from i + 1 for $4::int4)
 			FROM (SELECT substring(content from 1) AS c FROM object_storage
 				WHERE "userId" = $1 AND bucket = $2 AND "key" = $3 AND version = '' OFFSET 0) v, ` + pgPieces,
 		write: `INSERT INTO object_storage ` + objectColumns + `
 			SELECT u, b, a, '', c, $6::int4, $6::int4 FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bool[]) AS k(u, b, a, c, enc)
-			` + objectConflict + ` RETURNING "userId", bucket, "key", md5(content)`,
+			` + objectConflict + ` RETURNING "userId", bucket, "key", md5(content), false`,
 		gather: `INSERT INTO object_storage ` + objectColumns + `
 			SELECT $1::text, $2::text, $3::text, '', c, $5::int4, $5::int4 FROM ` + pgAll + ` WHERE $4::bool IS NOT NULL ` + objectConflict + ` RETURNING md5(content)`,
-		remove: `DELETE FROM object_storage o USING unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)
-			WHERE o."userId" = k.u AND o.bucket = k.b AND o."key" = k.a AND o.version = ''`,
+		remove: `DELETE FROM object_storage WHERE ctid = ANY(ARRAY(
+			SELECT o.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a) CROSS JOIN LATERAL (
+				SELECT ctid FROM object_storage WHERE "userId" = k.u AND bucket = k.b AND "key" = k.a AND version = '' OFFSET 0) o))`,
 		page: `SELECT "userId", bucket, "key", octet_length(content)::int8 FROM object_storage
 			WHERE ("userId", bucket, "key") > ($1, $2, $3) AND version = '' ORDER BY "userId", bucket, "key" LIMIT $4`,
 		first: `SELECT "userId", bucket, "key", octet_length(content)::int8 FROM object_storage

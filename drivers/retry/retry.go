@@ -13,7 +13,7 @@ import (
 )
 
 // New gives a driver that repeats what d fails to do with kind Temporary, as
-// the policy says, and nothing else. It is a Batcher, a Syncer and a Lister
+// the policy says, and nothing else. It is a Batcher, a Syncer, a Lister and an Aborter
 // whatever d is; Capabilities are d's own and say what of that is worth using.
 // An error after several attempts is the last one's and says how many they were.
 func New(d drivers.Driver, p Policy) drivers.Driver {
@@ -29,6 +29,7 @@ var (
 	_ drivers.Batcher = (*driver)(nil)
 	_ drivers.Syncer  = (*driver)(nil)
 	_ drivers.Lister  = (*driver)(nil)
+	_ drivers.Aborter = (*driver)(nil)
 )
 
 // repeat calls f until it succeeds, fails for good, or the policy ends it.
@@ -109,6 +110,15 @@ func (d *driver) Sync(ctx context.Context) error {
 		return nil
 	}
 	return d.repeat(ctx, "sync", d.Place(), func() error { return syncer.Sync(ctx) })
+}
+
+// AbortUploads removes unfinished uploads, where the driver can leave any.
+func (d *driver) AbortUploads(ctx context.Context, uri string) error {
+	aborter, ok := d.Driver.(drivers.Aborter)
+	if !ok {
+		return nil
+	}
+	return d.repeat(ctx, "abort", uri, func() error { return aborter.AbortUploads(ctx, uri) })
 }
 
 // List is repeated as long as fn has not been called: nothing may be listed

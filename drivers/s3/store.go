@@ -59,6 +59,7 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		ParsesURI:   true,
 		BatchDelete: true,
 		Lists:       true,
+		Uploads:     true,
 		StreamBytes: s.tuning.PartBytes + 256<<10,
 		Workers:     s.tuning.Workers,
 	}

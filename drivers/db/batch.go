@@ -157,7 +157,7 @@ func refusesOne(err error) bool {
 	}
 	switch kind {
 	case drivers.Temporary, drivers.Denied, drivers.Config, drivers.Full:
-		return errors.Is(err, errGone)
+		return false
 	}
 	return true
 }

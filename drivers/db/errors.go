@@ -26,8 +26,8 @@ func (f failure) Unwrap() error { return f.err }
 var (
 	errMissing = failure{drivers.NotFound, errors.New("there is no such payload")}
 	errNull    = failure{drivers.Corrupt, errors.New("its row holds no data")}
-	// errGone: another transaction removed a row while it was being replaced.
-	errGone = failure{drivers.Temporary, errors.New("the row was changed by another transaction")}
+	// errUnstored: a rule or a trigger of the table's dropped a row.
+	errUnstored = failure{drivers.Other, errors.New("the database has not stored the row")}
 )
 
 // message gives an error a text of its own, with the error still in the chain.

@@ -147,7 +147,7 @@ func (p *postgres) write(ctx context.Context, items []item) ([]string, error) {
 		return nil, err
 	}
 	if stored != len(items) {
-		return nil, errGone
+		return nil, errUnstored
 	}
 	for _, k := range others {
 		if _, err := p.pool.Exec(ctx, p.sql.clear, mode, k.UserID, k.Bucket, k.ArchiveID); err != nil {

@@ -48,28 +48,42 @@ func install(t *testing.T, documents int) *installation {
 	if in.dst, err = localfs.Open(t.Context(), localfs.Options{ArchiveDataDir: filepath.Join(folder, "archive")}, true); err != nil {
 		t.Fatal(err)
 	}
-	for n := range documents {
-		in.add(n)
-	}
+	in.seed(documents)
 	return in
 }
 
-func (in *installation) add(n int) {
+// seed puts documents into driver db, with their rows.
+func (in *installation) seed(documents int) {
 	in.t.Helper()
-	key := drivers.Key{UserID: "admin", Bucket: "b", ArchiveID: fmt.Sprintf("id-%05d", n)}
-	plain := bytes.Repeat([]byte(key.ArchiveID), 100)
-	uri, err := in.src.URI(key)
+	tx, err := in.cat.SQLite().BeginTx(in.t.Context(), nil)
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	sum := md5.Sum(plain)
-	digest := hex.EncodeToString(sum[:])
-	if _, err := in.src.Put(in.t.Context(), uri, drivers.InMemory(plain, digest)); err != nil {
+	var puts []drivers.PutRequest
+	for n := range documents {
+		key := drivers.Key{UserID: "admin", Bucket: "b", ArchiveID: fmt.Sprintf("id-%05d", n)}
+		plain := bytes.Repeat([]byte(key.ArchiveID), 100)
+		uri, err := in.src.URI(key)
+		if err != nil {
+			in.t.Fatal(err)
+		}
+		sum := md5.Sum(plain)
+		digest := hex.EncodeToString(sum[:])
+		puts = append(puts, drivers.PutRequest{URI: uri, Payload: plain, MD5: digest})
+		if _, err := tx.Exec(`INSERT INTO archive_metadata (bucket, "archiveId", "userId", "documentName", content_url, is_compressed, digest, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			key.Bucket, key.ArchiveID, key.UserID, key.ArchiveID+".json", uri, false, digest, len(plain)); err != nil {
+			in.t.Fatal(err)
+		}
+		in.plain[key] = plain
+	}
+	if err := tx.Commit(); err != nil {
 		in.t.Fatal(err)
 	}
-	in.exec(`INSERT INTO archive_metadata (bucket, "archiveId", "userId", "documentName", content_url, is_compressed, digest, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		key.Bucket, key.ArchiveID, key.UserID, key.ArchiveID+".json", uri, false, digest, len(plain))
-	in.plain[key] = plain
+	for _, r := range in.src.(drivers.Batcher).PutBatch(in.t.Context(), puts) {
+		if r.Err != nil {
+			in.t.Fatal(r.Err)
+		}
+	}
 }
 
 func (in *installation) exec(statement string, args ...any) {
@@ -292,7 +306,7 @@ func TestARowThatSomebodyElseChangedIsLeftAlone(t *testing.T) {
 
 // A run that is stopped at once, at any put, is finished by the next one.
 func TestStoppedAtOnceAnywhere(t *testing.T) {
-	for _, at := range []int64{1, 255, 256, 257, 511, 700} {
+	for _, at := range []int64{1, 256, 300, 700} {
 		in := install(t, 700)
 		ctx, cancel := context.WithCancel(t.Context())
 		stop := &before{Driver: in.dst, put: func(n int64, _ string, _ *drivers.Payload) error {

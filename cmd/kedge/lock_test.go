@@ -51,3 +51,33 @@ func TestASecondMigrationIsRefused(t *testing.T) {
 	}
 	s.check(t, to)
 }
+
+// TestALostLockStopsTheMigration ends the session that holds the lock: the
+// migration must stop, and the next one finish it.
+func TestALostLockStopsTheMigration(t *testing.T) {
+	s := seedDB(t, bench.Workload{Documents: 20000, Seed: 23})
+	minio := testenv.MinIO(t)
+	from, to := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")
+	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
+	cmd := started(t, args...)
+	waitFor(t, func() bool {
+		return execute(t, s.url, `SELECT FROM archive_metadata WHERE content_url LIKE 's3:%' LIMIT 1`) == 1
+	})
+	if n := execute(t, s.url, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 2 AND objid = 1 AND granted`); n != 1 {
+		t.Fatalf("%d sessions hold the lock", n)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(log(cmd), "lock") {
+		t.Fatalf("exit status %d, want %d and the reason\n%s", code, exitFailed, log(cmd))
+	}
+	moved := execute(t, s.url, `SELECT FROM archive_metadata WHERE content_url LIKE 's3:%'`)
+	if moved == 20000 {
+		t.Fatal("the migration was done before it lost its lock: make it larger")
+	}
+	kedge(t, args...).want(t, exitDone)
+	s.check(t, to)
+	empty(t, from.raw)
+	if tasks := migrations(t, s.url); len(tasks) != 1 || tasks[0].State != "complete" {
+		t.Errorf("list-migrations: %+v", tasks)
+	}
+}

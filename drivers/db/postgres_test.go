@@ -283,6 +283,49 @@ func TestTooLarge(t *testing.T) {
 	})
 }
 
+// TestLongBase64: of a text that the server cannot work on as a whole, the
+// length is still told.
+func TestLongBase64(t *testing.T) {
+	base, run := freshPostgres(t)
+	d := mustOpen(t, openers()[0], base)
+	const lines = 3_500_000 // 269,500,000 characters
+	for end, n := range map[string]int64{"": 57 * lines, "AA==\n": 57*lines + 1, "AAA=\n": 57*lines + 2, "AAAA\n": 57*lines + 3} {
+		run(t, `INSERT INTO archive_document (bucket, "archiveId", "userId", "documentName", jsondata, b64_encoded)
+			VALUES ('manifest_data', 'x', 'admin', 'x.json', repeat(repeat('A', 76) || E'\n', $1) || $2, true)`, lines, end)
+		uri := uriOf(t, d, "x")
+		if info, err := d.Stat(t.Context(), uri); err != nil || info.Bytes != n {
+			t.Errorf("stat: %+v, %v, want %d bytes", info, err, n)
+		}
+		r := d.(drivers.Batcher).GetBatch(t.Context(), []drivers.GetRequest{{URI: uri, MaxBytes: 1 << 20}})[0]
+		wantKind(t, r.Err, drivers.TooLarge)
+		if r.Info.Bytes != n {
+			t.Errorf("batch: %+v, want %d bytes", r.Info, n)
+		}
+		err := d.(drivers.Lister).List(t.Context(), func(_ string, info drivers.Info) error {
+			if info.Bytes != n {
+				t.Errorf("list: %+v, want %d bytes", info, n)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		body, info, err := d.Get(t.Context(), uri)
+		if err != nil || info.Bytes != n {
+			t.Fatalf("get: %+v, %v, want %d bytes", info, err, n)
+		}
+		if end == "AA==\n" { // once is enough
+			if got, err := io.Copy(io.Discard, body); err != nil || got != n {
+				t.Errorf("get: %d bytes, %v, want %d", got, err, n)
+			}
+		}
+		body.Close()
+		if err := d.Delete(t.Context(), uri); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func BenchmarkBatch(b *testing.B) {
 	for _, o := range openers() {
 		base, _ := freshPostgres(b)

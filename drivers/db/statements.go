@@ -67,8 +67,13 @@ const (
 	pgText   = `convert_from(c, 'UTF8')`
 	pgBase64 = `encode(c, 'base64') || CASE WHEN octet_length(c) % 57 = 0 THEN '' ELSE E'\n' END`
 	pgStored = `CASE WHEN b64_encoded THEN decode(jsondata, 'base64') ELSE convert_to(jsondata, 'UTF8') END`
-	// pgDecoded is the exact length of base64 text, decoded; it reads all of it.
-	pgDecoded = `octet_length(translate(jsondata, E' \t\n\u000b\f\r=', ''))::int8 * 3 / 4`
+	// pgDecoded is the length of base64 text, decoded. It reads all of the text.
+	// translate() takes four times its length in memory, and no more than 1 GB; of
+	// longer texts the lines are taken to be as Anchore writes them.
+	pgDecoded = `CASE WHEN octet_length(jsondata) < 268000000
+		THEN octet_length(translate(jsondata, E' \t\n\u000b\f\r=', ''))::int8 * 3 / 4
+		ELSE (octet_length(jsondata) - (octet_length(jsondata) + 76) / 77)::int8 / 4 * 3
+			- octet_length(right(jsondata, 3)) + octet_length(replace(right(jsondata, 3), '=', '')) END`
 	// pgFits says whether d is read at once: for base64, lines of 57 bytes in 77
 	// characters are assumed, which never takes a payload for longer than it is
 	// unless it holds more white space than that.

@@ -80,8 +80,10 @@ type Header struct {
 	NextBatch uint64 `json:"next_batch"`
 	// Finished says that enumeration reached its end and every batch is done:
 	// what is left are failures.
-	Finished bool   `json:"finished"`
-	Counts   Counts `json:"counts"`
+	Finished bool `json:"finished"`
+	// JournalBytes is the length of the journal when the last batch was done.
+	JournalBytes int64  `json:"journal_bytes,omitempty"`
+	Counts       Counts `json:"counts"`
 }
 
 // Position is a place in the catalog's order, just behind one document.
@@ -243,12 +245,17 @@ type Outcome struct {
 	// failure, if any, is over.
 	Failed  []Failure
 	Cleared []Entry
+	// JournalBytes is the durable length of the journal; 0 leaves it.
+	JournalBytes int64
 }
 
 // Done drops a batch and records how it ended. The outcome's slices must not be
 // changed afterwards.
 func (c *Checkpoint) Done(number uint64, o Outcome) *Ticket {
-	return c.change(func(h *Header) { h.Counts.Add(o.Counts) }, func(tx *bolt.Tx) error {
+	return c.change(func(h *Header) {
+		h.Counts.Add(o.Counts)
+		h.JournalBytes = max(h.JournalBytes, o.JournalBytes)
+	}, func(tx *bolt.Tx) error {
 		if err := tx.Bucket(bucketInFlight).Delete(batchKey(number)); err != nil {
 			return err
 		}

@@ -64,6 +64,10 @@ type item struct {
 	taken    *catalog.Document
 
 	fetchedBytes int64
+	// plainDigest and plainBytes are of the plain document, "" and -1 where it
+	// was not looked at.
+	plainDigest string
+	plainBytes  int64
 }
 
 // Stages, as failures name them.

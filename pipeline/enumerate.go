@@ -109,7 +109,7 @@ var (
 
 // newItem makes an item of a row and fails it at once where it cannot move.
 func (m *migration) newItem(d catalog.Document) *item {
-	it := &item{doc: d}
+	it := &item{doc: d, plainBytes: -1}
 	if d.NoURI {
 		it.fail(stageEnumerate, ClassNoURI, errNoURI)
 		return it

@@ -2,17 +2,24 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/pipeline/journal"
 )
 
-// finish records how a batch ended and drops it from the checkpoint.
+// JournalPath is where the journal of a migration with this checkpoint is.
+func JournalPath(checkpoint string) string { return checkpoint + ".journal" }
+
+// finish records how a batch ended, in the journal and then in the checkpoint,
+// which drops the batch. There is one worker for it.
 func (m *migration) finish(ctx context.Context, b *batch) error {
 	if b.reserved > 0 {
 		m.budget.Release(b.reserved)
 		b.reserved = 0
 	}
 	var o checkpoint.Outcome
+	now := time.Now()
 	for _, it := range b.items {
 		if it.failure != nil {
 			o.Failed = append(o.Failed, *it.failure)
@@ -24,7 +31,15 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 		if it.moved && !it.counted {
 			o.Counts.Add(countsOf(it))
 		}
+		if err := m.journal.Append(m.record(it, now)); err != nil {
+			return err
+		}
 	}
+	// Before the batch is dropped: no document may be without its record.
+	if err := m.journal.Sync(); err != nil {
+		return err
+	}
+	o.JournalBytes = m.journal.Offset()
 	m.checkpoint.Done(b.number, o)
 	m.progress.add(o)
 	return nil
@@ -38,4 +53,33 @@ func countsOf(it *item) checkpoint.Counts {
 		c.NoDigest = 1
 	}
 	return c
+}
+
+// record is the journal's line for an item.
+func (m *migration) record(it *item, now time.Time) journal.Record {
+	r := journal.Record{
+		When: now, Task: m.result.TaskID, Result: m.outcome(it),
+		UserID: it.doc.UserID, Bucket: it.doc.Bucket, ArchiveID: it.doc.ArchiveID, DocumentName: it.doc.Name,
+		From: it.doc.URI, PlainDigest: it.plainDigest, PlainBytes: it.plainBytes, StoredBytes: -1,
+	}
+	if it.moved {
+		r.To, r.StoredDigest, r.StoredBytes, r.Compressed = it.dest, it.digest, it.bytes, it.compressed
+	}
+	if it.failure != nil {
+		r.Class, r.Reason = it.failure.Class, it.failure.Reason
+	}
+	return r
+}
+
+func (m *migration) outcome(it *item) journal.Result {
+	switch {
+	case it.moved && it.failure != nil:
+		return journal.Left
+	case it.failure != nil:
+		return journal.Failed
+	case m.KeepSource:
+		return journal.Kept
+	default:
+		return journal.Moved
+	}
 }

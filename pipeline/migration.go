@@ -20,6 +20,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/journal"
 )
 
 // Elsewhere says what is done about rows of the source's scheme that lie
@@ -114,6 +115,7 @@ type migration struct {
 	src, dst   Store
 	cat        catalog.Catalog
 	checkpoint *checkpoint.Checkpoint
+	journal    *journal.Writer
 	stop       <-chan struct{}
 	giveUp     context.CancelCauseFunc
 
@@ -204,6 +206,9 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	}
 	drop := false
 	defer func() {
+		if m.journal != nil {
+			err = errors.Join(err, m.journal.Close())
+		}
 		if cerr := m.checkpoint.Close(); err == nil {
 			err = cerr
 		}
@@ -214,6 +219,9 @@ func (m *migration) locked(ctx context.Context) (err error) {
 			m.result.Checkpoint = m.Checkpoint
 		}
 	}()
+	if m.journal, err = journal.Open(JournalPath(m.Checkpoint), m.checkpoint.Header().JournalBytes); err != nil {
+		return err
+	}
 	if err := m.begin(ctx); err != nil {
 		return err
 	}

@@ -24,6 +24,6 @@ func ReadPlain(ctx context.Context, d drivers.Driver, row catalog.Document) ([]b
 	if !row.Compressed {
 		return payload, nil
 	}
-	plain, _, err := inflate(payload, math.MaxInt64)
+	plain, _, _, err := inflate(payload, math.MaxInt64)
 	return plain, err
 }

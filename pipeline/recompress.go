@@ -21,6 +21,7 @@ func (m *migration) recompress(ctx context.Context, b *batch) error {
 
 func (m *migration) recompressOne(it *item) error {
 	if !it.doc.Compressed {
+		it.plainDigest, it.plainBytes = it.digest, it.bytes
 		if m.keepsForm() || !m.dst.compresses(it.bytes) {
 			return nil
 		}
@@ -31,10 +32,11 @@ func (m *migration) recompressOne(it *item) error {
 		it.replace(payload, true)
 		return nil
 	}
-	plain, plainBytes, err := inflate(it.payload, it.allowance)
+	plain, digest, plainBytes, err := inflate(it.payload, it.allowance)
 	if err != nil {
 		return err
 	}
+	it.plainDigest, it.plainBytes = digest, plainBytes
 	switch {
 	case m.keepsForm() || m.dst.compresses(plainBytes):
 		it.compressed = true

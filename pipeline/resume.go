@@ -83,7 +83,7 @@ func (m *migration) revive(b *batch, rows map[drivers.Key][]catalog.Document) {
 }
 
 func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *item {
-	gone := &item{doc: catalog.Document{
+	gone := &item{plainBytes: -1, doc: catalog.Document{
 		Key:  drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID},
 		Name: e.Name, URI: e.URI, NoURI: e.URI == "", Bytes: -1,
 	}}
@@ -96,7 +96,7 @@ func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *it
 			return m.newItem(row)
 		case m.atDestination(row):
 			it := &item{
-				doc: row, dest: row.URI, moved: true, earlier: true,
+				doc: row, dest: row.URI, moved: true, earlier: true, plainBytes: -1,
 				compressed: row.Compressed, digest: row.Digest, bytes: row.Bytes,
 			}
 			it.doc.URI = e.URI // the source, as delete needs it

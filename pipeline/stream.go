@@ -68,7 +68,10 @@ func (m *migration) inflateThrough(ctx context.Context, it *item) (plainBytes in
 	defer z.Close()
 	chunk := chunks.Get().(*[]byte)
 	defer chunks.Put(chunk)
-	return io.CopyBuffer(struct{ io.Writer }{io.Discard}, z, *chunk)
+	sum := md5.New()
+	plainBytes, err = io.CopyBuffer(struct{ io.Writer }{sum}, z, *chunk)
+	it.plainDigest, it.plainBytes = hex.EncodeToString(sum.Sum(nil)), plainBytes
+	return plainBytes, err
 }
 
 // openChecked opens a payload at the source; its end is an error when it is
@@ -80,6 +83,9 @@ func (m *migration) openChecked(ctx context.Context, it *item) (io.ReadCloser, e
 	}
 	it.fetchedBytes = info.Bytes
 	return &checkedReader{source: r, sum: md5.New(), check: func(digest string, bytes int64) error {
+		if !it.doc.Compressed {
+			it.plainDigest, it.plainBytes = digest, bytes
+		}
 		return checkPayload(it, digest, bytes)
 	}}, nil
 }

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"bytes"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -70,20 +72,23 @@ func deflate(plain []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// inflate checks a whole zlib payload and says how many plain bytes it holds.
-// The plain bytes are given too, unless they are more than limit.
-func inflate(payload []byte, limit int64) (plain []byte, plainBytes int64, err error) {
+// inflate checks a whole zlib payload and tells MD5 and length of the plain
+// document in it. The plain bytes are given too, unless they are more than
+// limit.
+func inflate(payload []byte, limit int64) (plain []byte, digest string, plainBytes int64, err error) {
 	z, err := newInflater(bytes.NewReader(payload))
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", errZlib, err)
+		return nil, "", 0, fmt.Errorf("%w: %w", errZlib, err)
 	}
 	defer inflaters.Put(z)
+	sum := md5.New()
 	var kept bytes.Buffer
 	chunk := chunks.Get().(*[]byte)
 	defer chunks.Put(chunk)
 	for {
 		n, err := z.Read(*chunk)
 		plainBytes += int64(n)
+		sum.Write((*chunk)[:n])
 		if plainBytes <= limit {
 			kept.Write((*chunk)[:n])
 		} else if kept.Cap() > 0 {
@@ -93,13 +98,14 @@ func inflate(payload []byte, limit int64) (plain []byte, plainBytes int64, err e
 			break
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("%w: %w", errZlib, err)
+			return nil, "", 0, fmt.Errorf("%w: %w", errZlib, err)
 		}
 	}
+	digest = hex.EncodeToString(sum.Sum(nil))
 	if plainBytes > limit {
-		return nil, plainBytes, nil
+		return nil, digest, plainBytes, nil
 	}
-	return kept.Bytes(), plainBytes, nil
+	return kept.Bytes(), digest, plainBytes, nil
 }
 
 // deflateReader compresses what it reads, as it is read.

@@ -56,12 +56,12 @@ func TestZlibRoundTrips(t *testing.T) {
 		if !bytes.Equal(stdInflate(t, payload), plain) {
 			t.Errorf("%d bytes: the standard library reads other bytes", n)
 		}
-		got, bytesHeld, err := inflate(stdDeflate(t, plain), int64(n))
+		got, _, bytesHeld, err := inflate(stdDeflate(t, plain), int64(n))
 		if err != nil || bytesHeld != int64(n) || !bytes.Equal(got, plain) {
 			t.Errorf("%d bytes: inflate gave %d bytes, %v", n, bytesHeld, err)
 		}
 		if n > 0 {
-			got, bytesHeld, err = inflate(payload, int64(n)-1)
+			got, _, bytesHeld, err = inflate(payload, int64(n)-1)
 			if err != nil || bytesHeld != int64(n) || got != nil {
 				t.Errorf("%d bytes: beyond the limit inflate must only count: %d held, %d, %v", n, len(got), bytesHeld, err)
 			}
@@ -89,7 +89,7 @@ func TestUnsoundZlibIsNamed(t *testing.T) {
 		"nothing": nil, "one byte": sound[:1], "no checksum": sound[:len(sound)-4], "half": sound[:len(sound)/2],
 		"a flipped byte": flipped, "plain text": []byte(`{"document": {}}`), "a wrong checksum": append(bytes.Clone(sound[:len(sound)-1]), ^sound[len(sound)-1]),
 	} {
-		if _, _, err := inflate(payload, 1<<20); !errors.Is(err, errZlib) {
+		if _, _, _, err := inflate(payload, 1<<20); !errors.Is(err, errZlib) {
 			t.Errorf("%s: inflate: %v", name, err)
 		}
 		if _, err := io.Copy(io.Discard, newInflateReader(io.NopCloser(bytes.NewReader(payload)))); !errors.Is(err, errZlib) {
@@ -132,7 +132,7 @@ func FuzzInflate(f *testing.F) {
 			return
 		}
 		limit = max(0, min(limit, 1<<20))
-		plain, n, err := inflate(payload, limit)
+		plain, _, n, err := inflate(payload, limit)
 		streamed, serr := io.Copy(io.Discard, newInflateReader(io.NopCloser(bytes.NewReader(payload))))
 		if (err == nil) != (serr == nil) || err == nil && n != streamed {
 			t.Errorf("inflate: %d bytes, %v; inflateReader: %d bytes, %v", n, err, streamed, serr)

@@ -51,7 +51,8 @@ type cli struct {
 	Objectstorage struct {
 		commands
 	} `cmd:"" name:"objectstorage" help:"The same commands, as anchore-manager spells them."`
-	Demo demoCommand `cmd:"" help:"Make a small installation on SQLite, migrate it, interrupt that, resume, verify."`
+	Journal journalCommand `cmd:"" help:"Print the audit journal that a migration has written."`
+	Demo    demoCommand    `cmd:"" help:"Make a small installation on SQLite, migrate it, interrupt that, resume, verify."`
 }
 
 // globals are the flags of every command.

@@ -36,16 +36,14 @@ func (s *store) GetBatch(ctx context.Context, requests []drivers.GetRequest) []d
 	if len(keys) == 0 {
 		return results
 	}
-	all, err := s.table.read(ctx, keys, limits)
+	all, errs := s.readSome(ctx, keys, limits)
 	for n, i := range at {
 		uri := requests[i].URI
-		if err != nil {
-			results[i].Err = fail(ctx, "get", uri, err)
-			continue
-		}
 		f, ok := all[n]
 		var cause error
 		switch {
+		case errs[n] != nil:
+			cause = errs[n]
 		case !ok:
 			cause = errMissing
 		case f.err != nil:
@@ -63,6 +61,31 @@ func (s *store) GetBatch(ctx context.Context, requests []drivers.GetRequest) []d
 		}
 	}
 	return results
+}
+
+// readSome reads in one statement, or, when the database cannot read one of the
+// rows (its storage may be damaged), one by one.
+func (s *store) readSome(ctx context.Context, keys []drivers.Key, limits []int64) (map[int]found, []error) {
+	errs := make([]error, len(keys))
+	all, err := s.table.read(ctx, keys, limits)
+	if err == nil {
+		return all, errs
+	}
+	if len(keys) == 1 || ctx.Err() != nil || !refusesOne(err) {
+		for i := range errs {
+			errs[i] = err
+		}
+		return nil, errs
+	}
+	all = make(map[int]found, len(keys))
+	for i := range keys {
+		one, err := s.table.read(ctx, keys[i:i+1], limits[i:i+1])
+		if f, ok := one[0]; ok {
+			all[i] = f
+		}
+		errs[i] = err
+	}
+	return all, errs
 }
 
 // request is a PutRequest on its way.

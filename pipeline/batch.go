@@ -40,7 +40,9 @@ type item struct {
 	// earlier: it was moved by an earlier run; what is left is to delete the
 	// source. counted: and that run counted it.
 	earlier, counted bool
-	failure          *checkpoint.Failure
+	// absent: a purge found nothing at the source.
+	absent  bool
+	failure *checkpoint.Failure
 
 	// revived: an earlier run had it in flight, or failed at it.
 	revived bool

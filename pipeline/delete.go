@@ -15,9 +15,17 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 		return nil
 	}
 	var items []*item
-	for _, it := range b.filter(func(it *item) bool { return it.moved && it.failure == nil }) {
+	for _, it := range b.filter(func(it *item) bool { return it.moved && it.failure == nil && !it.absent }) {
 		if it.earlier && it.doc.URI == it.dest {
 			continue // found at the destination, and not at the source
+		}
+		if it.earlier {
+			if err := m.recheck(ctx, it); err != nil {
+				return err
+			}
+			if it.failure != nil {
+				continue
+			}
 		}
 		named, err := m.stillNamed(ctx, it)
 		if err != nil {
@@ -64,6 +72,27 @@ func (m *migration) deletedSource(it *item, err error) {
 	if err != nil {
 		it.fail(stageDelete, ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
 	}
+}
+
+// recheck looks once more at the row of a document that was moved earlier:
+// nothing has changed it on the way here in this run.
+func (m *migration) recheck(ctx context.Context, it *item) error {
+	rows, err := m.cat.Rows(ctx, []drivers.Key{it.doc.Key})
+	if err != nil {
+		return err
+	}
+	reason := errRowGone
+	for _, row := range rows {
+		if row.Name != it.doc.Name {
+			continue
+		}
+		if row.URI == it.dest && row.Digest == it.digest {
+			return nil
+		}
+		reason = rowChanged(row.URI)
+	}
+	it.fail(stageDelete, ClassRowChanged, reason)
+	return nil
 }
 
 // stillNamed says whether another row names the item's source. Places that are

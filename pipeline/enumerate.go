@@ -82,6 +82,10 @@ func send(ctx context.Context, out chan<- *batch, b *batch) error {
 // selected says whether a row is this migration's. The prefix alone does not
 // tell: the source's may be the beginning of the destination's.
 func (m *migration) selected(d catalog.Document) bool {
+	if m.Purge {
+		_, err := m.src.URI(d.Key)
+		return err == nil && !d.NoURI && m.atDestination(d)
+	}
 	if d.NoURI {
 		return true
 	}
@@ -110,6 +114,9 @@ var (
 // newItem makes an item of a row and fails it at once where it cannot move.
 func (m *migration) newItem(d catalog.Document) *item {
 	it := &item{doc: d, plainBytes: -1}
+	if m.Purge {
+		return m.purgeItem(it)
+	}
 	if d.NoURI {
 		it.fail(stageEnumerate, ClassNoURI, errNoURI)
 		return it

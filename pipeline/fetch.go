@@ -13,8 +13,11 @@ import (
 // fetch reads the payloads that are held in memory and checks them against the
 // catalog. Streamed ones are fetched while they are put.
 func (m *migration) fetch(ctx context.Context, b *batch) error {
-	items := b.filter(func(it *item) bool { return it.pending() && !it.streamed })
 	defer m.progress.busy(StageFetch)()
+	if m.Purge {
+		return m.findLeft(ctx, b)
+	}
+	items := b.filter(func(it *item) bool { return it.pending() && !it.streamed })
 	var err error
 	if batcher := m.src.batcher(); batcher != nil && m.src.Capabilities().BatchGet {
 		err = m.fetchBatch(ctx, batcher, items)

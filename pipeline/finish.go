@@ -28,8 +28,11 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 		} else {
 			o.Cleared = append(o.Cleared, it.entry())
 		}
-		if it.moved && !it.counted {
+		if m.counts(it) {
 			o.Counts.Add(countsOf(it))
+		}
+		if it.absent || m.Purge && m.KeepSource {
+			continue // nothing was done
 		}
 		if err := m.journal.Append(m.record(it, now)); err != nil {
 			return err
@@ -43,6 +46,14 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	m.checkpoint.Done(b.number, o)
 	m.progress.add(o)
 	return nil
+}
+
+// counts says whether the item counts as done by this batch.
+func (m *migration) counts(it *item) bool {
+	if m.Purge {
+		return it.failure == nil && !it.absent
+	}
+	return it.moved && !it.counted
 }
 
 func countsOf(it *item) checkpoint.Counts {
@@ -79,6 +90,8 @@ func (m *migration) outcome(it *item) journal.Result {
 		return journal.Failed
 	case m.KeepSource:
 		return journal.Kept
+	case m.Purge:
+		return journal.Purged
 	default:
 		return journal.Moved
 	}

@@ -51,7 +51,12 @@ type Options struct {
 	Buckets []string
 	// KeepSource leaves the payloads at the source (--nodelete).
 	KeepSource bool
-	Elsewhere  Elsewhere
+	// Purge moves nothing: it deletes at the source what an earlier migration
+	// with KeepSource has left, of documents whose rows name the destination
+	// and whose bytes the destination proves now. With KeepSource it only looks
+	// what there is to delete.
+	Purge     bool
+	Elsewhere Elsewhere
 	// MoveUnreadable moves documents also to a URI that Anchore cannot read
 	// back (drivers.ReadableByAnchore).
 	MoveUnreadable bool

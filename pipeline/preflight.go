@@ -32,6 +32,9 @@ func (m *migration) refuse(ctx context.Context) error {
 			return fmt.Errorf("--bucket %s: the catalog has no document in a bucket of that name", bucket)
 		}
 	}
+	if m.Purge && m.samePrefix() {
+		return &RefusedError{fmt.Sprintf("source and destination give the same URIs, such as %s…: the catalog cannot say which of them holds a document", m.src.Prefix())}
+	}
 	if err := m.refuseOverlap(ctx); err != nil {
 		return err
 	}
@@ -132,6 +135,9 @@ func Identity(o Options) checkpoint.Identity {
 	slices.Sort(buckets)
 	buckets = slices.Compact(buckets)
 	description := fmt.Sprintf("%s -> %s of %s", o.Source.Place(), o.Destination.Place(), o.Catalog.Place())
+	if o.Purge {
+		description = "purge of " + description
+	}
 	if len(buckets) > 0 {
 		description += fmt.Sprintf(", buckets %q", buckets)
 	}

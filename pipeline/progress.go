@@ -83,7 +83,7 @@ func (m *migration) keepTask(ctx context.Context) {
 		case <-tick.C:
 		}
 		s := m.progress.snapshot()
-		if s.Counts.Moved != last {
+		if s.Counts.Moved != last && !m.Purge {
 			last = s.Counts.Moved
 			h := m.checkpoint.Header()
 			if err := m.cat.UpdateTask(ctx, h.TaskID, catalog.TaskRunning, h.Documents, last); err != nil && ctx.Err() == nil {

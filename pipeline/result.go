@@ -54,6 +54,9 @@ const (
 
 // begin counts, looks for rows elsewhere, and makes or takes up the task.
 func (m *migration) begin(ctx context.Context) error {
+	if m.Purge {
+		return m.beginPurge(ctx)
+	}
 	m.selection = catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}
 	if m.Elsewhere == ElsewhereMove {
 		m.selection.Prefix = m.src.Scheme()
@@ -200,6 +203,9 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	case <-m.cat.Lost():
 		return false, ran // somebody else may hold the lock and the task by now
 	default:
+	}
+	if m.Purge {
+		return finished && m.result.Failed == 0, ran
 	}
 	if err := m.cat.UpdateTask(ctx, h.TaskID, m.result.State, h.Documents, h.Counts.Moved); err != nil {
 		return false, errors.Join(ran, err)

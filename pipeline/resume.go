@@ -92,7 +92,7 @@ func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *it
 			continue
 		}
 		switch {
-		case row.URI == e.URI:
+		case row.URI == e.URI && !m.Purge:
 			return m.newItem(row)
 		case m.atDestination(row):
 			it := &item{

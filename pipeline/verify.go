@@ -19,7 +19,9 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 	if err := m.dst.sync(ctx); err != nil {
 		return err
 	}
-	items := b.filter(func(it *item) bool { return it.failure == nil && (!it.moved || it.earlier && !m.KeepSource) })
+	items := b.filter(func(it *item) bool {
+		return it.failure == nil && !it.absent && (!it.moved || it.earlier && (m.Purge || !m.KeepSource))
+	})
 	unproven := make([]*item, 0, len(items))
 	for _, it := range items {
 		if !m.proven(it) {
@@ -51,8 +53,8 @@ func (m *migration) proveByReading(ctx context.Context, it *item) {
 	switch {
 	case err != nil:
 		err = fmt.Errorf("the payload could not be read back: %w", err)
-	case it.earlier && it.digest == "":
-		return // moved by an earlier run from and to a row without digest
+	case it.digest == "":
+		err = fmt.Errorf("the catalog has no digest to compare %s with", it.dest)
 	default:
 		err = fmt.Errorf("read back %s: its MD5 is %s, %s was put", it.dest, digest, it.digest)
 	}

@@ -72,7 +72,7 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	if !a.globals.Quiet {
 		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(redacted(source)), indent(redacted(destination)))
 	}
-	if err := c.confirm(a); err != nil {
+	if err := confirm(a, c.DontAsk); err != nil {
 		return err
 	}
 	from, err := a.openStore(ctx, source, cat, c.Workers, false)
@@ -118,8 +118,8 @@ func load(path string, analysisArchive bool) (*config.File, *config.Store, error
 }
 
 // confirm asks as Anchore asks. Without a terminal nobody can answer.
-func (c *migrateCommand) confirm(a *app) error {
-	if c.DontAsk {
+func confirm(a *app, dontAsk bool) error {
+	if dontAsk {
 		return nil
 	}
 	if !term.IsTerminal(int(a.stdin.Fd())) {

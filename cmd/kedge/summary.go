@@ -111,6 +111,25 @@ func writeResult(w io.Writer, r pipeline.Result, c conclusion) {
 	if r.Counts.NoDigest > 0 {
 		fmt.Fprintf(w, "  no digest  %d documents had none in the catalog: nothing could tell whether their bytes were right\n", r.Counts.NoDigest)
 	}
+	writeFailures(w, r)
+	for _, p := range r.Elsewhere {
+		fmt.Fprintf(w, "  elsewhere  %d documents (%s) at %s: not moved\n", p.Documents, byteCount(p.Bytes), p.Place)
+	}
+	if r.Checkpoint != "" {
+		fmt.Fprintf(w, "  checkpoint %s\n", r.Checkpoint)
+	}
+	if r.State == "complete" || r.Failed > 0 {
+		if c.nodelete {
+			fmt.Fprintln(w, "The source still holds its data (--nodelete). Delete it with kedge purge when all is well.")
+		}
+		if c.destination != nil {
+			fmt.Fprintf(w, "After this migration, your anchore-engine config.yaml MUST have the following configuration options added before starting up again:\n%s\n", indent(redacted(c.destination)))
+		}
+	}
+}
+
+// writeFailures names the documents that stay behind, by reason.
+func writeFailures(w io.Writer, r pipeline.Result) {
 	if r.Failed > 0 {
 		fmt.Fprintf(w, "  failed     %d documents, which stay where they were:\n", r.Failed)
 	}
@@ -121,20 +140,6 @@ func writeResult(w io.Writer, r pipeline.Result, c conclusion) {
 		}
 		if more := g.Count - int64(len(g.Examples)); more > 0 {
 			fmt.Fprintf(w, "      … and %d more\n", more)
-		}
-	}
-	for _, p := range r.Elsewhere {
-		fmt.Fprintf(w, "  elsewhere  %d documents (%s) at %s: not moved\n", p.Documents, byteCount(p.Bytes), p.Place)
-	}
-	if r.Checkpoint != "" {
-		fmt.Fprintf(w, "  checkpoint %s\n", r.Checkpoint)
-	}
-	if r.State == "complete" || r.Failed > 0 {
-		if c.nodelete {
-			fmt.Fprintln(w, "The source still holds its data (--nodelete).")
-		}
-		if c.destination != nil {
-			fmt.Fprintf(w, "After this migration, your anchore-engine config.yaml MUST have the following configuration options added before starting up again:\n%s\n", indent(redacted(c.destination)))
 		}
 	}
 }
@@ -191,24 +196,31 @@ func writeResultJSON(w io.Writer, r pipeline.Result, err error) error {
 		Documents: r.Documents, Moved: r.Counts.Moved, Failed: r.Failed,
 		BytesRead: r.Counts.BytesRead, BytesWritten: r.Counts.BytesWritten, WithoutDigest: r.Counts.NoDigest,
 		RunSeconds: r.Ended.Sub(r.Began).Seconds(), CheckpointPath: r.Checkpoint,
-		Failures: []failureJSON{}, Elsewhere: []placeJSON{},
+		Elsewhere: []placeJSON{},
 	}
 	if err != nil {
 		out.Error = err.Error()
 	}
-	for _, g := range r.Failures {
-		f := failureJSON{Class: g.Class, Count: g.Count}
-		for _, e := range g.Examples {
-			f.Examples = append(f.Examples, exampleJSON{e.UserID, e.Bucket, e.ArchiveID, e.Name, e.URI, e.Stage, e.Reason})
-		}
-		out.Failures = append(out.Failures, f)
-	}
+	out.Failures = groupsJSON(r.Failures)
 	for _, p := range r.Elsewhere {
 		out.Elsewhere = append(out.Elsewhere, placeJSON(p))
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(out)
+}
+
+// groupsJSON is never nil, so that scripts find a list.
+func groupsJSON(groups []pipeline.FailureGroup) []failureJSON {
+	list := []failureJSON{}
+	for _, g := range groups {
+		f := failureJSON{Class: g.Class, Count: g.Count}
+		for _, e := range g.Examples {
+			f.Examples = append(f.Examples, exampleJSON{e.UserID, e.Bucket, e.ArchiveID, e.Name, e.URI, e.Stage, e.Reason})
+		}
+		list = append(list, f)
+	}
+	return list
 }
 
 // byteCount writes a number of bytes for people.

@@ -149,6 +149,8 @@ func (p *postgres) write(ctx context.Context, items []item) ([]string, error) {
 	if stored != len(items) {
 		return nil, errUnstored
 	}
+	// A statement of its own: this is rare, the new row is the one that Get reads
+	// already, and a Put that ends before this is done again by its caller.
 	for _, k := range others {
 		if _, err := p.pool.Exec(ctx, p.sql.clear, mode, k.UserID, k.Bucket, k.ArchiveID); err != nil {
 			return nil, err

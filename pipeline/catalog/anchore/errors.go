@@ -24,8 +24,8 @@ func (e *plain) Unwrap() error { return e.cause }
 // describe tells in one line why the database cannot be used. The connection
 // attempt itself, which holds the password, is taken out of the chain.
 func describe(err error, c *pgx.ConnConfig) error {
-	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
-		err = c.Unwrap()
+	if attempt := (*pgconn.ConnectError)(nil); errors.As(err, &attempt) {
+		err = attempt.Unwrap()
 	}
 	at := hostPort(c.Host, c.Port)
 	if strings.HasPrefix(c.Host, "/") {
@@ -81,8 +81,8 @@ func failed(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
-		err = c.Unwrap()
+	if attempt := (*pgconn.ConnectError)(nil); errors.As(err, &attempt) {
+		err = attempt.Unwrap()
 	}
 	text := oneLine(err.Error())
 	if cause := ctx.Err(); cause != nil {

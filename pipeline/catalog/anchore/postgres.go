@@ -25,6 +25,7 @@ type postgres struct {
 
 func (p *postgres) Place() string { return p.place }
 
+// Close waits until everything that was borrowed from the pool is back.
 func (p *postgres) Close() error {
 	p.closed.Do(func() {
 		p.lock.end()

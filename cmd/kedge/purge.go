@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/kedge/kedge/pipeline"
+)
+
+// purgeCommand deletes what is left at a source.
+type purgeCommand struct {
+	Source      string `arg:"" name:"source.yaml" help:"Configuration of the store that was migrated from."`
+	Destination string `arg:"" name:"dest.yaml" help:"Configuration of the store that was migrated to."`
+
+	FromAnalysisArchive bool     `help:"The source is its configuration's analysis_archive."`
+	ToAnalysisArchive   bool     `help:"The destination is its configuration's analysis_archive."`
+	DryRun              bool     `help:"Delete nothing, only prove and count."`
+	DontAsk             bool     `name:"dontask" help:"Do not ask for confirmation."`
+	Bucket              []string `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
+	Workers             int      `placeholder:"N" help:"Operations in flight at each side; by default what suits the driver."`
+	Memory              int64    `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
+	Checkpoint          string   `placeholder:"PATH" help:"File that lets an interrupted purge go on. Default: as for migrate."`
+	Wait                bool     `help:"Wait while another migration holds the lock, instead of refusing."`
+}
+
+// Run purges.
+func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
+	sourceFile, source, err := load(c.Source, c.FromAnalysisArchive)
+	if err != nil {
+		return err
+	}
+	_, destination, err := load(c.Destination, c.ToAnalysisArchive)
+	if err != nil {
+		return err
+	}
+	cat, err := a.openCatalog(ctx, sourceFile)
+	if err != nil {
+		return err
+	}
+	defer cat.Close()
+	if !c.DryRun {
+		if err := confirm(a, c.DontAsk); err != nil {
+			return err
+		}
+	}
+	from, err := a.openStore(ctx, source, cat, c.Workers, false)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := a.openStore(ctx, destination, cat, c.Workers, false)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	o := pipeline.Options{
+		Purge: true, KeepSource: c.DryRun, Source: from, Destination: to, Catalog: cat,
+		Checkpoint: c.Checkpoint, Buckets: c.Bucket, Workers: c.Workers, MemoryBytes: c.Memory << 20,
+		WaitForLock: c.Wait, Log: a.log,
+	}
+	if o.Checkpoint == "" {
+		if o.Checkpoint, err = defaultCheckpoint(pipeline.Identity(o).Fingerprint); err != nil {
+			return err
+		}
+	}
+	result, err := pipeline.Run(ctx, interrupted.stop, o)
+	return c.concluded(a, result, err)
+}
+
+func (c *purgeCommand) concluded(a *app, r pipeline.Result, err error) error {
+	if r.State == "" {
+		return err // it never began
+	}
+	if a.globals.Output == "json" {
+		out := map[string]any{"dry_run": c.DryRun, "documents_at_destination": r.Documents, "deleted": r.Counts.Moved, "failed": r.Failed, "bytes": r.Counts.BytesRead, "failures": groupsJSON(r.Failures), "interrupted": r.Interrupted}
+		if c.DryRun {
+			out["deleted"], out["to_delete"] = 0, r.Counts.Moved
+		}
+		if jerr := json.NewEncoder(a.stdout).Encode(out); jerr != nil {
+			return errors.Join(err, jerr)
+		}
+	} else {
+		done := "deleted"
+		if c.DryRun {
+			done = "would delete"
+		}
+		fmt.Fprintf(a.stdout, "%s %d documents (%s) at the source, of %d that the catalog places at the destination\n", done, r.Counts.Moved, byteCount(r.Counts.BytesRead), r.Documents)
+		writeFailures(a.stdout, r)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w; run the same command again to go on", err)
+	case r.Interrupted:
+		return &interruptedError{"interrupted; run the same command again to go on"}
+	case r.Failed > 0:
+		return &documentsError{fmt.Sprintf("%d documents could not be purged: nothing of them was deleted", r.Failed)}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// A purge is a migration whose documents have all been moved before: its items
+// are what a resumed migration finds committed. They are proved at the
+// destination, their rows looked at once more, and their sources deleted.
+
+// beginPurge counts what is at the destination. A purge has no task row:
+// Anchore knows of no such thing.
+func (m *migration) beginPurge(ctx context.Context) error {
+	m.selection = catalog.Selection{Prefix: m.dst.Prefix(), Buckets: m.Buckets}
+	totals, err := m.cat.Count(ctx, m.selection)
+	if err != nil {
+		return err
+	}
+	h := m.checkpoint.Header()
+	if m.result.Resumed = m.checkpoint.Resumed() && !h.Finished; !m.result.Resumed {
+		if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return true }); err != nil {
+			return err
+		}
+		if err := m.checkpoint.Begin(0, totals.Documents).Wait(ctx); err != nil {
+			return err
+		}
+	}
+	h = m.checkpoint.Header()
+	m.result.Documents = h.Documents
+	if m.Started != nil {
+		m.Started(Start{Resumed: m.result.Resumed, Checkpoint: m.Checkpoint, Documents: h.Documents, Moved: h.Counts.Moved, Bytes: totals.Bytes})
+	}
+	return nil
+}
+
+// purgeItem makes an item of a row that names the destination.
+func (m *migration) purgeItem(it *item) *item {
+	it.dest = it.doc.URI
+	it.moved, it.earlier = true, true
+	it.compressed, it.digest, it.bytes = it.doc.Compressed, it.doc.Digest, it.doc.Bytes
+	it.doc.URI, _ = m.src.URI(it.doc.Key) // selected only if the source can hold it
+	return it
+}
+
+// findLeft asks the source which payloads it still has.
+func (m *migration) findLeft(ctx context.Context, b *batch) error {
+	items := b.filter(func(it *item) bool { return it.failure == nil && !it.absent })
+	err := m.sourceOps.each(ctx, items, func(ctx context.Context, it *item) {
+		info, err := m.src.Stat(ctx, it.doc.URI)
+		switch {
+		case err == nil:
+			it.fetchedBytes = info.Bytes
+		case drivers.KindOf(err) == drivers.NotFound:
+			it.absent = true
+		default:
+			it.fail(stageFetch, ClassFetch, err)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return m.judge(items, stageFetch)
+}

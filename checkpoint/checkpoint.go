@@ -340,6 +340,20 @@ func (c *Checkpoint) Failures(after []byte, fn func(Failure) bool) ([]byte, erro
 	return last, err
 }
 
+// HasFailed says whether a document is among the failures.
+func (c *Checkpoint) HasFailed(e Entry) (failed bool, err error) {
+	err = c.db.View(func(tx *bolt.Tx) error {
+		failed = tx.Bucket(bucketFailed).Get(e.documentKey()) != nil
+		return nil
+	})
+	return failed, err
+}
+
+// Recount changes the number of documents to migrate.
+func (c *Checkpoint) Recount(documents int64) *Ticket {
+	return c.change(func(h *Header) { h.Documents = documents }, nil)
+}
+
 // Close writes what is still waiting and closes the file. It returns the first
 // error of any write.
 func (c *Checkpoint) Close() error {

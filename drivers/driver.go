@@ -87,6 +87,10 @@ type Info struct {
 	// MD5 is the payload's MD5 in lower-case hex where the backend itself
 	// computed it from what it stores, else "".
 	MD5 string
+	// Identity tells the stored payload from any other one of the same kind of
+	// backend, also across two stores: equal identities are one and the same
+	// payload under two names. "" where the backend has no such thing.
+	Identity string
 }
 
 // Payload is what Put stores: bytes in memory, or a stream that can be opened
@@ -134,6 +138,11 @@ type Capabilities struct {
 	// ParsesURI: Anchore finds a payload here by passing content_url through a
 	// URL parser and using host and path, see ReadableByAnchore.
 	ParsesURI bool
+	// HashedPaths: URIs end with {md5(userId)}/{bucket}/{md5(archiveId)[0:2]}/
+	// {md5(archiveId)}.json instead of {userId}/{bucket}/{archiveId}.
+	HashedPaths bool
+	// Identifies: Stat fills in Info.Identity.
+	Identifies bool
 	// BatchGet, BatchPut and BatchDelete: the driver implements Batcher and
 	// that operation of it costs less than one call a payload.
 	BatchGet, BatchPut, BatchDelete bool

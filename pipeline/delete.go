@@ -6,37 +6,20 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
 )
 
-// delete removes the source payloads of what was moved. A source that another
-// row still names stays.
+// delete removes the source payloads of what was moved, after a last look at the
+// rows: each must still name the destination, and no other one the source.
 func (m *migration) delete(ctx context.Context, b *batch) error {
 	if m.KeepSource {
 		return nil
 	}
-	var items []*item
-	for _, it := range b.filter(func(it *item) bool { return it.moved && it.failure == nil && !it.absent }) {
-		if it.earlier && it.doc.URI == it.dest {
-			continue // found at the destination, and not at the source
-		}
-		if it.earlier {
-			if err := m.recheck(ctx, it); err != nil {
-				return err
-			}
-			if it.failure != nil {
-				continue
-			}
-		}
-		named, err := m.stillNamed(ctx, it)
-		if err != nil {
-			return err
-		}
-		if !named {
-			items = append(items, it)
-		}
+	items, err := m.deletable(ctx, b)
+	if err != nil {
+		return err
 	}
 	defer m.progress.busy(StageDelete)()
-	var err error
 	if batcher := m.src.batcher(); batcher != nil && m.src.Capabilities().BatchDelete {
 		err = m.deleteBatch(ctx, batcher, items)
 	} else {
@@ -74,51 +57,112 @@ func (m *migration) deletedSource(it *item, err error) {
 	}
 }
 
-// recheck looks once more at the row of a document that was moved earlier:
-// nothing has changed it on the way here in this run.
-func (m *migration) recheck(ctx context.Context, it *item) error {
-	rows, err := m.cat.Rows(ctx, []drivers.Key{it.doc.Key})
+// deletable gives the items whose source may go.
+func (m *migration) deletable(ctx context.Context, b *batch) ([]*item, error) {
+	moved := b.filter(func(it *item) bool {
+		// One that was found at the destination only has no source.
+		return it.moved && it.failure == nil && !it.absent && !(it.earlier && it.doc.URI == it.dest)
+	})
+	if len(moved) == 0 {
+		return nil, nil
+	}
+	keys := make([]drivers.Key, len(moved))
+	for i, it := range moved {
+		keys[i] = it.doc.Key
+	}
+	found, err := m.cat.Rows(ctx, keys)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	reason := errRowGone
-	for _, row := range rows {
-		if row.Name != it.doc.Name {
-			continue
-		}
-		if row.URI == it.dest && row.Digest == it.digest {
-			return nil
-		}
-		reason = rowChanged(row.URI)
+	rows := make(map[drivers.Key][]catalog.Document, len(found))
+	for _, row := range found {
+		rows[row.Key] = append(rows[row.Key], row)
 	}
-	it.fail(stageDelete, ClassRowChanged, reason)
-	return nil
+	var items []*item
+	for _, it := range moved {
+		named, err := m.mayGo(ctx, it, rows[it.doc.Key])
+		if err != nil {
+			return nil, err
+		}
+		if it.failure == nil && !named {
+			items = append(items, it)
+		}
+	}
+	return items, cancelled(ctx)
 }
 
-// stillNamed says whether another row names the item's source. Places that are
-// made from the key can only be shared by rows of the same key, which prepare
-// has looked for; any other place may be named by any row.
-func (m *migration) stillNamed(ctx context.Context, it *item) (bool, error) {
-	if it.doc.URI == it.dest {
-		return false, nil // the row itself names it, at the other server
-	}
-	if !m.madeFromKey(it) {
-		n, err := m.cat.References(ctx, it.doc.URI)
-		return n > 0, err
-	}
-	if !it.siblings {
-		return false, nil
-	}
-	rows, err := m.cat.Rows(ctx, []drivers.Key{it.doc.Key})
-	if err != nil {
-		return false, err
-	}
+// mayGo looks once more at everything that speaks against deleting a source:
+// the item fails where something does, and is named where another row that is
+// still to be moved has its payload there.
+func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document) (named bool, err error) {
+	reason := errRowGone
 	for _, row := range rows {
-		if row.URI == it.doc.URI {
-			return true, nil
+		if row.Name == it.doc.Name {
+			reason = rowChanged(row.URI)
+			if row.URI == it.dest && row.Digest == it.digest {
+				reason = nil
+			}
+			continue
+		}
+		if it.doc.URI != it.dest && m.samePayload(ctx, row, it.doc.URI) {
+			named = true
 		}
 	}
-	return false, nil
+	switch {
+	case reason != nil:
+		it.fail(stageDelete, ClassRowChanged, reason)
+	case named:
+	case !m.madeFromKey(it) || m.odd[normal(it.doc.URI)]:
+		// Any row may name such a place; and nothing tells which.
+		if _, err := m.src.Stat(ctx, it.doc.URI); drivers.KindOf(err) != drivers.NotFound {
+			it.fail(stageDelete, ClassDelete, fmt.Errorf("the document was moved, its source %s is left: the place is not made from the document's key, or other rows name it too", it.doc.URI))
+		}
+	case m.src.Capabilities().Identifies && m.dst.Capabilities().Identifies:
+		return false, m.tellApart(ctx, it)
+	}
+	return named, nil
+}
+
+// samePayload says whether another row names the payload at this URI, be it
+// under another spelling.
+func (m *migration) samePayload(ctx context.Context, row catalog.Document, uri string) bool {
+	if row.NoURI || !strings.HasPrefix(row.URI, m.src.Scheme()) {
+		return false
+	}
+	if row.URI == uri || normal(row.URI) == normal(uri) {
+		return true
+	}
+	if !m.src.Capabilities().Identifies {
+		return false
+	}
+	theirs, err := m.src.Stat(ctx, row.URI)
+	if err != nil {
+		return false
+	}
+	ours, err := m.src.Stat(ctx, uri)
+	return err == nil && ours.Identity != "" && ours.Identity == theirs.Identity
+}
+
+// tellApart fails an item whose source and destination are one payload, as when
+// a directory of the one store is mounted inside of the other.
+func (m *migration) tellApart(ctx context.Context, it *item) error {
+	source, err := m.src.Stat(ctx, it.doc.URI)
+	if drivers.KindOf(err) == drivers.NotFound {
+		return nil
+	}
+	if err != nil {
+		m.deletedSource(it, err)
+		return cancelled(ctx)
+	}
+	dest, err := m.dst.Stat(ctx, it.dest)
+	if err != nil {
+		m.deletedSource(it, err)
+		return cancelled(ctx)
+	}
+	if source.Identity == dest.Identity {
+		it.fail(stageDelete, ClassDelete, fmt.Errorf("%s and %s are one and the same file: nothing is deleted", it.doc.URI, it.dest))
+	}
+	return nil
 }
 
 // madeFromKey says whether the item's source URI is the one that the source's

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/kedge/kedge/checkpoint"
@@ -17,7 +18,26 @@ func (m *migration) enumerate(ctx context.Context, out chan<- *batch) error {
 	if err := m.resume(ctx, out); err != nil {
 		return err
 	}
-	position := catalog.Position(m.checkpoint.Header().Position)
+	return m.walk(ctx, out, catalog.Position(m.checkpoint.Header().Position), func(items []*item) checkpoint.Position {
+		return checkpoint.Position(items[len(items)-1].doc.After())
+	}, nil)
+}
+
+// sweep goes once more through the whole catalog after a resumed run has come
+// to its end: the part before the position where it went on may have changed
+// since (somebody may have migrated back). Documents that failed just now are
+// not tried again.
+func (m *migration) sweep(ctx context.Context, out chan<- *batch) error {
+	position := m.checkpoint.Header().Position
+	return m.walk(ctx, out, catalog.Position{}, func([]*item) checkpoint.Position { return position }, func(d catalog.Document) (bool, error) {
+		return m.checkpoint.HasFailed(entryOf(d))
+	})
+}
+
+// walk feeds what the catalog has behind a position, but for what skip names.
+// Each batch is intended with the position that intend gives.
+func (m *migration) walk(ctx context.Context, out chan<- *batch, position catalog.Position,
+	intend func([]*item) checkpoint.Position, skip func(catalog.Document) (bool, error)) error {
 	cut := cutter{limits: m.limits}
 	for !m.stopping() {
 		page, err := m.cat.Page(ctx, m.selection, position, m.limits.pageRows)
@@ -29,8 +49,15 @@ func (m *migration) enumerate(ctx context.Context, out chan<- *batch) error {
 			if !m.selected(d) {
 				continue
 			}
+			if skip != nil {
+				if skipped, err := skip(d); err != nil {
+					return err
+				} else if skipped {
+					continue
+				}
+			}
 			if items := cut.add(m.newItem(d)); items != nil {
-				if err := m.feed(ctx, out, items); err != nil {
+				if err := m.feed(ctx, out, items, intend(items)); err != nil {
 					return err
 				}
 			}
@@ -40,7 +67,7 @@ func (m *migration) enumerate(ctx context.Context, out chan<- *batch) error {
 		}
 		if len(page) < m.limits.pageRows && !m.stopping() {
 			if items := cut.rest(); items != nil {
-				return m.feed(ctx, out, items)
+				return m.feed(ctx, out, items, intend(items))
 			}
 			return nil
 		}
@@ -60,13 +87,13 @@ func (m *migration) stopping() bool {
 }
 
 // feed intends a batch of new items and sends it on its way.
-func (m *migration) feed(ctx context.Context, out chan<- *batch, items []*item) error {
+func (m *migration) feed(ctx context.Context, out chan<- *batch, items []*item, position checkpoint.Position) error {
 	entries := make([]checkpoint.Entry, len(items))
 	for i, it := range items {
 		entries[i] = it.entry()
 	}
 	b := &batch{items: items}
-	b.number, b.intended = m.checkpoint.Intend(entries, checkpoint.Position(items[len(items)-1].doc.After()))
+	b.number, b.intended = m.checkpoint.Intend(entries, position)
 	return send(ctx, out, b)
 }
 
@@ -127,6 +154,10 @@ func (m *migration) newItem(d catalog.Document) *item {
 		return it
 	}
 	it.dest = dest
+	if m.odd[normal(dest)] {
+		it.fail(stageEnumerate, ClassPlaceTaken, fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", dest))
+		return it
+	}
 	if m.dst.Capabilities().ParsesURI && !m.MoveUnreadable {
 		if err := drivers.ReadableByAnchore(dest); err != nil {
 			it.fail(stageEnumerate, ClassUnreadableKey, err)

@@ -95,13 +95,21 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, err e
 		it.fetchedBytes = it.bytes
 	case drivers.KindOf(err) == drivers.TooLarge:
 		it.streamed = true
-	case drivers.KindOf(err) == drivers.NotFound && m.samePrefix() && m.alreadyThere(ctx, it):
+	default:
+		m.notFetched(ctx, it, err)
+	}
+}
+
+// notFetched deals with a payload that could not be read at the source.
+func (m *migration) notFetched(ctx context.Context, it *item, err error) {
+	switch {
+	case drivers.KindOf(err) != drivers.NotFound:
+		it.fail(stageFetch, classOf(err, ClassFetch), err)
+	case m.samePrefix() && m.alreadyThere(ctx, it):
 		it.moved, it.earlier = true, true
 		it.compressed, it.digest, it.bytes = it.doc.Compressed, it.doc.Digest, it.doc.Bytes
-	case drivers.KindOf(err) == drivers.NotFound:
-		it.fail(stageFetch, ClassMissingPayload, err)
 	default:
-		it.fail(stageFetch, classOf(err, ClassFetch), err)
+		it.fail(stageFetch, ClassMissingPayload, err)
 	}
 }
 
@@ -124,6 +132,9 @@ func checkPayload(it *item, digest string, bytes int64) error {
 func (m *migration) alreadyThere(ctx context.Context, it *item) bool {
 	if it.doc.Digest == "" {
 		return false
+	}
+	if info, err := m.dst.Stat(ctx, it.dest); err != nil || info.MD5 == it.doc.Digest {
+		return err == nil
 	}
 	digest, err := readBack(ctx, m.dst, it.dest)
 	return err == nil && digest == it.doc.Digest

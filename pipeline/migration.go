@@ -130,9 +130,11 @@ type migration struct {
 	// budgetBytes is what budget holds; lateStream admits one stream more.
 	budgetBytes int64
 	lateStream  slots
-	sourceOps   slots // gets and deletes at the source
-	destOps     slots // puts and read-backs at the destination
-	cpu         slots
+	// odd are the places of rows that are not made from their keys.
+	odd       map[string]bool
+	sourceOps slots // gets and deletes at the source
+	destOps   slots // puts and read-backs at the destination
+	cpu       slots
 
 	progress Progress
 	streak   streak
@@ -230,13 +232,16 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
-	err = m.flow(ctx)
+	err = m.flow(ctx, m.enumerate)
+	if err == nil && !m.stopped && m.result.Resumed && !m.Purge {
+		err = m.flow(ctx, m.sweep)
+	}
 	drop, err = m.end(ctx, err)
 	return err
 }
 
-// flow runs the stages until everything that was fed in has come out.
-func (m *migration) flow(ctx context.Context) error {
+// flow runs the stages until everything that feed has fed in has come out.
+func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- *batch) error) error {
 	watching, unwatch := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
 	watchers.Go(func() { m.watchLock(watching) })
@@ -248,7 +253,7 @@ func (m *migration) flow(ctx context.Context) error {
 	enumerated := make(chan *batch, 1)
 	g.Go(func() error {
 		defer close(enumerated)
-		return m.enumerate(running, enumerated)
+		return feed(running, enumerated)
 	})
 	p := pools{g: g, ctx: running}
 	prepared := p.stage(2, enumerated, m.prepare)

@@ -20,6 +20,9 @@ func (m *migration) beginPurge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.findOdd(ctx); err != nil {
+		return err
+	}
 	h := m.checkpoint.Header()
 	if m.result.Resumed = m.checkpoint.Resumed() && !h.Finished; !m.result.Resumed {
 		if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return true }); err != nil {

@@ -122,11 +122,7 @@ func (m *migration) putStream(ctx context.Context, it *item) {
 	}
 	payload, err := m.stream(ctx, it)
 	if err != nil {
-		class := classOf(err, ClassFetch)
-		if drivers.KindOf(err) == drivers.NotFound {
-			class = ClassMissingPayload
-		}
-		it.fail(stageFetch, class, err)
+		m.notFetched(ctx, it, err)
 		return
 	}
 	receipt, err := m.dst.Put(ctx, it.dest, payload)

@@ -69,11 +69,18 @@ func (m *migration) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.findOdd(ctx); err != nil {
+		return err
+	}
 	h := m.checkpoint.Header()
 	m.result.Resumed = m.checkpoint.Resumed() && !h.Finished && h.TaskID != 0
 	if m.result.Resumed {
 		// What it began with, unless rows have come since.
-		h.Documents = max(h.Documents, h.Counts.Moved)
+		if !m.samePrefix() {
+			documents += h.Counts.Moved
+		}
+		h.Documents = max(h.Documents, documents)
+		m.checkpoint.Recount(h.Documents)
 		if err := m.cat.UpdateTask(ctx, h.TaskID, catalog.TaskRunning, h.Documents, h.Counts.Moved); err != nil {
 			return err
 		}

@@ -85,10 +85,21 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 		if err != nil {
 			return failure(op, uri, "looking for it", err)
 		}
-		found.Bytes = info.Size()
+		found.Bytes, found.Identity = info.Size(), identity(info)
 		return nil
 	})
 	return found, err
+}
+
+// identity is what one file has under all its names, also where a directory is
+// mounted twice, so that the device's number is no help. Another file with the
+// same number, length and time to the nanosecond is not to be expected.
+func identity(info fs.FileInfo) string {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d-%d-%d", stat.Ino, info.Size(), info.ModTime().UnixNano())
 }
 
 func regular(info fs.FileInfo) error {

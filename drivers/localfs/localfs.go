@@ -167,6 +167,8 @@ func (s *Store) Capabilities() drivers.Capabilities {
 	return drivers.Capabilities{
 		Compresses:  true,
 		ParsesURI:   true,
+		HashedPaths: true,
+		Identifies:  true,
 		NeedsSync:   true,
 		Lists:       true,
 		StreamBytes: streamBytes,

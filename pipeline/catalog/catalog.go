@@ -60,8 +60,8 @@ type Totals struct {
 	NoDigest int64
 }
 
-// Change is a new place for one document. It is applied only if the row's URI
-// still is Document.URI.
+// Change is a new place for one document. It is applied only if the row's URI,
+// digest, size and compression still are what Document says.
 type Change struct {
 	Document   Document
 	URI        string
@@ -84,9 +84,11 @@ type Catalog interface {
 	// place.
 	Rows(ctx context.Context, keys []drivers.Key) ([]Document, error)
 
-	// References counts the rows that hold this very URI. It may scan the whole
-	// catalog.
-	References(ctx context.Context, uri string) (int64, error)
+	// Odd reads the URIs, at most limit of them, of rows whose URI begins with
+	// scheme and does not end with what is made from the row's key:
+	// userId/bucket/archiveId, or, when hashed, localfs's path of MD5s. It may
+	// scan the whole catalog.
+	Odd(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error)
 
 	// Users lists the distinct user ids. It may scan the whole catalog.
 	Users(ctx context.Context) ([]string, error)

@@ -97,7 +97,7 @@ func TestPrefix(t *testing.T) {
 	})
 }
 
-func TestRowsReferencesUsers(t *testing.T) {
+func TestRowsUsers(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		one := r.add("b", "1", "u", "1.json", "db://u/b/1")
 		other := r.add("b", "1", "u", "other", "db://u/b/1")
@@ -110,13 +110,35 @@ func TestRowsReferencesUsers(t *testing.T) {
 		if got, err := r.Rows(t.Context(), nil); err != nil || len(got) != 0 {
 			t.Errorf("rows of no keys: %+v, %v", got, err)
 		}
-		for uri, want := range map[string]int64{"db://u/b/1": 2, "db://v/b/1": 1, "db://": 0, "": 0} {
-			if n, err := r.References(t.Context(), uri); err != nil || n != want {
-				t.Errorf("%q has %d references (%v), want %d", uri, n, err, want)
-			}
-		}
 		if users, err := r.Users(t.Context()); err != nil || !slices.Equal(users, []string{"u", "v"}) {
 			t.Errorf("users: %q, %v", users, err)
+		}
+	})
+}
+
+func TestOddRowsAreFound(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		r.add("b", "1", "u", "1.json", "s3://bucket/u/b/1")
+		r.add("b", "a/ü?#", "u", "x", "s3://bucket/prefixu/b/a/ü?#")
+		r.add("b", "3", "u", "x", "NULL")
+		r.add("b", "4", "u", "x", "s3://bucket/u/b//4")
+		r.add("b", "5", "u", "x", "s3://bucket/u/b/1")
+		// md5 of "u" and of "6"
+		r.add("b", "6", "u", "x", "file:///archive/7b774effe4a349c6dd82ad4f4f21d34c/b/16/1679091c5a880faf6fb5e6087eb1b2dc.json")
+		r.add("b", "7", "u", "x", "file:///archive/7b774effe4a349c6dd82ad4f4f21d34c/b/16/1679091c5a880faf6fb5e6087eb1b2dc.json")
+		for scheme, want := range map[string][]string{
+			"s3://":   {"s3://bucket/u/b//4", "s3://bucket/u/b/1"},
+			"file://": {"file:///archive/7b774effe4a349c6dd82ad4f4f21d34c/b/16/1679091c5a880faf6fb5e6087eb1b2dc.json"},
+			"db://":   nil,
+		} {
+			got, err := r.Odd(t.Context(), scheme, scheme == "file://", 10)
+			slices.Sort(got)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %q, %v; want %q", scheme, got, err, want)
+			}
+		}
+		if got, err := r.Odd(t.Context(), "s3://", false, 1); err != nil || len(got) != 1 {
+			t.Errorf("with a limit of 1: %q, %v", got, err)
 		}
 	})
 }

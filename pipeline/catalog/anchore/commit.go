@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,10 +24,11 @@ const commitStatement = `
 	SET content_url = u.url, is_compressed = u.compressed, digest = nullif(u.digest, ''),
 	    size = nullif(u.size, -1), last_updated = $10
 	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
-	            $6::text[], $7::bool[], $8::text[], $9::int8[])
-	     WITH ORDINALITY AS u(bucket, archive, "user", name, old, url, compressed, digest, size, n)
+	            $6::text[], $7::bool[], $8::text[], $9::int8[], $11::bool[], $12::text[], $13::int8[])
+	     WITH ORDINALITY AS u(bucket, archive, "user", name, old, url, compressed, digest, size, old_compressed, old_digest, old_size, n)
 	WHERE m.bucket = u.bucket AND m."archiveId" = u.archive AND m."userId" = u."user" AND m."documentName" = u.name
-	  AND m.content_url IS NOT DISTINCT FROM u.old
+	  AND m.content_url IS NOT DISTINCT FROM u.old AND coalesce(m.is_compressed, false) = u.old_compressed
+	  AND lower(coalesce(m.digest, '')) = u.old_digest AND coalesce(m.size, -1) = u.old_size
 	RETURNING u.n`
 
 func (p *postgres) Commit(ctx context.Context, changes []catalog.Change) ([]bool, error) {
@@ -72,7 +74,8 @@ func (p *postgres) Commit(ctx context.Context, changes []catalog.Change) ([]bool
 // commit runs the statement and gives the numbers, from 1, of the changes that
 // were applied.
 func (l *lockSession) commit(ctx context.Context, args []any) ([]int64, error) {
-	rows, err := l.conn.Query(ctx, commitStatement, append(args, time.Now().Unix())...)
+	args = slices.Insert(slices.Clone(args), 9, any(time.Now().Unix()))
+	rows, err := l.conn.Query(ctx, commitStatement, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,14 +87,16 @@ func commitArguments(changes []catalog.Change) []any {
 	buckets, ids, users, names := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	old, urls := make([]*string, n), make([]string, n)
 	compressed, digests, sizes := make([]bool, n), make([]string, n), make([]int64, n)
+	oldCompressed, oldDigests, oldSizes := make([]bool, n), make([]string, n), make([]int64, n)
 	for i, c := range changes {
 		buckets[i], ids[i], users[i], names[i] = c.Document.Bucket, c.Document.ArchiveID, c.Document.UserID, c.Document.Name
 		if !c.Document.NoURI {
 			old[i] = &changes[i].Document.URI
 		}
 		urls[i], compressed[i], digests[i], sizes[i] = c.URI, c.Compressed, c.Digest, c.Bytes
+		oldCompressed[i], oldDigests[i], oldSizes[i] = c.Document.Compressed, c.Document.Digest, c.Document.Bytes
 	}
-	return []any{buckets, ids, users, names, old, urls, compressed, digests, sizes}
+	return []any{buckets, ids, users, names, old, urls, compressed, digests, sizes, oldCompressed, oldDigests, oldSizes}
 }
 
 // rolledBack says that the server undid the transaction for another one's sake.

@@ -186,9 +186,17 @@ func TestCommitCancelled(t *testing.T) {
 	r.exec(`BEGIN`)
 	r.exec(`SELECT * FROM archive_metadata FOR UPDATE`)
 	ctx, cancel := context.WithCancel(t.Context())
+	returned := make(chan struct{})
+	watched := make(chan struct{})
 	go func() {
+		defer close(watched)
 		defer cancel()
 		for {
+			select {
+			case <-returned:
+				return
+			default:
+			}
 			// r.exec's connection is in its transaction; look with the pool.
 			var n int
 			err := r.Postgres().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kedge migrate'
@@ -199,6 +207,8 @@ func TestCommitCancelled(t *testing.T) {
 		}
 	}()
 	_, err := r.Commit(ctx, []catalog.Change{{Document: d, URI: "s3://x/1"}})
+	close(returned)
+	<-watched
 	if !errors.Is(err, context.Canceled) || errors.Is(err, ErrOutcomeUnknown) {
 		t.Errorf("commit: %v", err)
 	}
@@ -229,6 +239,11 @@ func TestCommitUnknown(t *testing.T) {
 		failure <- err
 	}()
 	for {
+		select {
+		case err := <-failure:
+			t.Fatalf("the commit does not wait: %v", err)
+		default:
+		}
 		var n int
 		if err := r.Postgres().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'`).Scan(&n); err != nil {
 			t.Fatal(err)

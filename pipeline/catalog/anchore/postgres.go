@@ -152,10 +152,19 @@ func (p *postgres) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Docu
 	return docs, failed(ctx, "read rows of the catalog", err)
 }
 
-func (p *postgres) References(ctx context.Context, uri string) (int64, error) {
-	var n int64
-	err := p.pool.QueryRow(ctx, `SELECT count(*) FROM archive_metadata WHERE content_url = $1`, uri).Scan(&n)
-	return n, failed(ctx, "count the catalog's references", err)
+func (p *postgres) Odd(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
+	tail := `"userId" || '/' || bucket || '/' || "archiveId"`
+	if hashed {
+		tail = `md5("userId") || '/' || bucket || '/' || left(md5("archiveId"), 2) || '/' || md5("archiveId") || '.json'`
+	}
+	rows, err := p.pool.Query(ctx, `
+		SELECT content_url FROM archive_metadata
+		WHERE starts_with(content_url, $1) AND right(content_url, length(`+tail+`)) <> `+tail+` LIMIT $2`, scheme, limit)
+	if err != nil {
+		return nil, failed(ctx, "look for rows with odd URIs", err)
+	}
+	uris, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return uris, failed(ctx, "look for rows with odd URIs", err)
 }
 
 func (p *postgres) Users(ctx context.Context) ([]string, error) {

@@ -3,6 +3,7 @@ package anchore
 import (
 	"cmp"
 	"context"
+	"crypto/md5"
 	"database/sql"
 	"fmt"
 	"os"
@@ -162,10 +163,34 @@ func (l *sqlite) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Docume
 	return docs, nil
 }
 
-func (l *sqlite) References(ctx context.Context, uri string) (int64, error) {
-	var n int64
-	err := l.db.QueryRowContext(ctx, `SELECT count(*) FROM archive_metadata WHERE content_url = ?`, uri).Scan(&n)
-	return n, failed(ctx, "count the catalog's references", err)
+// Odd looks at the rows one by one: SQLite has no MD5.
+func (l *sqlite) Odd(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
+	var odd []string
+	var after catalog.Position
+	for {
+		docs, err := l.Page(ctx, catalog.Selection{Prefix: scheme}, after, 1000)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range docs {
+			after = d.After()
+			if !d.NoURI && !strings.HasSuffix(d.URI, tail(d, hashed)) && len(odd) < limit {
+				odd = append(odd, d.URI)
+			}
+		}
+		if len(docs) < 1000 {
+			return odd, nil
+		}
+	}
+}
+
+// tail is what a URI made from the row's key ends with.
+func tail(d catalog.Document, hashed bool) string {
+	if !hashed {
+		return d.UserID + "/" + d.Bucket + "/" + d.ArchiveID
+	}
+	id := fmt.Sprintf("%x", md5.Sum([]byte(d.ArchiveID)))
+	return fmt.Sprintf("%x/%s/%s/%s.json", md5.Sum([]byte(d.UserID)), d.Bucket, id[:2], id)
 }
 
 func (l *sqlite) Users(ctx context.Context) ([]string, error) {
@@ -197,7 +222,8 @@ func (l *sqlite) Commit(ctx context.Context, changes []catalog.Change) ([]bool, 
 	err := l.transaction(ctx, func(tx *sql.Tx) error {
 		update, err := tx.PrepareContext(ctx, `
 			UPDATE archive_metadata SET content_url = ?, is_compressed = ?, digest = nullif(?, ''), size = nullif(?, -1), last_updated = ?
-			WHERE bucket = ? AND "archiveId" = ? AND "userId" = ? AND "documentName" = ? AND content_url IS ?`)
+			WHERE bucket = ? AND "archiveId" = ? AND "userId" = ? AND "documentName" = ? AND content_url IS ?
+			  AND coalesce(is_compressed, false) = ? AND lower(coalesce(digest, '')) = ? AND coalesce(size, -1) = ?`)
 		if err != nil {
 			return err
 		}
@@ -209,7 +235,8 @@ func (l *sqlite) Commit(ctx context.Context, changes []catalog.Change) ([]bool, 
 			if d.NoURI {
 				old = nil
 			}
-			done, err := update.ExecContext(ctx, c.URI, c.Compressed, c.Digest, c.Bytes, now, d.Bucket, d.ArchiveID, d.UserID, d.Name, old)
+			done, err := update.ExecContext(ctx, c.URI, c.Compressed, c.Digest, c.Bytes, now, d.Bucket, d.ArchiveID, d.UserID, d.Name, old,
+				d.Compressed, d.Digest, d.Bytes)
 			if err != nil {
 				return err
 			}

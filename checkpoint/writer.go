@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/kedge/kedge/internal/crash"
 )
 
 // change is one change of the file: the header as it is after it, and what else
@@ -70,6 +72,7 @@ func (c *Checkpoint) write() {
 				c.failed = fmt.Errorf("write checkpoint %s: %w", c.path, err)
 			}
 		}
+		crash.Point("checkpointed")
 		for _, ch := range group {
 			ch.ticket.err = c.failed
 			close(ch.ticket.done)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
 
@@ -17,6 +18,12 @@ func (m *migration) commit(ctx context.Context, b *batch) error {
 		return nil
 	}
 	defer m.progress.busy(StageCommit)()
+	if crash.Mutated("delete-before-commit") {
+		for _, it := range items {
+			_ = m.src.Delete(ctx, it.doc.URI)
+		}
+		crash.Point("mutated")
+	}
 	changes := make([]catalog.Change, len(items))
 	for i, it := range items {
 		changes[i] = catalog.Change{Document: it.doc, URI: it.dest, Compressed: it.compressed, Digest: it.digest, Bytes: it.bytes}
@@ -25,6 +32,7 @@ func (m *migration) commit(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
+	crash.Point("committed")
 	var missed []*item
 	for i, it := range items {
 		if it.moved = applied[i]; !it.moved {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
 
@@ -25,11 +26,13 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 	} else {
 		err = m.sourceOps.each(ctx, items, func(ctx context.Context, it *item) {
 			m.deletedSource(it, m.src.Delete(ctx, it.doc.URI))
+			crash.Point("deleting")
 		})
 	}
 	if err != nil {
 		return err
 	}
+	crash.Point("deleted")
 	return m.judge(items, stageDelete)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
 
@@ -94,6 +95,7 @@ func (m *migration) feed(ctx context.Context, out chan<- *batch, items []*item, 
 	}
 	b := &batch{items: items}
 	b.number, b.intended = m.checkpoint.Intend(entries, position)
+	crash.Point("enumerated")
 	return send(ctx, out, b)
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/journal"
 )
 
@@ -42,6 +43,7 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	if err := m.journal.Sync(); err != nil {
 		return err
 	}
+	crash.Point("journaled")
 	o.JournalBytes = m.journal.Offset()
 	m.checkpoint.Done(b.number, o)
 	m.progress.add(o)

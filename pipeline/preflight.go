@@ -14,6 +14,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
 
@@ -92,6 +93,7 @@ func (m *migration) probe(ctx context.Context) error {
 	if _, err := m.dst.Put(ctx, dst, drivers.InMemory(content, hex.EncodeToString(sum[:]))); err != nil {
 		return fmt.Errorf("the destination cannot be written: %w", err)
 	}
+	crash.Point("probed")
 	same, err := m.holds(ctx, src, content)
 	if derr := m.dst.Delete(context.WithoutCancel(ctx), dst); derr != nil && err == nil {
 		err = fmt.Errorf("the probe at the destination cannot be removed: %w", derr)

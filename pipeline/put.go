@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/crash"
 )
 
 // put stores payloads at the destination, once the checkpoint knows durably
@@ -47,6 +48,7 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 			}
 		}
 	}
+	crash.Point("put")
 	return m.judge(append(held, streamed...), stagePut)
 }
 
@@ -131,6 +133,7 @@ func (m *migration) putStream(ctx context.Context, it *item) {
 }
 
 func (m *migration) stored(it *item, receipt drivers.Receipt, err error) {
+	crash.Point("putting")
 	it.payload = nil
 	it.receipt = receipt
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
 
@@ -186,6 +187,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	ctx = context.WithoutCancel(ctx)
 	m.result.Interrupted = ran == nil && m.stopped
 	finished := ran == nil && !m.stopped
+	crash.Point("closing")
 	settled := m.checkpoint.Flush()
 	if finished {
 		settled = m.checkpoint.Finish()
@@ -217,6 +219,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	if err := m.cat.UpdateTask(ctx, h.TaskID, m.result.State, h.Documents, h.Counts.Moved); err != nil {
 		return false, errors.Join(ran, err)
 	}
+	crash.Point("closed")
 	return finished && m.result.Failed == 0, ran
 }
 

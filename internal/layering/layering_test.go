@@ -33,10 +33,12 @@ type rule struct {
 var rules = []rule{
 	// What stands alone.
 	{packages: "config/...", testsMay: []string{testenv}},
-	{packages: "checkpoint/...", testsMay: []string{testenv}},
+	{packages: "checkpoint/...", may: []string{"internal/crash"}, testsMay: []string{testenv}},
 	{packages: "drivers", testsMay: []string{testenv}},
 	{packages: testenv, may: []string{testenv}},
 	{packages: "internal/layering"},
+	// Empty but in the torture harness's build.
+	{packages: "internal/crash"},
 
 	// Opens a store from a section of a configuration, whatever its driver.
 	{packages: "drivers/all", may: []string{"config", "drivers/..."}, testsMay: []string{testenv}},
@@ -49,7 +51,7 @@ var rules = []rule{
 	// The pipeline works with any store: it never knows a backend, the
 	// configuration or the command line. Its tests open real stores.
 	{packages: "pipeline/...",
-		may:      []string{"pipeline/...", "checkpoint", "drivers", "drivers/retry", "drivers/limit", "drivers/metrics"},
+		may:      []string{"pipeline/...", "checkpoint", "drivers", "drivers/retry", "drivers/limit", "drivers/metrics", "internal/crash"},
 		testsMay: []string{testenv, "drivers/..."}},
 
 	// What puts the parts together. Nothing imports cmd.

@@ -192,7 +192,20 @@ func TestCommit(t *testing.T) {
 		}
 		// No digest and no size are NULL.
 		back := changes[:1]
-		back[0].Document.URI, back[0].URI, back[0].Digest, back[0].Bytes = back[0].URI, "db://u/b/moved", "", -1
+		now := &back[0].Document
+		now.URI, now.Compressed, now.Digest, now.Bytes = back[0].URI, back[0].Compressed, back[0].Digest, back[0].Bytes
+		for _, stale := range []func(*catalog.Document){
+			func(d *catalog.Document) { d.Digest = "" },
+			func(d *catalog.Document) { d.Bytes++ },
+			func(d *catalog.Document) { d.Compressed = false },
+		} {
+			miss := back[0]
+			stale(&miss.Document)
+			if got, err := r.Commit(ctx, []catalog.Change{miss}); err != nil || got[0] {
+				t.Errorf("applied to a row that has changed: %v, %v", got, err)
+			}
+		}
+		back[0].URI, back[0].Digest, back[0].Bytes = "db://u/b/moved", "", -1
 		if got, err = r.Commit(ctx, back); err != nil || !got[0] {
 			t.Fatalf("applied: %v, %v", got, err)
 		}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
 
@@ -75,7 +77,11 @@ func (p *postgres) Commit(ctx context.Context, changes []catalog.Change) ([]bool
 // were applied.
 func (l *lockSession) commit(ctx context.Context, args []any) ([]int64, error) {
 	args = slices.Insert(slices.Clone(args), 9, any(time.Now().Unix()))
-	rows, err := l.conn.Query(ctx, commitStatement, args...)
+	statement := commitStatement
+	if crash.Mutated("no-compare-and-swap") {
+		statement = statement[:strings.Index(statement, "AND m.content_url")] + "RETURNING u.n"
+	}
+	rows, err := l.conn.Query(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,17 @@ func (f *File) AnalysisArchive() (*Store, error) {
 	return newStore(catalog, "analysis_archive")
 }
 
+// HasAnalysisArchive says whether there is a section
+// services.catalog.analysis_archive.
+func (f *File) HasAnalysisArchive() bool {
+	catalog, err := f.catalog(catalogPath)
+	if err != nil {
+		return false
+	}
+	_, there := catalog.index["analysis_archive"]
+	return there
+}
+
 // catalog gives the section services.catalog.
 func (f *File) catalog(wanted string) (*section, error) {
 	s, err := f.top()

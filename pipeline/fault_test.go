@@ -236,7 +236,7 @@ func TestADestinationThatIsDownStopsTheRun(t *testing.T) {
 	if r.Failed > 2000 || r.State != catalog.TaskFailed {
 		t.Errorf("%d documents were failed before the run gave up, state %s", r.Failed, r.State)
 	}
-	if moved := in.checkAllButOrphans(); moved == 0 || moved > 500 {
+	if moved := in.checkAllButOrphans(); moved > 500 {
 		t.Errorf("%d documents moved, want at most 500", moved)
 	}
 	r, err = pipeline.Run(t.Context(), nil, in.options(in.dst))

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -54,8 +55,31 @@ func (m *migration) fetchBatch(ctx context.Context, batcher drivers.Batcher, ite
 }
 
 func (m *migration) fetchOne(ctx context.Context, it *item) {
-	payload, err := readWhole(ctx, m.src, it.doc.URI, m.heldBytes(it))
+	var payload []byte
+	err := again(ctx, func() (err error) {
+		payload, err = readWhole(ctx, m.src, it.doc.URI, m.heldBytes(it))
+		return err
+	})
 	m.fetched(ctx, it, payload, err)
+}
+
+// bodyAttempts is how often a payload is opened whose body breaks off: a
+// driver's retries end when the body has begun.
+const bodyAttempts = 4
+
+// again repeats what fails for a reason that may pass.
+func again(ctx context.Context, do func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := do()
+		if err == nil || attempt == bodyAttempts || drivers.KindOf(err) != drivers.Temporary {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(attempt) * 200 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // errLonger says that a payload is longer than there is memory reserved for.
@@ -142,6 +166,14 @@ func (m *migration) alreadyThere(ctx context.Context, it *item) bool {
 
 // readBack reads a stored payload for its MD5.
 func readBack(ctx context.Context, d drivers.Driver, uri string) (digest string, err error) {
+	err = again(ctx, func() (err error) {
+		digest, err = readOnce(ctx, d, uri)
+		return err
+	})
+	return digest, err
+}
+
+func readOnce(ctx context.Context, d drivers.Driver, uri string) (digest string, err error) {
 	r, _, err := d.Get(ctx, uri)
 	if err != nil {
 		return "", err

@@ -149,6 +149,10 @@ func Identity(o Options) checkpoint.Identity {
 	if o.Elsewhere == ElsewhereMove {
 		description += ", --elsewhere=move"
 	}
+	return identify(description)
+}
+
+func identify(description string) checkpoint.Identity {
 	sum := sha256.Sum256([]byte(description))
 	return checkpoint.Identity{Fingerprint: hex.EncodeToString(sum[:16]), Description: description}
 }

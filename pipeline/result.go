@@ -195,7 +195,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	if err := settled.Wait(ctx); err != nil {
 		return false, errors.Join(ran, err)
 	}
-	if err := m.groupFailures(); err != nil {
+	if m.result.Failures, m.result.Failed, err = groupFailures(m.checkpoint, nil); err != nil {
 		return false, errors.Join(ran, err)
 	}
 	h := m.checkpoint.Header()
@@ -223,10 +223,11 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	return finished && m.result.Failed == 0, ran
 }
 
-// groupFailures reads the failures from the checkpoint into the result.
-func (m *migration) groupFailures() error {
+// groupFailures reads the failures from a checkpoint, calling each (if it is not
+// nil) with every one, and counts them by class.
+func groupFailures(c *checkpoint.Checkpoint, each func(checkpoint.Failure)) (list []FailureGroup, total int64, err error) {
 	groups := make(map[string]*FailureGroup)
-	_, err := m.checkpoint.Failures(nil, func(f checkpoint.Failure) bool {
+	_, err = c.Failures(nil, func(f checkpoint.Failure) bool {
 		g := groups[f.Class]
 		if g == nil {
 			g = &FailureGroup{Class: f.Class}
@@ -235,14 +236,17 @@ func (m *migration) groupFailures() error {
 		if g.Count++; len(g.Examples) < maxExamples {
 			g.Examples = append(g.Examples, f)
 		}
-		m.result.Failed++
+		total++
+		if each != nil {
+			each(f)
+		}
 		return true
 	})
 	for _, g := range groups {
-		m.result.Failures = append(m.result.Failures, *g)
+		list = append(list, *g)
 	}
-	slices.SortFunc(m.result.Failures, func(a, b FailureGroup) int {
+	slices.SortFunc(list, func(a, b FailureGroup) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Class, b.Class))
 	})
-	return err
+	return list, total, err
 }

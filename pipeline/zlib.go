@@ -182,8 +182,7 @@ func (k *errorKeeper) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Read implements io.Reader. After the end of the zlib stream it reads the
-// source to its end, so that whatever checks the source sees all of it.
+// Read implements io.Reader.
 func (r *inflateReader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
@@ -197,19 +196,19 @@ func (r *inflateReader) Read(p []byte) (int, error) {
 		r.z = z
 	}
 	n, err := r.z.Read(p)
-	if err == io.EOF {
-		if _, derr := io.Copy(io.Discard, r.source); derr != nil {
-			err = derr
-		}
-	}
 	if err != nil {
 		r.err = r.reason(err)
 	}
 	return n, r.err
 }
 
-// reason leaves the source's own errors alone and calls all others errZlib.
+// reason leaves the source's own errors alone and calls all others errZlib. The
+// source is read to its end first, whatever was wrong: that its digest is wrong
+// says more than that it cannot be decompressed.
 func (r *inflateReader) reason(err error) error {
+	if r.source.err == nil {
+		_, _ = io.Copy(io.Discard, r.source) // the keeper remembers the error
+	}
 	switch {
 	case r.source.err != nil:
 		return r.source.err

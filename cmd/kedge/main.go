@@ -51,6 +51,7 @@ type cli struct {
 	Objectstorage struct {
 		commands
 	} `cmd:"" name:"objectstorage" help:"The same commands, as anchore-manager spells them."`
+	Verify  verifyCommand  `cmd:"" help:"Audit an installation: read every document where the catalog says, and check it."`
 	Purge   purgeCommand   `cmd:"" help:"Delete what migrate --nodelete has left at the source, after proof."`
 	Journal journalCommand `cmd:"" help:"Print the audit journal that a migration has written."`
 	Demo    demoCommand    `cmd:"" help:"Make a small installation on SQLite, migrate it, interrupt that, resume, verify."`

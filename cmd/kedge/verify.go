@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/config"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/all"
+	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/catalog/anchore"
+)
+
+// verifyCommand audits an installation.
+type verifyCommand struct {
+	Config     string   `arg:"" name:"config.yaml" help:"Configuration of the installation: its object_store, and its analysis_archive if there is one."`
+	Bucket     []string `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
+	Sample     percent  `placeholder:"N%" help:"Check only so many documents of a hundred, always the same ones."`
+	Orphans    bool     `help:"Also list the payloads in the stores that no row of the catalog names."`
+	Workers    int      `placeholder:"N" help:"Operations in flight; by default what suits the drivers."`
+	Memory     int64    `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
+	Checkpoint string   `placeholder:"PATH" help:"File that lets an interrupted audit go on. Default: as for migrate."`
+}
+
+// percent is a share of a hundred, written with or without the sign.
+type percent float64
+
+// UnmarshalText reads "5%" or "0.5".
+func (p *percent) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(string(text), "%"), 64)
+	if err != nil || !(n > 0 && n <= 100) {
+		return fmt.Errorf("%q is no share: from 0.01%% to 100%%", text)
+	}
+	*p = percent(n)
+	return nil
+}
+
+// Run audits.
+func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
+	file, err := config.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	sections, err := c.sections(file)
+	if err != nil {
+		return err
+	}
+	cat, err := a.openCatalog(ctx, file)
+	if err != nil {
+		return err
+	}
+	defer cat.Close()
+	stores, err := a.openAll(ctx, sections, cat, c.Workers)
+	defer closeAll(stores)
+	if err != nil {
+		return err
+	}
+	o := pipeline.AuditOptions{
+		Stores: stores, Catalog: cat, Checkpoint: c.Checkpoint, Buckets: c.Bucket, SamplePercent: float64(c.Sample),
+		Orphans: c.Orphans, MemoryBytes: c.Memory << 20, Workers: c.Workers, Log: a.log,
+	}
+	out := findings{w: a.stdout, json: a.globals.Output == "json"}
+	o.Failed, o.Orphan = out.failed, out.orphan
+	if o.Checkpoint == "" {
+		if o.Checkpoint, err = defaultCheckpoint(pipeline.AuditIdentity(o).Fingerprint); err != nil {
+			return err
+		}
+	}
+	result, err := pipeline.Audit(ctx, interrupted.stop, o)
+	return c.concluded(out, result, err)
+}
+
+// sections are the stores that the configuration has: the analysis archive only
+// where it is there and not switched off.
+func (c *verifyCommand) sections(f *config.File) ([]*config.Store, error) {
+	main, err := section(f, false)
+	if err != nil {
+		return nil, err
+	}
+	list := []*config.Store{main}
+	if !f.HasAnalysisArchive() {
+		return list, nil
+	}
+	archive, err := f.AnalysisArchive()
+	if err != nil {
+		return nil, err
+	}
+	if archive.Enabled != nil && !*archive.Enabled {
+		return list, nil
+	}
+	return append(list, archive), all.Check(archive)
+}
+
+func (a *app) openAll(ctx context.Context, sections []*config.Store, cat *anchore.Catalog, workers int) (stores []pipeline.Store, err error) {
+	for _, s := range sections {
+		store, err := a.openStore(ctx, s, cat, workers, false)
+		if err != nil {
+			return stores, err
+		}
+		stores = append(stores, store)
+	}
+	return stores, nil
+}
+
+func closeAll(stores []pipeline.Store) {
+	for _, s := range stores {
+		_ = s.Close() // nothing was written
+	}
+}
+
+// findings prints what an audit finds: a line each.
+type findings struct {
+	w    io.Writer
+	json bool
+}
+
+func (f findings) failed(x checkpoint.Failure) {
+	if f.json {
+		_ = json.NewEncoder(f.w).Encode(map[string]any{"kind": "failure", "class": x.Class, "user_id": x.UserID, "bucket": x.Bucket,
+			"archive_id": x.ArchiveID, "document_name": x.Name, "content_url": x.URI, "reason": x.Reason})
+		return
+	}
+	fmt.Fprintf(f.w, "%s %s: %s\n", x.Class, name(x.Bucket, x.UserID, x.ArchiveID), x.Reason)
+}
+
+func (f findings) orphan(uri string, info drivers.Info) {
+	if f.json {
+		_ = json.NewEncoder(f.w).Encode(map[string]any{"kind": "orphan", "uri": uri, "bytes": info.Bytes})
+		return
+	}
+	fmt.Fprintf(f.w, "orphan %q (%d bytes): no row of the catalog names it\n", uri, info.Bytes)
+}
+
+func (c *verifyCommand) concluded(out findings, r pipeline.AuditResult, err error) error {
+	if err != nil {
+		return fmt.Errorf("%w; run the same command again to go on", err)
+	}
+	if out.json {
+		if err := json.NewEncoder(out.w).Encode(map[string]any{"kind": "summary", "documents": r.Documents, "bytes": r.Bytes, "without_digest": r.NoDigest,
+			"failed": r.Failed, "orphans": r.Orphans, "orphans_looked_for": c.Orphans, "interrupted": r.Interrupted, "run_seconds": r.Ended.Sub(r.Began).Seconds()}); err != nil {
+			return err
+		}
+	} else {
+		c.summary(out.w, r)
+	}
+	switch {
+	case r.Interrupted:
+		return &interruptedError{"interrupted; run the same command again to go on"}
+	case r.Failed > 0, r.Orphans > 0:
+		return &documentsError{fmt.Sprintf("not all is well: %d documents and %d orphans", r.Failed, r.Orphans)}
+	case r.Documents == 0 && len(c.Bucket) > 0:
+		return errors.New("--bucket: the catalog has no document in such a bucket")
+	}
+	return nil
+}
+
+func (c *verifyCommand) summary(w io.Writer, r pipeline.AuditResult) {
+	fmt.Fprintf(w, "%d documents (%s) checked: %d are not well\n", r.Documents, byteCount(r.Bytes), r.Failed)
+	if c.Sample > 0 && c.Sample < 100 {
+		fmt.Fprintf(w, "  a sample of %g%%\n", float64(c.Sample))
+	}
+	for _, g := range r.Failures {
+		fmt.Fprintf(w, "  %-20s %d\n", g.Class, g.Count)
+	}
+	if r.NoDigest > 0 {
+		fmt.Fprintf(w, "  no digest            %d documents have none in the catalog: only their lengths and zlib streams could be checked\n", r.NoDigest)
+	}
+	if c.Orphans {
+		fmt.Fprintf(w, "  orphans              %d\n", r.Orphans)
+	}
+}

@@ -1,0 +1,433 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// ClassNoStore is the class of rows whose place none of the audited stores can
+// read.
+const ClassNoStore = "no-store"
+
+// AuditOptions say what an audit looks at. It changes nothing but its
+// checkpoint.
+type AuditOptions struct {
+	// Stores are all that the installation has configured.
+	Stores  []Store
+	Catalog catalog.Catalog
+	// Checkpoint is the path of the file that lets an interrupted audit go on.
+	Checkpoint string
+	Buckets    []string
+	// SamplePercent keeps the audit to so many documents of a hundred, always
+	// the same ones; 0 and 100 are all.
+	SamplePercent float64
+	// Orphans also looks for payloads that no row names, in stores that list.
+	Orphans     bool
+	MemoryBytes int64
+	Workers     int
+	Log         *slog.Logger
+	// Failed is called for each document that is not well, and Orphan for each
+	// payload that no row names; one after the other, at the end.
+	Failed func(checkpoint.Failure)
+	Orphan func(uri string, info drivers.Info)
+}
+
+// AuditResult is how an audit ended.
+type AuditResult struct {
+	Resumed, Interrupted bool
+	// Documents were checked, with Bytes payload bytes as stored; NoDigest of
+	// them have none in the catalog.
+	Documents, Bytes, NoDigest int64
+	Failures                   []FailureGroup
+	Failed                     int64
+	Orphans                    int64
+	Checkpoint                 string // where it is kept
+	Began, Ended               time.Time
+}
+
+// audit is one run.
+type audit struct {
+	AuditOptions
+	checkpoint *checkpoint.Checkpoint
+	stop       <-chan struct{}
+	limits     limits
+	budget     *semaphore.Weighted
+	ops        slots
+	stopped    bool
+}
+
+// Audit reads every document of the catalog where its row says, and checks
+// digest, length and zlib. What is not well stands in the result; an error means
+// that the audit could not be finished.
+func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (AuditResult, error) {
+	if o.MemoryBytes == 0 {
+		o.MemoryBytes = DefaultMemoryBytes
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &audit{AuditOptions: o, stop: stop, limits: limitsFor(o.MemoryBytes), budget: semaphore.NewWeighted(o.MemoryBytes)}
+	workers := o.Workers
+	for _, s := range o.Stores {
+		if o.Workers == 0 {
+			workers = max(workers, s.Capabilities().Workers)
+		}
+	}
+	a.ops = make(slots, max(1, workers))
+	result := AuditResult{Began: time.Now()}
+	err := a.run(ctx, &result)
+	result.Ended = time.Now()
+	return result, err
+}
+
+func (a *audit) run(ctx context.Context, result *AuditResult) (err error) {
+	if a.checkpoint, err = checkpoint.Open(a.Checkpoint, AuditIdentity(a.AuditOptions)); err != nil {
+		return err
+	}
+	finished := false
+	defer func() {
+		if cerr := a.checkpoint.Close(); err == nil {
+			err = cerr
+		}
+		if result.Checkpoint = a.Checkpoint; finished && err == nil {
+			result.Checkpoint = ""
+			err = checkpoint.Remove(a.Checkpoint)
+		}
+	}()
+	result.Resumed = a.checkpoint.Resumed()
+	if err := a.documents(ctx); err != nil {
+		return err
+	}
+	if err := a.checkpoint.Flush().Wait(ctx); err != nil {
+		return err
+	}
+	h := a.checkpoint.Header()
+	result.Documents, result.Bytes, result.NoDigest = h.Counts.Moved, h.Counts.BytesRead, h.Counts.NoDigest
+	if result.Failures, result.Failed, err = groupFailures(a.checkpoint, a.Failed); err != nil {
+		return err
+	}
+	if result.Interrupted = a.stopped; a.stopped {
+		return nil
+	}
+	if a.Orphans {
+		if result.Orphans, err = a.orphans(ctx); err != nil {
+			return err
+		}
+	}
+	finished = true
+	return nil
+}
+
+// documents runs through the catalog.
+func (a *audit) documents(ctx context.Context) error {
+	g, running := errgroup.WithContext(ctx)
+	cut := make(chan *batch, 1)
+	g.Go(func() error {
+		defer close(cut)
+		return a.enumerate(running, cut)
+	})
+	for range 4 {
+		g.Go(func() error {
+			for b := range cut {
+				if err := a.check(running, b); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// enumerate feeds what an interrupted audit had in flight, and then the catalog
+// from where it had come to.
+func (a *audit) enumerate(ctx context.Context, out chan<- *batch) error {
+	var earlier []*batch
+	err := a.checkpoint.InFlight(func(number uint64, entries []checkpoint.Entry) error {
+		earlier = append(earlier, &batch{number: number, entries: entries})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, b := range earlier {
+		if err := a.revive(ctx, b); err != nil {
+			return err
+		}
+		if err := send(ctx, out, b); err != nil {
+			return err
+		}
+	}
+	cutting := cutter{limits: a.limits}
+	position := catalog.Position(a.checkpoint.Header().Position)
+	for !a.stopping() {
+		page, err := a.Catalog.Page(ctx, catalog.Selection{Buckets: a.Buckets}, position, a.limits.pageRows)
+		if err != nil {
+			return err
+		}
+		for _, d := range page {
+			position = d.After()
+			if !a.sampled(d.Key) {
+				continue
+			}
+			if items := cutting.add(&item{doc: d}); items != nil {
+				if err := a.feed(ctx, out, items); err != nil {
+					return err
+				}
+			}
+		}
+		if len(page) < a.limits.pageRows {
+			if items := cutting.rest(); items != nil {
+				return a.feed(ctx, out, items)
+			}
+			return nil
+		}
+	}
+	a.stopped = true
+	return nil
+}
+
+func (a *audit) stopping() bool {
+	select {
+	case <-a.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+func (a *audit) feed(ctx context.Context, out chan<- *batch, items []*item) error {
+	entries := make([]checkpoint.Entry, len(items))
+	for i, it := range items {
+		entries[i] = it.entry()
+	}
+	b := &batch{items: items}
+	b.number, _ = a.checkpoint.Intend(entries, checkpoint.Position(items[len(items)-1].doc.After()))
+	return send(ctx, out, b)
+}
+
+// revive reads the rows of a batch of an earlier run again; rows that are gone
+// need no check any more.
+func (a *audit) revive(ctx context.Context, b *batch) error {
+	rows, err := a.Catalog.Rows(ctx, b.keys())
+	if err != nil {
+		return err
+	}
+	for _, e := range b.entries {
+		for _, row := range rows {
+			if row.UserID == e.UserID && row.Bucket == e.Bucket && row.ArchiveID == e.ArchiveID && row.Name == e.Name {
+				b.items = append(b.items, &item{doc: row})
+			}
+		}
+	}
+	return nil
+}
+
+// sampled draws documents by their key, so that every run draws the same.
+func (a *audit) sampled(k drivers.Key) bool {
+	if a.SamplePercent <= 0 || a.SamplePercent >= 100 {
+		return true
+	}
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, k.UserID+"\x00"+k.Bucket+"\x00"+k.ArchiveID)
+	return float64(h.Sum32()%10000) < a.SamplePercent*100
+}
+
+// check checks a batch and records what was found.
+func (a *audit) check(ctx context.Context, b *batch) error {
+	for store, items := range a.byStore(b.items) {
+		if err := a.checkIn(ctx, store, items); err != nil {
+			return err
+		}
+	}
+	var o checkpoint.Outcome
+	for _, it := range b.items {
+		o.Counts.Moved++
+		o.Counts.BytesRead += it.fetchedBytes
+		if it.doc.Digest == "" && !it.doc.NoURI {
+			o.Counts.NoDigest++
+		}
+		if it.failure != nil {
+			o.Failed = append(o.Failed, *it.failure)
+		}
+	}
+	a.checkpoint.Done(b.number, o)
+	return nil
+}
+
+// byStore sorts items by the store that reads them, and fails those that none
+// does.
+func (a *audit) byStore(items []*item) map[*Store][]*item {
+	sorted := make(map[*Store][]*item)
+	for _, it := range items {
+		if it.doc.NoURI {
+			it.fail(stageEnumerate, ClassNoURI, errNoURI)
+			continue
+		}
+		if s := a.storeOf(it.doc.URI); s != nil {
+			sorted[s] = append(sorted[s], it)
+		} else {
+			it.fail(stageEnumerate, ClassNoStore, fmt.Errorf("no store of the configuration reads %s", it.doc.URI))
+		}
+	}
+	return sorted
+}
+
+// storeOf is the store whose prefix fits best, else one with the same scheme:
+// rows of an earlier configuration are read too, where its backend can.
+func (a *audit) storeOf(uri string) *Store {
+	var best *Store
+	for i := range a.Stores {
+		s := &a.Stores[i]
+		if strings.HasPrefix(uri, s.Prefix()) && (best == nil || len(s.Prefix()) > len(best.Prefix())) {
+			best = s
+		}
+	}
+	for i := range a.Stores {
+		if best == nil && strings.HasPrefix(uri, a.Stores[i].Scheme()) {
+			best = &a.Stores[i]
+		}
+	}
+	return best
+}
+
+func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
+	var held []*item
+	var bytes int64
+	streamed := items
+	if batcher := s.batcher(); batcher != nil && s.Capabilities().BatchGet {
+		streamed = nil
+		for _, it := range items {
+			if it.doc.Bytes < 0 || it.doc.Bytes > a.limits.streamBytes || bytes+it.doc.Bytes > a.limits.batchBytes {
+				streamed = append(streamed, it)
+				continue
+			}
+			held = append(held, it)
+			bytes += it.doc.Bytes
+		}
+		left, err := a.checkHeld(ctx, batcher, held, bytes)
+		if err != nil {
+			return err
+		}
+		streamed = append(streamed, left...)
+	}
+	return a.ops.each(ctx, streamed, func(ctx context.Context, it *item) {
+		a.conclude(ctx, s, it, a.stream(ctx, s, it))
+	})
+}
+
+// checkHeld checks items whose payloads are read in one trip, and returns those
+// that turned out longer than their rows say.
+func (a *audit) checkHeld(ctx context.Context, batcher drivers.Batcher, items []*item, bytes int64) (left []*item, err error) {
+	if len(items) == 0 {
+		return nil, nil
+	}
+	if err := a.budget.Acquire(ctx, min(bytes, a.MemoryBytes)); err != nil {
+		return nil, cancelled(ctx)
+	}
+	defer a.budget.Release(min(bytes, a.MemoryBytes))
+	requests := make([]drivers.GetRequest, len(items))
+	for i, it := range items {
+		requests[i] = drivers.GetRequest{URI: it.doc.URI, MaxBytes: it.doc.Bytes}
+	}
+	var results []drivers.GetResult
+	if err := a.ops.one(ctx, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
+		return nil, err
+	}
+	for i, it := range items {
+		err := results[i].Err
+		if drivers.KindOf(err) == drivers.TooLarge {
+			left = append(left, it)
+			continue
+		}
+		if err == nil {
+			err = checkHeldPayload(it, results[i].Payload)
+		}
+		a.conclude(ctx, a.storeOf(it.doc.URI), it, err)
+	}
+	return left, cancelled(ctx)
+}
+
+func checkHeldPayload(it *item, payload []byte) error {
+	it.fetchedBytes = int64(len(payload))
+	sum := md5.Sum(payload)
+	if err := checkPayload(it, hex.EncodeToString(sum[:]), int64(len(payload))); err != nil || !it.doc.Compressed {
+		return err
+	}
+	_, _, _, err := inflate(payload, 0)
+	return err
+}
+
+// stream reads a payload to its end without holding it.
+func (a *audit) stream(ctx context.Context, s *Store, it *item) error {
+	return again(ctx, func() error {
+		r, info, err := s.Get(ctx, it.doc.URI)
+		if err != nil {
+			return err
+		}
+		it.fetchedBytes = info.Bytes
+		var body io.ReadCloser = &checkedReader{source: r, sum: md5.New(), check: func(digest string, bytes int64) error {
+			return checkPayload(it, digest, bytes)
+		}}
+		if it.doc.Compressed {
+			body = newInflateReader(body)
+		}
+		chunk := chunks.Get().(*[]byte)
+		defer chunks.Put(chunk)
+		_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{body}, *chunk)
+		return errors.Join(err, body.Close())
+	})
+}
+
+// conclude fails an item for what was found, unless its row has changed
+// meanwhile (a migration may be running): then it is looked at once more.
+func (a *audit) conclude(ctx context.Context, s *Store, it *item, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	if rows, rerr := a.Catalog.Rows(ctx, []drivers.Key{it.doc.Key}); rerr == nil {
+		for _, row := range rows {
+			if row.Name == it.doc.Name && row != it.doc {
+				it.doc = row
+				if s = a.storeOf(row.URI); s != nil {
+					err = a.stream(ctx, s, it)
+				}
+			}
+		}
+	}
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case drivers.KindOf(err) == drivers.NotFound:
+		it.fail(stageFetch, ClassMissingPayload, err)
+	default:
+		it.fail(stageFetch, classOf(err, ClassFetch), err)
+	}
+}
+
+// AuditIdentity is the identity of an audit, for naming its checkpoint.
+func AuditIdentity(o AuditOptions) checkpoint.Identity {
+	var places []string
+	for _, s := range o.Stores {
+		places = append(places, s.Place())
+	}
+	return identify(fmt.Sprintf("verify of %s with %s, buckets %q, %g%%", o.Catalog.Place(), strings.Join(places, " and "), o.Buckets, o.SamplePercent))
+}

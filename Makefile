@@ -8,7 +8,7 @@ INSTALL := go run ./internal/testenv/install
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test-deps test lint fuzz
+.PHONY: help build demo test-deps test lint fuzz torture
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ test-deps: ## install the servers and tools that the tests need
 	$(INSTALL)
 
 test: test-deps lint ## all that a commit must pass
-	go test -race -p 2 -timeout 30m ./...
+	go test -race -p 2 -timeout 60m ./...
 	internal/testenv/fuzz
 
 lint: ## gofmt, go vet and staticcheck
@@ -33,3 +33,7 @@ lint: ## gofmt, go vet and staticcheck
 
 fuzz: ## run every fuzz target for a while; FUZZTIME=10m for longer
 	internal/testenv/fuzz $(FUZZTIME)
+
+torture: ## kill migrations and compare all with a model: KILLS=1000 or DURATION=1h; SEED=…, PAIRS=db,s3
+	KILLS=$(if $(DURATION),$(KILLS),$(or $(KILLS),1000)) DURATION=$(DURATION) PAIRS=$(PAIRS) SEED=$(or $(SEED),$(shell date +%s)) \
+		go test -count=1 -timeout 0 -run '^TestTorture$$' -v ./internal/torture

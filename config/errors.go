@@ -73,6 +73,9 @@ func shown(name string) string {
 
 // join appends a key to a path.
 func join(path, key string) string {
+	if key == "" {
+		return path
+	}
 	if path == "" {
 		return shown(key)
 	}

@@ -16,6 +16,10 @@ import (
 	"io"
 )
 
+// Schemes are what the URIs of all drivers begin with, also of those that this
+// program has no driver for.
+var Schemes = []string{"db://", "db2://", "file://", "s3://", "swift://"}
+
 // Key names a document as Anchore's catalog does. Bucket is Anchore's logical
 // bucket (manifest_data, analysis_data, …), never an S3 bucket.
 type Key struct {

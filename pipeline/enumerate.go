@@ -121,7 +121,7 @@ func (m *migration) selected(d catalog.Document) bool {
 	if strings.HasPrefix(d.URI, m.src.Prefix()) {
 		return m.samePrefix() || !m.atDestination(d)
 	}
-	return m.Elsewhere == ElsewhereMove && !strings.HasPrefix(d.URI, m.dst.Prefix())
+	return m.Elsewhere == ElsewhereMove && !m.atDestination(d)
 }
 
 // atDestination says whether a row names exactly the place that its document

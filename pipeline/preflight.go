@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,6 +24,9 @@ import (
 func (m *migration) refuse(ctx context.Context) error {
 	if m.src.Place() == m.dst.Place() {
 		return &RefusedError{fmt.Sprintf("source and destination are the same place, %s: nothing to migrate", m.src.Place())}
+	}
+	if err := m.refuseCheckpoint(); err != nil {
+		return err
 	}
 	for _, bucket := range m.Buckets {
 		t, err := m.cat.Count(ctx, catalog.Selection{Buckets: []string{bucket}})
@@ -42,11 +46,48 @@ func (m *migration) refuse(ctx context.Context) error {
 	return m.probe(ctx)
 }
 
-// refuseOverlap refuses places of which one is inside of the other in such a
-// way that two documents could have one URI: s3://b/ and s3://b/new/ collide
-// for a user named "new".
+// maxPrefixes bounds how many places of earlier configurations are looked at.
+const maxPrefixes = 1000
+
+// refuseOverlap refuses places of which one is inside of another in such a way
+// that two documents could have one URI: s3://b/ and s3://b/new/ collide for a
+// user named "new". Besides source and destination, the places that rows of
+// their kinds name matter: what is put must not overwrite a document there, and
+// what is deleted must not be one.
 func (m *migration) refuseOverlap(ctx context.Context) error {
-	a, b := m.src.Prefix(), m.dst.Prefix()
+	for _, s := range []Store{m.src, m.dst} {
+		if s.Capabilities().HashedPaths {
+			continue // MD5s do not meet
+		}
+		prefixes, err := m.cat.Prefixes(ctx, s.Scheme(), false, maxPrefixes)
+		if err != nil {
+			return err
+		}
+		if !s.samePlaceAs(m.other(s)) {
+			prefixes = append(prefixes, m.other(s).Prefix())
+		}
+		for _, p := range prefixes {
+			if err := m.refuseMeeting(ctx, s.Prefix(), p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *migration) other(s Store) Store {
+	if s.Driver == m.src.Driver {
+		return m.dst
+	}
+	return m.src
+}
+
+// samePlaceAs says whether two stores have one prefix.
+func (s Store) samePlaceAs(other Store) bool { return s.Prefix() == other.Prefix() }
+
+// refuseMeeting refuses two prefixes of which one continues the other with what
+// may be a user's name.
+func (m *migration) refuseMeeting(ctx context.Context, a, b string) error {
 	if a == b || (!strings.HasPrefix(a, b) && !strings.HasPrefix(b, a)) {
 		return nil
 	}
@@ -60,7 +101,22 @@ func (m *migration) refuseOverlap(ctx context.Context) error {
 	}
 	for _, user := range users {
 		if strings.HasPrefix(user+"/", extension) || strings.HasPrefix(extension, user+"/") {
-			return &RefusedError{fmt.Sprintf("%s lies inside of %s, and the user %q has documents there under the same names: choose another prefix", b, a, user)}
+			return &RefusedError{fmt.Sprintf("%s lies inside of %s, and the user %q may have documents there under the same names: choose another prefix", b, a, user)}
+		}
+	}
+	return nil
+}
+
+// refuseCheckpoint refuses a checkpoint inside of an archive, where it would be
+// a foreign file.
+func (m *migration) refuseCheckpoint() error {
+	path, err := filepath.Abs(m.Checkpoint)
+	if err != nil {
+		return fmt.Errorf("find the checkpoint's folder: %w", err)
+	}
+	for _, s := range []Store{m.src, m.dst} {
+		if strings.HasPrefix("file://"+path, s.Prefix()) {
+			return &RefusedError{fmt.Sprintf("the checkpoint %s lies inside of the archive %s, which must hold nothing else: choose another --checkpoint", path, s.Place())}
 		}
 	}
 	return nil

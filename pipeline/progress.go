@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,6 +77,7 @@ func (m *migration) keepTask(ctx context.Context) {
 	tick := time.NewTicker(taskInterval)
 	defer tick.Stop()
 	var last int64 = -1
+	var stalled drainWatch
 	for {
 		select {
 		case <-ctx.Done():
@@ -91,8 +93,34 @@ func (m *migration) keepTask(ctx context.Context) {
 				return
 			}
 		}
+		if m.stopping() && stalled.still(s) {
+			m.giveUp(ErrStalled)
+			return
+		}
 		if m.Report != nil {
 			m.Report(s)
 		}
 	}
+}
+
+// drainPatience is how long a run that was asked to stop may go without ending
+// a batch before it stops at once.
+const drainPatience = 15 * time.Second
+
+// ErrStalled ends a run that was asked to stop while a store does not answer:
+// what is in flight is taken up by the next run.
+var ErrStalled = fmt.Errorf("a store does not answer: stopped without finishing what was in flight: %w", context.Canceled)
+
+// drainWatch notices that nothing moves any more.
+type drainWatch struct {
+	since  time.Time
+	counts checkpoint.Counts
+	failed int64
+}
+
+func (w *drainWatch) still(s Snapshot) bool {
+	if w.since.IsZero() || s.Counts != w.counts || s.Failed != w.failed {
+		*w = drainWatch{since: time.Now(), counts: s.Counts, failed: s.Failed}
+	}
+	return time.Since(w.since) > drainPatience
 }

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -89,7 +91,8 @@ func (m *migration) putBatch(ctx context.Context, batcher drivers.Batcher, items
 	}
 	requests := make([]drivers.PutRequest, len(items))
 	for i, it := range items {
-		requests[i] = drivers.PutRequest{URI: it.dest, Payload: it.payload, MD5: it.digest}
+		payload, digest := corrupted(it)
+		requests[i] = drivers.PutRequest{URI: it.dest, Payload: payload, MD5: digest}
 	}
 	var results []drivers.PutResult
 	if err := m.destOps.one(ctx, func() { results = batcher.PutBatch(ctx, requests) }); err != nil {
@@ -102,8 +105,21 @@ func (m *migration) putBatch(ctx context.Context, batcher drivers.Batcher, items
 }
 
 func (m *migration) putOne(ctx context.Context, it *item) {
-	receipt, err := m.dst.Put(ctx, it.dest, drivers.InMemory(it.payload, it.digest))
+	receipt, err := m.dst.Put(ctx, it.dest, drivers.InMemory(corrupted(it)))
 	m.stored(it, receipt, err)
+}
+
+// corrupted is what is put of an item: its payload and digest, or, when the
+// torture harness asks for it, for some of them other bytes and their digest, so
+// that nothing but verification can notice.
+func corrupted(it *item) (payload []byte, digest string) {
+	if !crash.Mutated("corrupt-put") || len(it.payload) == 0 || it.digest[0] != '7' {
+		return it.payload, it.digest
+	}
+	payload = append([]byte(nil), it.payload...)
+	payload[len(payload)/2] ^= 1
+	sum := md5.Sum(payload)
+	return payload, hex.EncodeToString(sum[:])
 }
 
 // abortUploads removes what a killed run may have left of the same put.

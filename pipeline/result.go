@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
@@ -74,7 +75,9 @@ func (m *migration) begin(ctx context.Context) error {
 		return err
 	}
 	h := m.checkpoint.Header()
-	m.result.Resumed = m.checkpoint.Resumed() && !h.Finished && h.TaskID != 0
+	if m.result.Resumed, err = m.resumes(ctx, h); err != nil {
+		return err
+	}
 	if m.result.Resumed {
 		// What it began with, unless rows have come since.
 		if !m.samePrefix() {
@@ -100,6 +103,9 @@ func (m *migration) begin(ctx context.Context) error {
 		}
 		h = m.checkpoint.Header()
 	}
+	if err := m.cat.EndStale(ctx, h.TaskID); err != nil {
+		return err
+	}
 	m.progress.add(checkpoint.Outcome{Counts: h.Counts})
 	m.result.TaskID, m.result.Documents = h.TaskID, h.Documents
 	if m.Started != nil {
@@ -109,6 +115,20 @@ func (m *migration) begin(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// resumes says whether the checkpoint is that of an interrupted run whose task
+// is still there: a database that was restored from a backup knows nothing of
+// it, and then everything is gone through from the beginning.
+func (m *migration) resumes(ctx context.Context, h checkpoint.Header) (bool, error) {
+	if !m.checkpoint.Resumed() || h.Finished || h.TaskID == 0 {
+		return false, nil
+	}
+	tasks, err := m.cat.Tasks(ctx)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(tasks, func(t catalog.Task) bool { return t.ID == h.TaskID }), nil
 }
 
 // toMove says how many of the rows counted the migration is about, and fills in
@@ -121,6 +141,9 @@ func (m *migration) toMove(ctx context.Context, t catalog.Totals) (documents, by
 	all, err := m.cat.Count(ctx, catalog.Selection{Prefix: m.src.Scheme(), Buckets: m.Buckets})
 	if err != nil {
 		return 0, 0, err
+	}
+	if all.Unknown > 0 {
+		m.result.Elsewhere = append(m.result.Elsewhere, Place{Place: "places of no known kind (content_url begins with none of " + strings.Join(drivers.Schemes, ", ") + ")", Documents: all.Unknown})
 	}
 	if !overlap && all.Documents == t.Documents {
 		return documents, bytes, nil
@@ -140,7 +163,7 @@ func (m *migration) toMove(ctx context.Context, t catalog.Totals) (documents, by
 			case m.selected(d):
 				documents++
 				bytes += max(d.Bytes, 0)
-			case !m.atDestination(d) && !strings.HasPrefix(d.URI, m.dst.Prefix()):
+			case !m.atDestination(d):
 				m.addElsewhere(places, d)
 			}
 		}
@@ -203,7 +226,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	switch {
 	case m.result.Interrupted, errors.Is(ran, context.Canceled):
 		m.result.State = catalog.TaskPending
-	case ran != nil, m.result.Failed > 0, len(m.result.Elsewhere) > 0 && m.Elsewhere == ElsewhereReport:
+	case ran != nil, m.result.Failed > 0, len(m.result.Elsewhere) > 0 && m.Elsewhere != ElsewhereIgnore:
 		m.result.State = catalog.TaskFailed
 	default:
 		m.result.State = catalog.TaskComplete

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// interrupts turns signals into what a command can follow: the first SIGINT or
-// SIGTERM asks it to stop feeding new work, the second one to stop at once.
+// interrupts turns signals into what a command can follow: the first SIGINT,
+// SIGTERM or SIGHUP asks it to stop feeding new work, the second one to stop at once.
 type interrupts struct {
 	// stop is closed by the first signal.
 	stop    chan struct{}
@@ -22,7 +22,9 @@ type interrupts struct {
 func catchInterrupts(stderr io.Writer) (context.Context, *interrupts) {
 	ctx, cancel := context.WithCancel(context.Background())
 	i := &interrupts{stop: make(chan struct{}), signals: make(chan os.Signal, 2), cancel: cancel, ended: make(chan struct{})}
-	signal.Notify(i.signals, syscall.SIGINT, syscall.SIGTERM)
+	// A reader that has gone away (| head) is no reason to stop a migration.
+	signal.Ignore(syscall.SIGPIPE)
+	signal.Notify(i.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go i.follow(stderr)
 	return ctx, i
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ const (
 
 const description = `Moves an Anchore installation's archive from one storage backend to another.
 
-Exit status: 0 all done; 1 could not run, or could not go on; 2 ran, but some documents stayed behind; 3 refused (another migration holds the lock, the checkpoint is another migration's, source and destination are the same place, not confirmed); 130 interrupted, and the same command resumes it.`
+Exit status: 0 all done; 1 could not run, or could not go on; 2 ran, but some documents stayed behind, or a store failed so often that the run gave up; 3 refused (another migration holds the lock, the checkpoint is another migration's, source and destination are the same place, not confirmed); 130 interrupted, and the same command resumes it.`
 
 // commands are the commands, reachable as "kedge COMMAND" and, as
 // anchore-manager spells them, as "kedge objectstorage COMMAND".
@@ -75,9 +76,21 @@ type globals struct {
 type app struct {
 	globals *globals
 	stdin   *os.File
-	stdout  io.Writer
+	stdout  *output
 	stderr  io.Writer
 	log     *slog.Logger
+}
+
+// output remembers whether anything was written.
+type output struct {
+	w       io.Writer
+	written bool
+}
+
+// Write passes on.
+func (o *output) Write(p []byte) (int, error) {
+	o.written = true
+	return o.w.Write(p)
 }
 
 func main() {
@@ -105,7 +118,7 @@ func run(args []string) int {
 	// Payloads come and go by the megabyte: collect before the garbage is as
 	// large as what is in use.
 	debug.SetGCPercent(50)
-	a := &app{globals: &c.globals, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	a := &app{globals: &c.globals, stdin: os.Stdin, stdout: &output{w: os.Stdout}, stderr: os.Stderr}
 	a.log = newLog(a.stderr, &c.globals)
 	ctx, interrupts := catchInterrupts(a.stderr)
 	defer interrupts.release()
@@ -139,11 +152,17 @@ type interruptedError struct{ message string }
 func (e *interruptedError) Error() string { return e.message }
 
 // status prints what went wrong, in one line, and gives the exit status.
-func (a *app) status(err error) int {
+func (a *app) status(err error) (status int) {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(a.stderr, "kedge:", strings.Join(strings.Fields(err.Error()), " "))
+	message := strings.Join(strings.Fields(err.Error()), " ")
+	fmt.Fprintln(a.stderr, "kedge:", message)
+	defer func() {
+		if a.globals.Output == "json" && !a.stdout.written {
+			_ = json.NewEncoder(a.stdout).Encode(map[string]any{"error": message, "exit_status": status})
+		}
+	}()
 	var (
 		held        *catalog.HeldError
 		mismatch    *checkpoint.MismatchError

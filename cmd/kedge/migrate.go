@@ -39,11 +39,14 @@ type migrateCommand struct {
 // minMemoryMiB is the smallest budget with which every driver can stream.
 const minMemoryMiB = 16
 
+// maxMemoryMiB is a bound against slips of the finger.
+const maxMemoryMiB = 1 << 20
+
 // Validate is called by kong.
 func (c *migrateCommand) Validate() error {
 	switch {
-	case c.Memory < minMemoryMiB:
-		return fmt.Errorf("--memory: at least %d MiB are needed", minMemoryMiB)
+	case c.Memory < minMemoryMiB || c.Memory > maxMemoryMiB:
+		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
 	case c.Workers < 0 || c.Workers > 1024:
 		return errors.New("--workers: from 1 to 1024")
 	case c.MaxFailures < 1:

@@ -134,3 +134,67 @@ func TestALargeDocumentInABucketOfTheSameName(t *testing.T) {
 		empty(t, from.raw)
 	}
 }
+
+// A document of an earlier configuration may lie where the new prefix puts
+// another one: user "new" below no prefix, and any user below "new/".
+func TestPrefixesThatMeetAreRefused(t *testing.T) {
+	minio := testenv.MinIO(t)
+	bucket := minio.Bucket(t)
+	s := seedDB(t, bench.Workload{Documents: 20, Seed: 45})
+	from, to := s3Place(minio, bucket, "v1/"), s3Place(minio, bucket, "new/")
+	db := dbPlace(s.url)
+	kedge(t, "migrate", "--dontask", db.config(t, s.url, compression{}), from.config(t, s.url, compression{})).want(t, exitDone)
+	execute(t, s.url, `INSERT INTO archive_metadata (bucket, "archiveId", "userId", "documentName", content_url)
+		VALUES ('admin', 'analysis_data/x', 'new', 'x.json', $1)`, "s3://"+bucket+"/new/admin/analysis_data/x")
+	o := kedge(t, "migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})).want(t, exitRefused)
+	if !strings.Contains(o.stderr, `user "new"`) {
+		t.Errorf("the refusal does not name the user:\n%s", o.stderr)
+	}
+	execute(t, s.url, `DELETE FROM archive_metadata WHERE "userId" = 'new'`)
+	s.check(t, from)
+}
+
+// Rows that name no place of any known kind are told, not passed over.
+func TestPlacesOfNoKnownKindAreNamed(t *testing.T) {
+	s := seedDB(t, bench.Workload{Documents: 20, Seed: 46})
+	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
+	for i, url := range []string{"", "DB://admin/b/x", "s3:/x"} {
+		execute(t, s.url, `UPDATE archive_metadata SET content_url = $1 WHERE "archiveId" = $2`, url, s.workload.Key(i).ArchiveID)
+	}
+	o := kedge(t, "migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})).want(t, exitDocuments)
+	if !strings.Contains(o.stdout, "3 documents") || !strings.Contains(o.stdout, "no known kind") || !strings.Contains(o.stdout, "17 of 17") {
+		t.Errorf("the report:\n%s", o.stdout)
+	}
+}
+
+// What was killed does not stay running for ever, also when nobody resumes it.
+func TestAKilledMigrationDoesNotStayRunning(t *testing.T) {
+	s := seedDB(t, bench.Workload{Documents: 5000, Seed: 47})
+	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
+	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
+	cmd := started(t, args...)
+	waitFor(t, func() bool { return execute(t, s.url, `SELECT FROM tasks WHERE state = 'running'`) == 1 })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	other := localfsPlace(archiveRoot(t))
+	kedge(t, "migrate", "--dontask", from.config(t, s.url, compression{}), other.config(t, s.url, compression{}))
+	for _, task := range migrations(t, s.url) {
+		if task.State == "running" || task.EndedAt == nil {
+			t.Errorf("list-migrations: %+v", task)
+		}
+	}
+}
+
+// An archive holds documents and nothing else.
+func TestACheckpointInsideOfAnArchiveIsRefused(t *testing.T) {
+	s := seedDB(t, bench.Workload{Documents: 20, Seed: 48})
+	root := archiveRoot(t)
+	from, to := dbPlace(s.url), localfsPlace(root)
+	o := kedge(t, "migrate", "--dontask", "--checkpoint", root+"/k.checkpoint", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})).want(t, exitRefused)
+	if !strings.Contains(o.stderr, "--checkpoint") {
+		t.Errorf("%s", o.stderr)
+	}
+	s.check(t, from)
+}

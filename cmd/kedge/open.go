@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/kedge/kedge/config"
@@ -73,9 +74,22 @@ func (a *app) openStore(ctx context.Context, s *config.Store, cat *anchore.Catal
 	}, nil
 }
 
+// retryNotice is how often at most a store's trouble is told at level warn.
+const retryNotice = 10 * time.Second
+
+// retryPolicy tells of retries: each at level debug, and one now and then at
+// level warn, so that a run that waits for a server says so.
 func (a *app) retryPolicy(d drivers.Driver) retry.Policy {
+	var mu sync.Mutex
+	var last time.Time
 	return retry.Policy{OnRetry: func(op, uri string, err error, wait time.Duration) {
-		a.log.Log(context.Background(), slog.LevelDebug, "trying again", "driver", d.Name(), "operation", op, "uri", uri, "reason", err.Error(), "wait", wait.String())
+		level := slog.LevelDebug
+		mu.Lock()
+		if time.Since(last) > retryNotice {
+			level, last = slog.LevelWarn, time.Now()
+		}
+		mu.Unlock()
+		a.log.Log(context.Background(), level, "store in trouble, trying again", "driver", d.Name(), "operation", op, "uri", uri, "reason", err.Error(), "wait", wait.String())
 	}}
 }
 

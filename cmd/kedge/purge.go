@@ -25,6 +25,14 @@ type purgeCommand struct {
 	Wait                bool     `help:"Wait while another migration holds the lock, instead of refusing."`
 }
 
+// Validate is called by kong.
+func (c *purgeCommand) Validate() error {
+	if c.Memory < minMemoryMiB || c.Memory > maxMemoryMiB {
+		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
+	}
+	return nil
+}
+
 // Run purges.
 func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
 	sourceFile, source, err := load(c.Source, c.FromAnalysisArchive)

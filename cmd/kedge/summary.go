@@ -95,7 +95,7 @@ func (a *app) concluded(r pipeline.Result, err error, c conclusion) error {
 		return &interruptedError{"interrupted; " + again}
 	case r.Failed > 0:
 		return &documentsError{fmt.Sprintf("%d documents stay behind; mend what can be mended and run the same command again", r.Failed)}
-	case len(r.Elsewhere) > 0 && c.elsewhere == pipeline.ElsewhereReport:
+	case len(r.Elsewhere) > 0 && c.elsewhere != pipeline.ElsewhereIgnore:
 		return &documentsError{"documents elsewhere were not moved; move them with --elsewhere=move, or leave them with --elsewhere=ignore"}
 	}
 	return nil

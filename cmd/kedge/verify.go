@@ -41,6 +41,14 @@ func (p *percent) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Validate is called by kong.
+func (c *verifyCommand) Validate() error {
+	if c.Memory < minMemoryMiB || c.Memory > maxMemoryMiB {
+		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
+	}
+	return nil
+}
+
 // Run audits.
 func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
 	file, err := config.Load(c.Config)

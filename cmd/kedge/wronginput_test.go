@@ -67,6 +67,7 @@ func TestWrongInputs(t *testing.T) {
 		{"not confirmed", []string{good, section(local)}, `not confirmed.*--dontask`, 3},
 		{"unknown flag", []string{"--nodelet", good, section(local)}, `nodelete`, 1},
 		{"too little memory", []string{"--memory", "1", good, section(local)}, `--memory`, 1},
+		{"too much memory", []string{"--memory", "99999999999999", good, section(local)}, `--memory`, 1},
 		{"too few arguments", []string{good}, `dest\.yaml`, 1},
 	}
 	for _, c := range cases {

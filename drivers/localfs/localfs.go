@@ -192,6 +192,24 @@ func (s *Store) Sync(ctx context.Context) error {
 	if err := s.sync.wait(ctx); err != nil {
 		return failure("sync", s.place, "making the files durable", err)
 	}
+	return s.stillThere()
+}
+
+// stillThere fails when the root's path leads to another directory than the one
+// that was opened (it was renamed, or something was mounted over it): files are
+// being put where no URI leads.
+func (s *Store) stillThere() error {
+	opened, err := s.root.Stat(".")
+	if err != nil {
+		return failure("sync", s.place, "looking for the archive", err)
+	}
+	named, err := os.Stat(s.dir)
+	if err != nil {
+		return failure("sync", s.place, "looking for the archive", err)
+	}
+	if !os.SameFile(opened, named) {
+		return &drivers.Error{Op: "sync", URI: s.place, Kind: drivers.Config, Err: errors.New("the directory was replaced by another one while it was in use")}
+	}
 	return nil
 }
 

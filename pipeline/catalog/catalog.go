@@ -58,6 +58,9 @@ type Totals struct {
 	NoURI int64
 	// NoDigest counts selected rows without a digest.
 	NoDigest int64
+	// Unknown counts rows (of the selected buckets) whose URI begins with none
+	// of drivers.Schemes.
+	Unknown int64
 }
 
 // Change is a new place for one document. It is applied only if the row's URI,
@@ -83,6 +86,11 @@ type Catalog interface {
 	// Rows reads every row that has one of these keys, whatever its name or
 	// place.
 	Rows(ctx context.Context, keys []drivers.Key) ([]Document, error)
+
+	// Prefixes reads what comes before the part made from the key in the URIs of
+	// a scheme's rows, each once, at most limit of them; for the form see Odd.
+	// It may scan the whole catalog.
+	Prefixes(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error)
 
 	// Odd reads the URIs, at most limit of them, of rows whose URI begins with
 	// scheme and does not end with what is made from the row's key:
@@ -112,8 +120,11 @@ type Catalog interface {
 	StartTask(ctx context.Context, from, to string, documents int64) (int64, error)
 	// UpdateTask writes a task's state and counts; last_state becomes the state
 	// before, where it differs. Ending states (complete, failed) set ended_at;
-	// running clears it.
+	// running clears it and writes this process as the executor.
 	UpdateTask(ctx context.Context, id int64, state TaskState, documents, migrated int64) error
+	// EndStale ends, as failed, other migration tasks that say running: while
+	// this session holds the lock, none is.
+	EndStale(ctx context.Context, except int64) error
 	// Tasks lists all migration tasks in the order of their ids.
 	Tasks(ctx context.Context) ([]Task, error)
 

@@ -46,15 +46,17 @@ const inOrder = `ORDER BY bucket, "archiveId", "userId", "documentName"`
 
 func (p *postgres) Count(ctx context.Context, s catalog.Selection) (catalog.Totals, error) {
 	var t catalog.Totals
-	where, args := "", []any{s.Prefix}
+	where, args := "", []any{s.Prefix, drivers.Schemes}
 	if len(s.Buckets) > 0 {
-		where, args = `WHERE bucket = ANY($2::text[])`, append(args, s.Buckets)
+		where, args = `WHERE bucket = ANY($3::text[])`, append(args, s.Buckets)
 	}
 	err := p.pool.QueryRow(ctx, `
 		SELECT count(*) FILTER (WHERE hit), coalesce(sum(size) FILTER (WHERE hit), 0)::int8,
-		       count(*) FILTER (WHERE hit IS NULL), count(*) FILTER (WHERE hit AND coalesce(digest, '') = '')
-		FROM (SELECT starts_with(content_url, $1) AS hit, size, digest FROM archive_metadata `+where+`) m`,
-		args...).Scan(&t.Documents, &t.Bytes, &t.NoURI, &t.NoDigest)
+		       count(*) FILTER (WHERE hit IS NULL), count(*) FILTER (WHERE hit AND coalesce(digest, '') = ''),
+		       count(*) FILTER (WHERE scheme <> ALL($2::text[]))
+		FROM (SELECT starts_with(content_url, $1) AS hit, split_part(content_url, '://', 1) || '://' AS scheme, size, digest
+		      FROM archive_metadata `+where+`) m`,
+		args...).Scan(&t.Documents, &t.Bytes, &t.NoURI, &t.NoDigest, &t.Unknown)
 	return t, failed(ctx, "count the catalog's documents", err)
 }
 
@@ -152,19 +154,35 @@ func (p *postgres) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Docu
 	return docs, failed(ctx, "read rows of the catalog", err)
 }
 
-func (p *postgres) Odd(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
-	tail := `"userId" || '/' || bucket || '/' || "archiveId"`
+// tailOf is what a URI made from its row's key ends with, as SQL.
+func tailOf(hashed bool) string {
 	if hashed {
-		tail = `md5("userId") || '/' || bucket || '/' || left(md5("archiveId"), 2) || '/' || md5("archiveId") || '.json'`
+		return `(md5("userId") || '/' || bucket || '/' || left(md5("archiveId"), 2) || '/' || md5("archiveId") || '.json')`
 	}
-	rows, err := p.pool.Query(ctx, `
+	return `("userId" || '/' || bucket || '/' || "archiveId")`
+}
+
+func (p *postgres) Prefixes(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
+	tail := tailOf(hashed)
+	return p.texts(ctx, `
+		SELECT DISTINCT left(content_url, length(content_url) - length(`+tail+`)) FROM archive_metadata
+		WHERE starts_with(content_url, $1) AND right(content_url, length(`+tail+`)) = `+tail+` LIMIT $2`, scheme, limit)
+}
+
+func (p *postgres) Odd(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
+	tail := tailOf(hashed)
+	return p.texts(ctx, `
 		SELECT content_url FROM archive_metadata
 		WHERE starts_with(content_url, $1) AND right(content_url, length(`+tail+`)) <> `+tail+` LIMIT $2`, scheme, limit)
+}
+
+func (p *postgres) texts(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := p.pool.Query(ctx, query, args...)
 	if err != nil {
-		return nil, failed(ctx, "look for rows with odd URIs", err)
+		return nil, failed(ctx, "look for places in the catalog", err)
 	}
-	uris, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return uris, failed(ctx, "look for rows with odd URIs", err)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return list, failed(ctx, "look for places in the catalog", err)
 }
 
 func (p *postgres) Users(ctx context.Context) ([]string, error) {

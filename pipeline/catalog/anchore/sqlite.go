@@ -107,6 +107,10 @@ func (l *sqlite) Count(ctx context.Context, s catalog.Selection) (catalog.Totals
 		       count(*) FILTER (WHERE content_url IS NULL),
 		       count(*) FILTER (WHERE content_url IS NOT NULL AND coalesce(digest, '') = '')
 		FROM archive_metadata WHERE `+where, args...).Scan(&t.Documents, &t.Bytes, &t.NoURI, &t.NoDigest)
+	if err != nil {
+		return t, failed(ctx, "count the catalog's documents", err)
+	}
+	t.Unknown, err = l.unknown(ctx, s.Buckets)
 	return t, failed(ctx, "count the catalog's documents", err)
 }
 
@@ -163,23 +167,55 @@ func (l *sqlite) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Docume
 	return docs, nil
 }
 
-// Odd looks at the rows one by one: SQLite has no MD5.
+// unknown counts the rows whose URI begins with no known scheme.
+func (l *sqlite) unknown(ctx context.Context, buckets []string) (n int64, err error) {
+	where, args := conditions(catalog.Selection{Buckets: buckets}, nil)
+	for _, scheme := range drivers.Schemes {
+		where += ` AND substr(content_url, 1, ?) <> ?`
+		args = append(args, len(scheme), scheme)
+	}
+	err = l.db.QueryRowContext(ctx, `SELECT count(content_url) FROM archive_metadata WHERE `+where, args...).Scan(&n)
+	return n, err
+}
+
+func (l *sqlite) Prefixes(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
+	var list []string
+	err := l.eachURI(ctx, scheme, func(d catalog.Document) {
+		prefix, ok := strings.CutSuffix(d.URI, tail(d, hashed))
+		if ok && len(list) < limit && !slices.Contains(list, prefix) {
+			list = append(list, prefix)
+		}
+	})
+	return list, err
+}
+
 func (l *sqlite) Odd(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
 	var odd []string
+	err := l.eachURI(ctx, scheme, func(d catalog.Document) {
+		if !strings.HasSuffix(d.URI, tail(d, hashed)) && len(odd) < limit {
+			odd = append(odd, d.URI)
+		}
+	})
+	return odd, err
+}
+
+// eachURI looks at a scheme's rows one by one: SQLite has no MD5.
+func (l *sqlite) eachURI(ctx context.Context, scheme string, fn func(catalog.Document)) error {
+	const pageRows = 1000
 	var after catalog.Position
 	for {
-		docs, err := l.Page(ctx, catalog.Selection{Prefix: scheme}, after, 1000)
+		docs, err := l.Page(ctx, catalog.Selection{Prefix: scheme}, after, pageRows)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, d := range docs {
 			after = d.After()
-			if !d.NoURI && !strings.HasSuffix(d.URI, tail(d, hashed)) && len(odd) < limit {
-				odd = append(odd, d.URI)
+			if !d.NoURI {
+				fn(d)
 			}
 		}
-		if len(docs) < 1000 {
-			return odd, nil
+		if len(docs) < pageRows {
+			return nil
 		}
 	}
 }

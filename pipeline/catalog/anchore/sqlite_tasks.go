@@ -40,8 +40,8 @@ func (l *sqlite) UpdateTask(ctx context.Context, id int64, state catalog.TaskSta
 		_, err := tx.ExecContext(ctx, `
 			UPDATE tasks SET last_state = CASE WHEN state IS NOT ?2 THEN state ELSE last_state END, state = ?2,
 				ended_at = CASE WHEN ?2 IN ('complete', 'failed') THEN ?3 WHEN ?2 = 'running' THEN NULL ELSE ended_at END,
-				last_updated = ?3
-			WHERE id = ?1 AND type = ?4`, id, string(state), taskTime().Format(sqliteTime), taskType)
+				executor_id = CASE WHEN ?2 = 'running' THEN ?5 ELSE executor_id END, last_updated = ?3
+			WHERE id = ?1 AND type = ?4`, id, string(state), taskTime().Format(sqliteTime), taskType, executor())
 		if err != nil {
 			return err
 		}
@@ -57,6 +57,13 @@ func (l *sqlite) UpdateTask(ctx context.Context, id int64, state catalog.TaskSta
 		return nil
 	})
 	return failed(ctx, doing, err)
+}
+
+func (l *sqlite) EndStale(ctx context.Context, except int64) error {
+	_, err := l.db.ExecContext(ctx, `
+		UPDATE tasks SET last_state = state, state = 'failed', ended_at = ?1, last_updated = ?1
+		WHERE type = ?2 AND state IN ('running', 'initializing') AND id <> ?3`, taskTime().Format(sqliteTime), taskType, except)
+	return failed(ctx, "end the tasks of migrations that were killed", err)
 }
 
 func (l *sqlite) Tasks(ctx context.Context) ([]catalog.Task, error) {

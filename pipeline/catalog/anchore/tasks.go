@@ -54,17 +54,24 @@ func (p *postgres) UpdateTask(ctx context.Context, id int64, state catalog.TaskS
 			UPDATE tasks SET state = $2::text::task_states,
 				last_state = CASE WHEN state IS DISTINCT FROM $2::text::task_states THEN state ELSE last_state END,
 				ended_at = CASE WHEN $2::text IN ('complete', 'failed') THEN $3 WHEN $2::text = 'running' THEN NULL ELSE ended_at END,
-				last_updated = $3
+				executor_id = CASE WHEN $2::text = 'running' THEN $7 ELSE executor_id END, last_updated = $3
 			WHERE id = $1 AND type = $6 RETURNING id),
 		migration AS (
 			UPDATE archive_migration_tasks m SET archive_documents_to_migrate = $4, archive_documents_migrated = $5
 			FROM task WHERE m.id = task.id RETURNING m.id)
 		SELECT count(*) FROM migration`,
-		id, string(state), taskTime(), clamp(documents), clamp(migrated), taskType).Scan(&n)
+		id, string(state), taskTime(), clamp(documents), clamp(migrated), taskType, executor()).Scan(&n)
 	if err == nil && n != 1 {
 		return fmt.Errorf("%s: there is no such task", doing)
 	}
 	return failed(ctx, doing, err)
+}
+
+func (p *postgres) EndStale(ctx context.Context, except int64) error {
+	_, err := p.pool.Exec(ctx, `
+		UPDATE tasks SET last_state = state, state = 'failed', ended_at = $1, last_updated = $1
+		WHERE type = $2 AND state IN ('running', 'initializing') AND id <> $3`, taskTime(), taskType, except)
+	return failed(ctx, "end the tasks of migrations that were killed", err)
 }
 
 func (p *postgres) Tasks(ctx context.Context) ([]catalog.Task, error) {

@@ -220,6 +220,22 @@ type Aborter interface {
 	AbortUploads(ctx context.Context, uri string) error
 }
 
+// Inspector is implemented by drivers that can tell more about their backend
+// than the interface does.
+type Inspector interface {
+	// Inspect finds out what the backend is and can do, for a person to read.
+	// It may put small payloads, which it removes. What is amiss is a Finding;
+	// an error means that it could not be found out.
+	Inspect(ctx context.Context) ([]Finding, error)
+}
+
+// Finding is one fact about a backend. It holds no secret.
+type Finding struct {
+	Name, Value string
+	// Amiss says that a migration is going to fail or to be at risk for it.
+	Amiss bool
+}
+
 // Lister is implemented by drivers that can list what they hold.
 type Lister interface {
 	// List calls fn with every payload under Prefix, in no particular order,

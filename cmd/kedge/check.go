@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"text/tabwriter"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/catalog/anchore"
 )
 
 // checkCommand tries a store.
@@ -29,7 +32,8 @@ const (
 
 var checkArchiveIDs = [...]string{"cliconfigtest", "cliconfigtest2"}
 
-// Run puts, gets and deletes a test document.
+// Run puts, gets and deletes a test document, with its row in the catalog, and
+// prints what was found.
 func (c *checkCommand) Run(ctx context.Context, a *app) error {
 	file, s, err := load(c.Config, c.AnalysisArchive)
 	if err != nil {
@@ -45,74 +49,108 @@ func (c *checkCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer store.Close()
-	k := checker{store: store, say: func(format string, args ...any) {
+	k := &checker{store: store, cat: cat, say: func(format string, args ...any) {
 		if a.globals.Output == "text" {
 			fmt.Fprintf(a.stdout, format+"\n", args...)
 		}
 	}}
-	k.say("Using config file %s: %s (%s)", c.Config, store.Place(), s.Section)
-	if err := k.run(ctx); err != nil {
-		return fmt.Errorf("archive config check failed: %w", err)
-	}
+	k.say("Using config file %s (%s)", c.Config, s.Section)
+	k.find("store", store.Place(), false)
+	k.find("database", cat.Place(), false)
+	err = k.run(ctx)
 	if a.globals.Output == "json" {
-		return json.NewEncoder(a.stdout).Encode(map[string]any{"ok": true, "driver": s.Driver, "place": store.Place(), "database": cat.Place()})
+		return k.json(a.stdout, s.Driver, err)
+	}
+	k.table(a.stdout)
+	if err != nil {
+		return err
 	}
 	k.say("Archive config check completed successfully")
 	return nil
 }
 
 type checker struct {
-	store pipeline.Store
-	say   func(format string, args ...any)
+	store    pipeline.Store
+	cat      *anchore.Catalog
+	say      func(format string, args ...any)
+	findings []drivers.Finding
 }
 
-func (k checker) run(ctx context.Context) error {
-	uri, err := k.freePlace(ctx)
-	if err != nil {
-		return err
+func (k *checker) find(name, value string, amiss bool) {
+	k.findings = append(k.findings, drivers.Finding{Name: name, Value: value, Amiss: amiss})
+}
+
+// run tries everything; what it finds is in findings, also when it fails.
+func (k *checker) run(ctx context.Context) error {
+	if err := k.testDocument(ctx); err != nil {
+		k.find("test document", err.Error(), true)
+		return fmt.Errorf("archive config check failed: %w", err)
 	}
-	document := []byte(`{"document": "This is a test document from kedge"}`)
-	sum := md5.Sum(document)
-	if _, err := k.store.Put(ctx, uri, drivers.InMemory(document, hex.EncodeToString(sum[:]))); err != nil {
-		return err
+	k.find("test document", "put, got and deleted, with its row in the catalog", false)
+	if inspector, ok := k.store.Driver.(drivers.Inspector); ok {
+		found, err := inspector.Inspect(ctx)
+		if err != nil {
+			return fmt.Errorf("archive config check failed: %w", err)
+		}
+		k.findings = append(k.findings, found...)
 	}
-	k.say("Checking document fetch")
-	ferr := k.fetch(ctx, uri, document)
-	k.say("Removing test object")
-	// Also after an interrupt: nothing is to be left behind.
-	if err := k.store.Delete(context.WithoutCancel(ctx), uri); err != nil {
-		return errors.Join(ferr, err)
-	}
-	if ferr != nil {
-		return ferr
-	}
-	if _, err := k.store.Stat(ctx, uri); drivers.KindOf(err) != drivers.NotFound {
-		return fmt.Errorf("delete %s: the test document is still there", uri)
+	for _, f := range k.findings {
+		if f.Amiss {
+			return fmt.Errorf("archive config check failed: %s: %s", f.Name, f.Value)
+		}
 	}
 	return nil
 }
 
-// freePlace gives the URI of the first test document that is not there.
-func (k checker) freePlace(ctx context.Context) (string, error) {
-	for _, id := range checkArchiveIDs {
-		key := drivers.Key{UserID: checkUser, Bucket: checkBucket, ArchiveID: id}
-		uri, err := k.store.URI(key)
-		if err != nil {
-			return "", err
-		}
-		k.say("Checking existence of test document with user_id = %s, bucket = %s and archive_id = %s", key.UserID, key.Bucket, key.ArchiveID)
-		switch _, err := k.store.Stat(ctx, uri); {
-		case drivers.KindOf(err) == drivers.NotFound:
-			k.say("Creating test document with user_id = %s, bucket = %s and archive_id = %s", key.UserID, key.Bucket, key.ArchiveID)
-			return uri, nil
-		case err != nil:
-			return "", err
-		}
+// testDocument puts a document where none is, with its row, and takes both away.
+func (k *checker) testDocument(ctx context.Context) (err error) {
+	document := []byte(`{"document": "This is a test document from kedge"}`)
+	sum := md5.Sum(document)
+	row, err := k.freePlace(ctx, hex.EncodeToString(sum[:]), int64(len(document)))
+	if err != nil {
+		return err
 	}
-	return "", fmt.Errorf("both test documents are there already, perhaps left by an interrupted check: delete user %s, bucket %s, archive ids %v", checkUser, checkBucket, checkArchiveIDs)
+	// Also after an interrupt nothing is to be left behind.
+	defer func() {
+		k.say("Removing test object")
+		clean := context.WithoutCancel(ctx)
+		err = errors.Join(err, k.cat.RemoveRow(clean, row), k.store.Delete(clean, row.URI))
+		if _, serr := k.store.Stat(clean, row.URI); err == nil && drivers.KindOf(serr) != drivers.NotFound {
+			err = fmt.Errorf("delete %s: the test document is still there", row.URI)
+		}
+	}()
+	if _, err := k.store.Put(ctx, row.URI, drivers.InMemory(document, row.Digest)); err != nil {
+		return err
+	}
+	k.say("Checking document fetch")
+	return k.fetch(ctx, row.URI, document)
 }
 
-func (k checker) fetch(ctx context.Context, uri string, want []byte) error {
+// freePlace finds a test document that is neither in the catalog nor in the
+// store, and writes its row.
+func (k *checker) freePlace(ctx context.Context, digest string, bytes int64) (row catalog.Document, err error) {
+	for _, id := range checkArchiveIDs {
+		row = catalog.Document{Key: drivers.Key{UserID: checkUser, Bucket: checkBucket, ArchiveID: id}, Name: id + ".json", Digest: digest, Bytes: bytes}
+		if row.URI, err = k.store.URI(row.Key); err != nil {
+			return row, err
+		}
+		k.say("Checking existence of test document with user_id = %s, bucket = %s and archive_id = %s", row.UserID, row.Bucket, row.ArchiveID)
+		if _, err := k.store.Stat(ctx, row.URI); err == nil {
+			continue
+		} else if drivers.KindOf(err) != drivers.NotFound {
+			return row, err
+		}
+		k.say("Creating test document with user_id = %s, bucket = %s and archive_id = %s", row.UserID, row.Bucket, row.ArchiveID)
+		err := k.cat.AddRow(ctx, row)
+		if errors.Is(err, anchore.ErrRowExists) {
+			continue
+		}
+		return row, err
+	}
+	return row, fmt.Errorf("both test documents are there already, perhaps left by an interrupted check: delete user %s, bucket %s, archive ids %v, from store and catalog", checkUser, checkBucket, checkArchiveIDs)
+}
+
+func (k *checker) fetch(ctx context.Context, uri string, want []byte) error {
 	r, _, err := k.store.Get(ctx, uri)
 	if err != nil {
 		return err
@@ -126,4 +164,37 @@ func (k checker) fetch(ctx context.Context, uri string, want []byte) error {
 		return fmt.Errorf("get %s: other bytes came back than were put", uri)
 	}
 	return nil
+}
+
+func (k *checker) table(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, f := range k.findings {
+		mark := " "
+		if f.Amiss {
+			mark = "!"
+		}
+		fmt.Fprintf(t, "%s %s\t%s\n", mark, f.Name, f.Value)
+	}
+	_ = t.Flush()
+}
+
+func (k *checker) json(w io.Writer, driver string, err error) error {
+	type findingJSON struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+		Amiss bool   `json:"amiss"`
+	}
+	out := struct {
+		OK       bool          `json:"ok"`
+		Driver   string        `json:"driver"`
+		Findings []findingJSON `json:"findings"`
+		Error    string        `json:"error,omitempty"`
+	}{OK: err == nil, Driver: driver}
+	for _, f := range k.findings {
+		out.Findings = append(out.Findings, findingJSON(f))
+	}
+	if err != nil {
+		out.Error = err.Error()
+	}
+	return errors.Join(err, json.NewEncoder(w).Encode(out))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/kedge/kedge/drivers/db"
 	"github.com/kedge/kedge/drivers/localfs"
 	"github.com/kedge/kedge/drivers/s3"
+	"github.com/kedge/kedge/drivers/swift"
 )
 
 // Environment is what drivers may need beside their options.
@@ -41,8 +42,10 @@ type Description struct {
 type entry struct {
 	Description
 	open func(ctx context.Context, o config.Options, e Environment) (drivers.Driver, error)
-	// options is a pointer to the driver's option struct, for masking secrets.
+	// options is a pointer to the driver's option struct, for masking secrets
+	// and for the documentation; example are the options of its first example.
 	options func() any
+	example []string
 }
 
 var table = []entry{
@@ -80,6 +83,7 @@ var table = []entry{
 			return d, nil
 		},
 		options: func() any { return &localfs.Options{} },
+		example: []string{"archive_data_dir"},
 	},
 	{
 		Description: Description{Name: "s3", Scheme: "s3://", Summary: "objects in a bucket of Amazon S3 or a server with its API", Compresses: true},
@@ -91,6 +95,7 @@ var table = []entry{
 			if o.Has("url") && options.URL == "" {
 				return nil, o.Errorf("url", "is empty: give the server's URL, or leave the key out and give a region for Amazon S3")
 			}
+			options.CreateBucket = options.CreateBucket && e.Create
 			d, err := s3.Open(ctx, options, s3.Tuning{Workers: e.Workers})
 			if err != nil {
 				return nil, located(o, "", err)
@@ -98,6 +103,24 @@ var table = []entry{
 			return d, nil
 		},
 		options: func() any { return &s3.Options{} },
+		example: []string{"access_key", "secret_key", "url", "bucket", "create_bucket"},
+	},
+	{
+		Description: Description{Name: "swift", Scheme: "swift://", Summary: "objects in a container of OpenStack Swift", Compresses: true},
+		open: func(ctx context.Context, o config.Options, e Environment) (drivers.Driver, error) {
+			options := swift.DefaultOptions(nil)
+			if err := o.Decode(&options); err != nil {
+				return nil, err
+			}
+			options.CreateContainer = options.CreateContainer && e.Create
+			d, err := swift.Open(ctx, options, swift.Tuning{Workers: e.Workers})
+			if err != nil {
+				return nil, located(o, "", err)
+			}
+			return d, nil
+		},
+		options: func() any { return &swift.Options{} },
+		example: []string{"auth_version", "os_auth_url", "os_username", "os_password", "os_project_name", "container", "create_container"},
 	},
 }
 

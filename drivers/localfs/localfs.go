@@ -25,7 +25,7 @@ const streamBytes = 256 << 10
 // Options is the driver's configuration.
 type Options struct {
 	// ArchiveDataDir is the absolute path of the archive's root.
-	ArchiveDataDir string `config:"archive_data_dir"`
+	ArchiveDataDir string `config:"archive_data_dir" doc:"Directory of the archive; absolute. A destination is created if it is not there. It must hold nothing but the archive." example:"/object_store"`
 }
 
 // Validate says what is wrong with the options by themselves, as an error of

@@ -30,6 +30,8 @@ var (
 	_ drivers.Syncer  = (*driver)(nil)
 	_ drivers.Lister  = (*driver)(nil)
 	_ drivers.Aborter = (*driver)(nil)
+
+	_ drivers.Inspector = (*driver)(nil)
 )
 
 // repeat calls f until it succeeds, fails for good, or the policy ends it.
@@ -110,6 +112,15 @@ func (d *driver) Sync(ctx context.Context) error {
 		return nil
 	}
 	return d.repeat(ctx, "sync", d.Place(), func() error { return syncer.Sync(ctx) })
+}
+
+// Inspect asks the driver, once; one that cannot tell finds nothing.
+func (d *driver) Inspect(ctx context.Context) ([]drivers.Finding, error) {
+	inspector, ok := d.Driver.(drivers.Inspector)
+	if !ok {
+		return nil, nil
+	}
+	return inspector.Inspect(ctx)
 }
 
 // AbortUploads removes unfinished uploads, where the driver can leave any.

@@ -3,6 +3,7 @@ package s3
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
@@ -68,12 +69,19 @@ var answers = map[string]verdict{
 	"TooManyRequests":            {kind: drivers.Temporary},
 	"BandwidthLimitExceeded":     {kind: drivers.Temporary},
 
-	"PermanentRedirect":                  {drivers.Config, "the S3 bucket is in another region", "set region to the S3 bucket's"},
-	"AuthorizationHeaderMalformed":       {drivers.Config, "", "set region to the S3 bucket's"},
-	"IllegalLocationConstraintException": {drivers.Config, "", "set region to the S3 bucket's"},
-	"InvalidLocationConstraint":          {drivers.Config, "", "check region"},
-	"InvalidBucketName":                  {drivers.Config, "not a name that the server allows for an S3 bucket", "check bucket"},
-	"BucketAlreadyExists":                {drivers.Config, "the S3 bucket belongs to somebody else", "choose another name for bucket"},
+	"InvalidStorageClass":                            {drivers.Config, "the server does not know this storage class", "check storageclass"},
+	"AccessControlListNotSupported":                  {drivers.Config, "the S3 bucket takes no access control lists", "leave out objectacl"},
+	"KMS.NotFoundException":                          {drivers.Config, "the key for encryption is not there", "check keyid"},
+	"kms:KeyNotFound":                                {drivers.Config, "the key for encryption is not there", "check keyid"}, // MinIO
+	"kms:NotAuthorized":                              {drivers.Denied, "the key for encryption may not be used", "grant kms:GenerateDataKey and kms:Decrypt on keyid"},
+	"KMS.DisabledException":                          {drivers.Config, "the key for encryption is disabled", "check keyid"},
+	"ServerSideEncryptionConfigurationNotFoundError": {drivers.Config, "", "check encrypt"},
+	"PermanentRedirect":                              {drivers.Config, "the S3 bucket is in another region", "set region to the S3 bucket's"},
+	"AuthorizationHeaderMalformed":                   {drivers.Config, "", "set region to the S3 bucket's"},
+	"IllegalLocationConstraintException":             {drivers.Config, "", "set region to the S3 bucket's"},
+	"InvalidLocationConstraint":                      {drivers.Config, "", "check region"},
+	"InvalidBucketName":                              {drivers.Config, "not a name that the server allows for an S3 bucket", "check bucket"},
+	"BucketAlreadyExists":                            {drivers.Config, "the S3 bucket belongs to somebody else", "choose another name for bucket"},
 }
 
 const (
@@ -103,12 +111,20 @@ func judgeAnswer(op, code, message string, status int) verdict {
 	return v
 }
 
+// lacking finds the permission in Amazon's more telling answers.
+var lacking = regexp.MustCompile(`not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)`)
+
 func judgeStatus(op, code, message string, status int) verdict {
 	switch {
 	case status == http.StatusNotFound && (op == "get" || op == "stat" || op == "delete"):
 		return verdict{kind: drivers.NotFound, text: "no such object"}
 	case status == http.StatusForbidden, status == http.StatusUnauthorized, code == "AccessDenied":
+		if found := lacking.FindStringSubmatch(message); found != nil {
+			return verdict{drivers.Denied, "access denied", "grant " + found[1]}
+		}
 		return verdict{drivers.Denied, "access denied", grant(op)}
+	case code == "NotImplemented" && op == "put" && strings.Contains(strings.ToLower(message), "encryption"): // MinIO
+		return verdict{drivers.Config, "the server has no keys to encrypt with", "leave out encrypt, or set up its key management"}
 	case status == http.StatusInsufficientStorage:
 		return verdict{kind: drivers.Full, text: "the server's storage is full"}
 	case status == http.StatusRequestEntityTooLarge:
@@ -119,6 +135,8 @@ func judgeStatus(op, code, message string, status int) verdict {
 		return verdict{kind: drivers.Temporary}
 	case status >= 300 && status < 400:
 		return verdict{drivers.Config, "the server sends the request on to another address", "check url and region"}
+	case status == http.StatusBadRequest && strings.Contains(message, "AWS4-HMAC-SHA256") && code == "InvalidRequest":
+		return verdict{drivers.Config, "the server takes signatures of version 4 only", "leave out v4auth: false"}
 	case status == http.StatusBadRequest && aboutKey(message):
 		return verdict{drivers.InvalidKey, "the server does not hold such a key: " + quoteAnswer(code, message, status), ""}
 	}
@@ -161,7 +179,13 @@ func grant(op string) string {
 	case "delete":
 		return "grant s3:DeleteObject"
 	case "abort":
-		return "grant s3:AbortMultipartUpload and s3:ListBucketMultipartUploads"
+		return "grant s3:AbortMultipartUpload"
+	case "list uploads":
+		return "grant s3:ListBucketMultipartUploads"
+	case "list parts":
+		return "grant s3:ListMultipartUploadParts"
+	case "locate":
+		return "grant s3:GetBucketLocation"
 	default:
 		return "grant s3:ListBucket"
 	}

@@ -3,14 +3,22 @@ package s3
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // defaultRegion is what requests to a server without regions are signed for.
@@ -51,13 +59,26 @@ func (t Tuning) withDefaults() Tuning {
 }
 
 // connection is all it takes to reach S3 buckets, in no configuration's
-// vocabulary: each vocabulary makes one of these from its own options.
+// vocabulary.
 type connection struct {
 	endpoint string // URL of a server other than Amazon's, "" for Amazon's
 	region   string
 	// accessKey and secretKey are both empty where the credentials come from
 	// the environment (variables, shared files, the role of container or host).
-	accessKey, secretKey string
+	accessKey, secretKey, sessionToken string
+
+	pathStyle  bool // the S3 bucket is named in the path, not in the host
+	plain      bool // http to Amazon
+	skipVerify bool // any certificate will do
+	version2   bool // signatures of version 2
+	userAgent  string
+
+	dualStack, accelerate, fips bool // Amazon's kinds of endpoints
+
+	registry bool // messages use the registry's names of options
+	// roots are the authorities that vouch for the server, nil for the system's.
+	roots *x509.CertPool
+	seen  *seenCredentials
 }
 
 // String names the server for messages.
@@ -66,6 +87,20 @@ func (c connection) String() string {
 		return "at " + c.endpoint
 	}
 	return "in region " + c.region
+}
+
+var amazonEndpoint = regexp.MustCompile(`^https?://(?:s3[.-]([a-z0-9-]+)|s3)\.amazonaws\.com(?:\.cn)?(?:[:/]|$)`)
+
+// amazonRegion is the region where the server is Amazon's, also where the
+// endpoint names it; "" for another server.
+func (c connection) amazonRegion() string {
+	if c.endpoint == "" {
+		return c.region
+	}
+	if found := amazonEndpoint.FindStringSubmatch(c.endpoint); found != nil {
+		return cmp.Or(found[1], defaultRegion)
+	}
+	return ""
 }
 
 // client builds the SDK's client: one attempt a request, since retries stand
@@ -84,47 +119,57 @@ func (c connection) client(ctx context.Context, httpClient *http.Client) (*awss3
 		RequestChecksumCalculation:  aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation:  aws.ResponseChecksumValidationWhenRequired,
 		DisableS3ExpressSessionAuth: aws.Bool(true),
+		UsePathStyle:                c.pathStyle,
 	}
 	if c.endpoint != "" {
 		options.BaseEndpoint = aws.String(c.endpoint)
-		options.UsePathStyle = true
+	} else {
+		c.toAmazon(&options)
+	}
+	if c.version2 {
+		options.HTTPSignerV4 = signerVersion2{host: c.host()}
+	}
+	if c.userAgent != "" {
+		options.APIOptions = append(options.APIOptions, appendUserAgent(c.userAgent))
 	}
 	return awss3.New(options), nil
 }
 
-func (c connection) credentials(ctx context.Context) (aws.CredentialsProvider, error) {
-	if c.accessKey != "" {
-		return credentials.NewStaticCredentialsProvider(c.accessKey, c.secretKey, ""), nil
+// toAmazon chooses among Amazon's endpoints.
+func (c connection) toAmazon(options *awss3.Options) {
+	options.EndpointOptions.DisableHTTPS = c.plain
+	options.UseAccelerate = c.accelerate
+	if c.dualStack {
+		options.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
 	}
-	// Only the credentials are taken from the environment. An endpoint or a
-	// region found there would put documents in a place nobody configured.
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.region))
-	if err != nil {
-		return nil, &credentialsError{err}
+	if c.fips {
+		options.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
 	}
-	return aws.NewCredentialsCache(ambient{cfg.Credentials}), nil
 }
 
-// ambient marks failures to get credentials, so that they can be told from
-// failures of the server.
-type ambient struct{ inner aws.CredentialsProvider }
-
-func (a ambient) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	creds, err := a.inner.Retrieve(ctx)
-	if err != nil {
-		return creds, &credentialsError{err}
+// host is that of a server other than Amazon's, with its port.
+func (c connection) host() string {
+	if u, err := url.Parse(c.endpoint); err == nil {
+		return u.Host
 	}
-	return creds, nil
+	return ""
 }
 
-type credentialsError struct{ err error }
-
-func (e *credentialsError) Error() string { return "no credentials: " + e.err.Error() }
-func (e *credentialsError) Unwrap() error { return e.err }
+// appendUserAgent adds a text to what the SDK says of itself.
+func appendUserAgent(text string) func(*middleware.Stack) error {
+	step := middleware.BuildMiddlewareFunc("AppendConfiguredUserAgent",
+		func(ctx context.Context, in middleware.BuildInput, next middleware.BuildHandler) (middleware.BuildOutput, middleware.Metadata, error) {
+			if r, ok := in.Request.(*smithyhttp.Request); ok {
+				r.Header.Set("User-Agent", strings.TrimSpace(r.Header.Get("User-Agent")+" "+text))
+			}
+			return next.HandleBuild(ctx, in)
+		})
+	return func(stack *middleware.Stack) error { return stack.Build.Add(step, middleware.After) }
+}
 
 // transport is an HTTP transport whose every wait is bounded. It speaks
 // HTTP/1.1 only: one connection a request is what S3 servers scale by.
-func transport(t Tuning, answerTimeout time.Duration) *http.Transport {
+func transport(c *connection, t Tuning, answerTimeout time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: t.ConnectTimeout, KeepAlive: 30 * time.Second}
 	idle := max(idleConns, t.Workers)
 	return &http.Transport{
@@ -136,6 +181,7 @@ func transport(t Tuning, answerTimeout time.Duration) *http.Transport {
 			}
 			return &patientConn{Conn: c, stall: t.ResponseTimeout}, nil
 		},
+		TLSClientConfig:       &tls.Config{RootCAs: c.roots, InsecureSkipVerify: c.skipVerify, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:   t.ConnectTimeout,
 		ResponseHeaderTimeout: answerTimeout,
 		ExpectContinueTimeout: time.Second,
@@ -146,6 +192,28 @@ func transport(t Tuning, answerTimeout time.Duration) *http.Transport {
 		DisableCompression: true,
 		Protocols:          http1(),
 	}
+}
+
+// caBundle names the file with the authorities that vouch for the server, in
+// place of the system's, as it does for Amazon's own clients.
+const caBundle = "AWS_CA_BUNDLE"
+
+// trust reads the authorities that the environment names.
+func (c *connection) trust() error {
+	file := os.Getenv(caBundle)
+	if file == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", caBundle, err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return errors.New(caBundle + ": no certificate in " + file)
+	}
+	c.roots = roots
+	return nil
 }
 
 func http1() *http.Protocols {

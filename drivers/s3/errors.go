@@ -54,10 +54,20 @@ func (s *Store) fail(op, uri string, err error) *drivers.Error {
 		v.text = fmt.Sprintf("the server does not hold keys with more than %d bytes between slashes", fileNameBytes)
 	}
 	return &drivers.Error{
-		Op: op, URI: uri, Kind: v.kind, Mend: v.mend,
+		Op: op, URI: uri, Kind: v.kind, Mend: s.conn.inVocabulary(v.mend),
 		RetryAfter: retryAfter(responseHeader(err, "Retry-After"), time.Now()),
 		Err:        &failure{text: s.redact(oneLine(v.text)), err: err},
 	}
+}
+
+var registryWords = strings.NewReplacer("access_key", "accesskey", "secret_key", "secretkey", "url", "regionendpoint")
+
+// inVocabulary names the options as the configuration does.
+func (c *connection) inVocabulary(mend string) string {
+	if c.registry {
+		return registryWords.Replace(mend)
+	}
+	return mend
 }
 
 func (s *Store) judge(op string, err error) verdict {
@@ -68,7 +78,11 @@ func (s *Store) judge(op string, err error) verdict {
 	case errors.As(err, &noCredentials):
 		return judgeCredentials(op, noCredentials)
 	case code != "" || status(err) >= 300:
-		return judgeAnswer(op, code, message, status(err))
+		v := judgeAnswer(op, code, message, status(err))
+		if op == "put" && v.mend == grant("put") {
+			v.mend += s.attributes.grants()
+		}
+		return v
 	default:
 		return s.judgeConnection(err)
 	}
@@ -99,7 +113,7 @@ func (s *Store) judgeConnection(err error) verdict {
 	cannot := "cannot reach S3 " + s.conn.String() + ": "
 	switch {
 	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
-		return verdict{drivers.Config, cannot + innermost(err), "make the server's certificate valid for this machine"}
+		return verdict{drivers.Config, cannot + innermost(err), "make the server's certificate valid for this machine, or name its authority in AWS_CA_BUNDLE"}
 	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
 		return verdict{drivers.Config, cannot + "the server does not speak TLS", "write http:// in url"}
 	case errors.Is(err, errStalled), errors.Is(err, io.ErrUnexpectedEOF):
@@ -183,7 +197,7 @@ func oneLine(text string) string {
 
 // redact takes the credentials out of a text, should a server have echoed them.
 func (s *Store) redact(text string) string {
-	for _, secret := range []string{s.conn.secretKey, s.conn.accessKey} {
+	for _, secret := range s.conn.secrets() {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, "***")
 		}

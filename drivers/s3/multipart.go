@@ -46,13 +46,13 @@ func (s *Store) partBytes(length int64) (int64, error) {
 // multipart sends a stream in parts, beginning with first, which lies in
 // buffer.
 func (w *write) multipart(ctx context.Context, parts *cutter, buffer, first []byte) (drivers.Receipt, error) {
-	out, err := w.store.client.CreateMultipartUpload(ctx, &awss3.CreateMultipartUploadInput{
+	out, err := w.store.client.CreateMultipartUpload(ctx, w.store.attributes.ofUpload(&awss3.CreateMultipartUploadInput{
 		Bucket: &w.loc.bucket, Key: &w.loc.key, ContentType: aws.String(contentType),
-	})
+	}))
 	if err != nil {
 		return drivers.Receipt{}, w.fail(err)
 	}
-	u := &upload{write: w, id: out.UploadId}
+	u := &upload{write: w, id: out.UploadId, unsure: w.store.attributes.ignoredBy(out.ServerSideEncryption)}
 	receipt, err := u.run(ctx, parts, buffer, first)
 	if err != nil {
 		return drivers.Receipt{}, u.abort(ctx, err)
@@ -67,6 +67,7 @@ type upload struct {
 	parts  []types.CompletedPart
 	sums   []byte // the MD5s of the parts, one after the other
 	length int64
+	unsure bool // whether the encryption that was asked for is made
 }
 
 func (u *upload) run(ctx context.Context, parts *cutter, buffer, part []byte) (drivers.Receipt, error) {
@@ -128,7 +129,8 @@ func (u *upload) sendPart(ctx context.Context, part []byte) error {
 }
 
 // complete makes the object of the parts and returns its ETag. Ceph leaves it
-// out of the answer and tells it when asked.
+// out of the answer and tells it when asked. Whether the object is encrypted,
+// some servers say at the start of an upload, some at its end.
 func (u *upload) complete(ctx context.Context) (etag string, err error) {
 	out, err := u.store.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
 		Bucket: &u.loc.bucket, Key: &u.loc.key, UploadId: u.id,
@@ -137,12 +139,16 @@ func (u *upload) complete(ctx context.Context) (etag string, err error) {
 	if err != nil {
 		return "", u.refused(ctx, err)
 	}
-	if etag = tag(out.ETag); etag != "" {
+	etag, u.unsure = tag(out.ETag), u.unsure && out.ServerSideEncryption == ""
+	if etag != "" && !u.unsure {
 		return etag, nil
 	}
 	stored, err := u.store.head(ctx, u.loc)
 	if err != nil {
 		return "", u.fail(err)
+	}
+	if u.unsure && stored.ServerSideEncryption == "" {
+		return "", u.takeBack(ctx, notEncrypted(u.uri))
 	}
 	return tag(stored.ETag), nil
 }
@@ -167,8 +173,16 @@ func (u *upload) abort(ctx context.Context, cause error) error {
 	note := u.store.fail("abort", u.uri, err)
 	return &drivers.Error{
 		Op: failed.Op, URI: failed.URI, Kind: failed.Kind, RetryAfter: failed.RetryAfter, Mend: failed.Mend,
-		Err: &failure{text: failed.Err.Error() + "; its parts stay behind: " + note.Err.Error(), err: failed.Err},
+		Err: &failure{text: failed.Err.Error() + "; its parts stay behind: " + reason(note), err: failed.Err},
 	}
+}
+
+// reason is what an error says behind its operation.
+func reason(err *drivers.Error) string {
+	if err.Mend == "" {
+		return err.Err.Error()
+	}
+	return err.Err.Error() + " (" + err.Mend + ")"
 }
 
 // abortUpload removes an upload's parts; an upload that is gone is no error.
@@ -194,7 +208,9 @@ func (s *Store) AbortUploads(ctx context.Context, uri string) error {
 	for {
 		out, err := s.client.ListMultipartUploads(ctx, in)
 		if err != nil {
-			return s.fail("abort", uri, err)
+			failed := s.fail("list uploads", uri, err)
+			failed.Op = "abort"
+			return failed
 		}
 		for _, pending := range out.Uploads {
 			key, err := listedKey(out.EncodingType, pending.Key)

@@ -23,7 +23,12 @@ func Open(ctx context.Context, o Options, t Tuning) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := newStore(o.Bucket, o.Prefix, o.connection(), t)
+	conn := o.connection()
+	if err := conn.trust(); err != nil {
+		return nil, &drivers.Error{Op: "open", Kind: drivers.Config, Err: err}
+	}
+	s := newStore(o.Bucket, o.prefix(), conn, o.tuned(t))
+	s.attributes = o.attributes()
 	if err := s.open(ctx, o.CreateBucket); err != nil {
 		_ = s.Close() // gives up idle connections; cannot fail
 		return nil, err
@@ -33,10 +38,11 @@ func Open(ctx context.Context, o Options, t Tuning) (*Store, error) {
 
 func newStore(bucket, prefix string, conn connection, t Tuning) *Store {
 	t = t.withDefaults()
+	conn.seen = &seenCredentials{}
 	return &Store{
 		bucket: bucket, prefix: prefix, conn: &conn, tuning: t,
-		http:     &http.Client{Transport: transport(t, t.ResponseTimeout), CheckRedirect: noRedirect},
-		slowHTTP: &http.Client{Transport: transport(t, slowFactor*t.ResponseTimeout), CheckRedirect: noRedirect},
+		http:     &http.Client{Transport: transport(&conn, t, t.ResponseTimeout), CheckRedirect: noRedirect},
+		slowHTTP: &http.Client{Transport: transport(&conn, t, slowFactor*t.ResponseTimeout), CheckRedirect: noRedirect},
 		buffers:  newBuffers(t.PartBytes),
 	}
 }
@@ -53,6 +59,9 @@ func (s *Store) open(ctx context.Context, create bool) error {
 		// Amazon's client libraries follow this hint, so configurations with a
 		// wrong region, or a url for a server that has one, work with Anchore.
 		s.conn.region = region
+		if err := s.conn.checkVersion2(); err != nil {
+			return err
+		}
 		if err := s.connect(ctx); err != nil {
 			return err
 		}
@@ -69,7 +78,12 @@ func (s *Store) open(ctx context.Context, create bool) error {
 		failed.Mend = "set create_bucket: True or create it"
 		return failed
 	}
-	return s.failOpen(err)
+	failed := s.failOpen(err)
+	if code, _ := answer(err); s.conn.version2 && code == "AccessDenied" {
+		// A server without version 2 may see nobody's request in one.
+		failed.Mend += "; or leave out v4auth: false, if the server takes signatures of version 4 only"
+	}
+	return failed
 }
 
 func (s *Store) connect(ctx context.Context) error {
@@ -90,14 +104,14 @@ func (s *Store) probe(ctx context.Context) error {
 	return err
 }
 
+// createBucket creates the S3 bucket. Amazon wants the region named outside of
+// us-east-1; other servers may refuse any name, or want it too.
 func (s *Store) createBucket(ctx context.Context) error {
-	in := &awss3.CreateBucketInput{Bucket: &s.bucket}
-	if s.conn.endpoint == "" && s.conn.region != defaultRegion {
-		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{
-			LocationConstraint: types.BucketLocationConstraint(s.conn.region),
-		}
+	named := s.conn.region != defaultRegion
+	err := s.createBucketIn(ctx, named && s.conn.endpoint == "")
+	if code, _ := answer(err); named && s.conn.endpoint != "" && code == "IllegalLocationConstraintException" {
+		err = s.createBucketIn(ctx, true)
 	}
-	_, err := s.client.CreateBucket(ctx, in)
 	if code, _ := answer(err); err != nil && code != "BucketAlreadyOwnedByYou" {
 		failed := s.failOpen(err)
 		failed.Op = "create S3 bucket"
@@ -107,6 +121,17 @@ func (s *Store) createBucket(ctx context.Context) error {
 		return failed
 	}
 	return nil
+}
+
+func (s *Store) createBucketIn(ctx context.Context, named bool) error {
+	in := &awss3.CreateBucketInput{Bucket: &s.bucket}
+	if named {
+		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{
+			LocationConstraint: types.BucketLocationConstraint(s.conn.region),
+		}
+	}
+	_, err := s.client.CreateBucket(ctx, in)
+	return err
 }
 
 var expecting = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)

@@ -60,20 +60,33 @@ func (w *write) whole(ctx context.Context, payload []byte) (drivers.Receipt, err
 	if err := w.asAnnounced(int64(len(payload)), sent); err != nil {
 		return drivers.Receipt{}, err
 	}
-	out, err := w.store.client.PutObject(ctx, &awss3.PutObjectInput{
+	out, err := w.store.client.PutObject(ctx, w.store.attributes.ofObject(&awss3.PutObjectInput{
 		Bucket: &w.loc.bucket, Key: &w.loc.key,
 		Body:          bytes.NewReader(payload),
 		ContentLength: aws.Int64(int64(len(payload))),
 		ContentMD5:    contentMD5(sum),
 		ContentType:   aws.String(contentType),
-	})
+	}))
 	if err != nil {
 		return drivers.Receipt{}, w.refused(ctx, err)
+	}
+	if w.store.attributes.ignoredBy(out.ServerSideEncryption) {
+		return drivers.Receipt{}, w.takeBack(ctx, notEncrypted(w.uri))
 	}
 	return drivers.Receipt{
 		Bytes: int64(len(payload)), MD5: sent,
 		ProvenMD5: provenMD5(out.ETag, out.ServerSideEncryption, sent),
 	}, nil
+}
+
+// takeBack removes the object that was just stored and returns why.
+func (w *write) takeBack(ctx context.Context, cause *drivers.Error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	if err := w.store.Delete(ctx, w.uri); err != nil {
+		cause.Err = fmt.Errorf("%w; the object stays behind: %w", cause.Err, err)
+	}
+	return cause
 }
 
 // stream reads the first part and decides by it how the payload travels.

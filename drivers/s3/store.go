@@ -1,6 +1,7 @@
 // Package s3 keeps payloads as objects in a bucket of Amazon S3 or of a server
-// that speaks its protocol. Layout, URI and configuration are Anchore's
-// (driver "s3"): the object's key is {prefix}{user}/{bucket}/{archive id}, raw.
+// that speaks its protocol. Layout and URI are Anchore's (driver "s3"): the
+// object's key is {prefix}{user}/{bucket}/{archive id}, raw. The configuration
+// is in Anchore's vocabulary or that of the Docker registry's S3 driver.
 //
 // Every payload travels with its Content-MD5, the one integrity check that all
 // servers make, and what the server answers is compared with what was sent.
@@ -24,6 +25,7 @@ type Store struct {
 	bucket, prefix string
 	conn           *connection // a pointer, so that printing a Store prints no secret
 	tuning         Tuning
+	attributes     attributes
 	client         *awss3.Client
 	// http and slowHTTP differ in how long they wait for the first byte of an
 	// answer.

@@ -54,6 +54,9 @@ var rules = []rule{
 		may:      []string{"pipeline/...", "checkpoint", "drivers", "drivers/retry", "drivers/limit", "drivers/metrics", "internal/crash"},
 		testsMay: []string{testenv, "drivers/..."}},
 
+	// Runs the program against real servers, kills it, and looks at what is left.
+	{packages: "internal/torture", may: []string{testenv, "checkpoint", "drivers", "pipeline", "pipeline/journal"}},
+
 	// What puts the parts together. Nothing imports cmd.
 	{packages: "bench/...", may: []string{"bench/...", "checkpoint", "config", "drivers/...", "pipeline/..."}, testsMay: []string{testenv}},
 	{packages: "cmd/...", may: []string{"cmd/...", "bench/...", "checkpoint", "config", "drivers/...", "pipeline/..."}, testsMay: []string{testenv}},

@@ -15,9 +15,23 @@ import (
 
 // makeCertificate makes the server's key and its certificate, signed by itself.
 func (s *PostgresServer) makeCertificate() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, key, err := selfSigned()
 	if err != nil {
 		return err
+	}
+	s.CAFile = filepath.Join(s.data(), "server.crt")
+	if err := s.writeFile("server.crt", cert); err != nil {
+		return err
+	}
+	return s.writeFile("server.key", key)
+}
+
+// selfSigned makes a certificate for this machine, signed by itself, and its
+// key, both as PEM.
+func selfSigned() (certificate, private string, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", err
 	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
@@ -33,17 +47,13 @@ func (s *PostgresServer) makeCertificate() error {
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	s.CAFile = filepath.Join(s.data(), "server.crt")
-	if err := s.writeFile("server.crt", encodePEM("CERTIFICATE", cert)); err != nil {
-		return err
-	}
-	return s.writeFile("server.key", encodePEM("PRIVATE KEY", private))
+	return encodePEM("CERTIFICATE", cert), encodePEM("PRIVATE KEY", der), nil
 }
 
 func encodePEM(kind string, der []byte) string {

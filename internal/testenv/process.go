@@ -104,5 +104,5 @@ func (p *process) tail() string {
 // portTaken says whether the process complained that its port is in use.
 func (p *process) portTaken() bool {
 	text := bytes.ToLower([]byte(p.tail()))
-	return bytes.Contains(text, []byte("already in use"))
+	return bytes.Contains(text, []byte("already in use")) || bytes.Contains(text, []byte("could not bind"))
 }

@@ -14,7 +14,8 @@ import (
 const createClusterConfig = "/etc/postgresql-common/createcluster.conf"
 
 // InstallPackages installs what the tests need of Debian's packages, unless it
-// is there already: PostgreSQL, and a C compiler for the race detector. That
+// is there already: PostgreSQL, OpenStack Swift and Keystone (libraries only;
+// nothing is started), and a C compiler for the race detector. That
 // needs root. What apt-get prints goes to out.
 func InstallPackages(ctx context.Context, out io.Writer) error {
 	var missing []string
@@ -26,6 +27,12 @@ func InstallPackages(ctx context.Context, out io.Writer) error {
 	}
 	if !hasCompiler() {
 		missing = append(missing, "gcc", "libc6-dev")
+	}
+	if _, err := Swift(); err != nil {
+		missing = append(missing, "python3-swift")
+	}
+	if _, err := Keystone(); err != nil {
+		missing = append(missing, "python3-keystone")
 	}
 	if len(missing) == 0 {
 		return nil

@@ -1,0 +1,274 @@
+package s3
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// Report is what Probe found out about a server, its S3 bucket and what the
+// credentials may do there.
+type Report struct {
+	Endpoint    string // URL that the requests go to
+	Region      string // of the S3 bucket as the server tells it, else as it is signed for
+	Credentials string // where they come from
+	Bucket      string
+
+	// MD5ETag: the ETag of an object put in one request is its MD5, so that no
+	// payload of that kind has to be read back.
+	MD5ETag bool
+	// ChecksMD5 and ChecksCRC32C: the server refuses a body that is not what
+	// Content-MD5, or the checksum header, says.
+	ChecksMD5, ChecksCRC32C bool
+	// Encryption is what the server says of a new object: "", AES256, aws:kms.
+	Encryption string
+	// MultiDelete: the server removes many objects in one request.
+	MultiDelete bool
+
+	// ClockSkew is how far the server's clock is ahead of this machine's, 0 for
+	// less than two seconds. Amazon refuses requests beyond 15 minutes.
+	ClockSkew time.Duration
+	// RoundTrip is the shortest time of a small request and its answer.
+	RoundTrip time.Duration
+
+	// Denied are the permissions that the credentials lack, one error of kind
+	// Denied for each, naming it.
+	Denied []error
+}
+
+// Probe finds out what the server can do and the credentials may do. It puts
+// small objects under the key of a document that no installation has, starts
+// an upload there, and removes all of it. What is denied is reported, not
+// returned.
+func (s *Store) Probe(ctx context.Context) (Report, error) {
+	p := &probe{store: s, report: Report{Region: s.conn.region, Bucket: s.bucket}}
+	for i := range 2 {
+		p.uris[i] = s.Prefix() + "test/anchorecliconfigtest/kedge-probe-" + rand.Text()
+		p.keys[i] = p.uris[i][len(scheme+s.bucket+"/"):]
+	}
+	for _, step := range []func(context.Context) error{
+		p.reach, p.locate, p.upload, p.put, p.get, p.refusals, p.remove,
+	} {
+		if err := step(ctx); err != nil {
+			return p.report, p.leave(ctx, err)
+		}
+	}
+	p.report.Credentials = s.CredentialsSource()
+	return p.report, nil
+}
+
+// probe is one Probe on its way.
+type probe struct {
+	store      *Store
+	report     Report
+	uris, keys [2]string
+	stored     bool
+}
+
+var probePayload = []byte("kedge probe")
+
+// allow returns err unless it is a permission that is lacking, which it notes.
+func (p *probe) allow(op, uri string, err error) error {
+	if err == nil {
+		return nil
+	}
+	failed := p.store.fail(op, uri, err)
+	if failed.Kind == drivers.Denied {
+		if op == "list parts" || op == "list uploads" || op == "locate" {
+			failed.Op = "check"
+		}
+		p.report.Denied = append(p.report.Denied, failed)
+		return nil
+	}
+	return failed
+}
+
+// reach measures the way to the server.
+func (p *probe) reach(ctx context.Context) error {
+	for range 3 {
+		start := time.Now()
+		out, err := p.store.client.ListObjectsV2(ctx, &awss3.ListObjectsV2Input{
+			Bucket: &p.store.bucket, Prefix: &p.keys[0], MaxKeys: aws.Int32(1),
+		}, p.noteEndpoint)
+		took := time.Since(start)
+		if err != nil {
+			return p.store.fail("list", p.store.Prefix(), err)
+		}
+		if p.report.RoundTrip == 0 || took < p.report.RoundTrip {
+			p.report.RoundTrip = took
+			p.report.ClockSkew = clockSkew(out.ResultMetadata, start.Add(took/2))
+		}
+	}
+	return nil
+}
+
+func (p *probe) noteEndpoint(o *awss3.Options) {
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("NoteEndpoint",
+			func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+				if r, ok := in.Request.(*smithyhttp.Request); ok {
+					p.report.Endpoint = r.URL.Scheme + "://" + r.URL.Host
+				}
+				return next.HandleDeserialize(ctx, in)
+			}), middleware.After)
+	})
+}
+
+// clockSkew compares the Date of an answer, which has whole seconds, with our
+// time when it was written. 0 where the answer has none.
+func clockSkew(metadata middleware.Metadata, now time.Time) time.Duration {
+	response, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response)
+	if !ok {
+		return 0
+	}
+	date, err := http.ParseTime(response.Header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	skew := date.Sub(now)
+	if skew.Abs() < 2*time.Second {
+		return 0 // the Date is cut to the second, and some servers make one a second
+	}
+	return skew.Round(time.Second)
+}
+
+// locate asks for the S3 bucket's region. A server that has no such request
+// is none the worse for it.
+func (p *probe) locate(ctx context.Context) error {
+	out, err := p.store.client.GetBucketLocation(ctx, &awss3.GetBucketLocationInput{Bucket: &p.store.bucket})
+	if status(err) == http.StatusNotImplemented {
+		return nil
+	}
+	if err == nil {
+		p.report.Region = regionOf(out.LocationConstraint)
+	}
+	return p.allow("locate", p.store.Prefix(), err)
+}
+
+// regionOf: the oldest regions have other names in this answer.
+func regionOf(constraint types.BucketLocationConstraint) string {
+	if constraint == "EU" {
+		return "eu-west-1"
+	}
+	return cmp.Or(string(constraint), defaultRegion)
+}
+
+// upload starts a multipart upload, looks for it and aborts it.
+func (p *probe) upload(ctx context.Context) error {
+	s, loc := p.store, location{p.store.bucket, p.keys[0]}
+	created, err := s.client.CreateMultipartUpload(ctx, s.attributes.ofUpload(&awss3.CreateMultipartUploadInput{
+		Bucket: &loc.bucket, Key: &loc.key, ContentType: aws.String(contentType),
+	}))
+	if err == nil {
+		_, err := s.client.ListParts(ctx, &awss3.ListPartsInput{Bucket: &loc.bucket, Key: &loc.key, UploadId: created.UploadId})
+		if err := errors.Join(
+			p.allow("list parts", p.uris[0], err),
+			p.allow("abort", p.uris[0], s.abortUpload(ctx, loc, created.UploadId)),
+		); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		if failed := s.fail("put", p.uris[0], err); failed.Kind != drivers.Denied { // else put will say so
+			return failed
+		}
+	}
+	_, err = s.client.ListMultipartUploads(ctx, &awss3.ListMultipartUploadsInput{Bucket: &loc.bucket, Prefix: &loc.key})
+	return p.allow("list uploads", p.uris[0], err)
+}
+
+// put stores both objects.
+func (p *probe) put(ctx context.Context) error {
+	sum := md5.Sum(probePayload)
+	for i, uri := range p.uris {
+		out, err := p.store.client.PutObject(ctx, p.object(i, sum))
+		if err != nil {
+			return p.allow("put", uri, err)
+		}
+		p.stored = true
+		p.report.MD5ETag = tag(out.ETag) == hex.EncodeToString(sum[:])
+		p.report.Encryption = string(out.ServerSideEncryption)
+		if p.store.attributes.ignoredBy(out.ServerSideEncryption) {
+			return notEncrypted(uri)
+		}
+	}
+	return nil
+}
+
+func (p *probe) object(i int, sum [md5.Size]byte) *awss3.PutObjectInput {
+	return p.store.attributes.ofObject(&awss3.PutObjectInput{
+		Bucket: &p.store.bucket, Key: &p.keys[i],
+		Body: bytes.NewReader(probePayload), ContentLength: aws.Int64(int64(len(probePayload))),
+		ContentMD5: contentMD5(sum), ContentType: aws.String(contentType),
+	})
+}
+
+func (p *probe) get(ctx context.Context) error {
+	if !p.stored {
+		return nil
+	}
+	result := p.store.getWhole(ctx, drivers.GetRequest{URI: p.uris[0], MaxBytes: int64(len(probePayload))})
+	if result.Err == nil && !bytes.Equal(result.Payload, probePayload) {
+		return &drivers.Error{Op: "get", URI: p.uris[0], Kind: drivers.Corrupt, Err: errors.New("the server returned something else than was put")}
+	}
+	return p.allow("get", p.uris[0], result.Err)
+}
+
+// refusals puts what contradicts its own checksums.
+func (p *probe) refusals(ctx context.Context) error {
+	if !p.stored {
+		return nil
+	}
+	_, err := p.store.client.PutObject(ctx, p.object(1, [md5.Size]byte{1}))
+	p.report.ChecksMD5 = status(err) == http.StatusBadRequest
+	wrong := p.object(1, md5.Sum(probePayload))
+	wrong.ChecksumCRC32C = aws.String("AAAAAA==")
+	_, err = p.store.client.PutObject(ctx, wrong)
+	p.report.ChecksCRC32C = status(err) == http.StatusBadRequest
+	return nil
+}
+
+// remove deletes both objects in one request, else one by one.
+func (p *probe) remove(ctx context.Context) error {
+	if !p.stored {
+		return nil
+	}
+	p.stored = false
+	s := p.store
+	together := []deletion{{0, p.keys[0]}, {1, p.keys[1]}}
+	errs := make([]error, len(together))
+	alone := s.deleteTogether(ctx, s.bucket, together, p.uris[:], errs)
+	p.report.MultiDelete = len(alone) == 0
+	for _, i := range alone {
+		errs[i] = s.Delete(ctx, p.uris[i])
+	}
+	if errs[0] != nil { // both for one reason
+		return p.allow("delete", p.uris[0], errs[0])
+	}
+	return p.allow("delete", p.uris[1], errs[1])
+}
+
+// leave removes what a probe that failed has stored, and returns why it failed.
+func (p *probe) leave(ctx context.Context, cause error) error {
+	if !p.stored {
+		return cause
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	return errors.Join(cause, p.remove(ctx))
+}

@@ -1,0 +1,132 @@
+package swift
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+const (
+	scheme = "swift://"
+	// maxNameBytes and maxContainerBytes are Swift's limits for the names of
+	// objects and containers, in bytes of UTF-8.
+	maxNameBytes      = 1024
+	maxContainerBytes = 256
+)
+
+// location is one object: a container and a name in it.
+type location struct{ container, name string }
+
+// split takes a URI apart at the first "/" behind the scheme. Nothing in it is
+// escaped, so no URL parser may see it.
+func split(uri string) (location, error) {
+	rest, ok := strings.CutPrefix(uri, scheme)
+	if !ok {
+		return location{}, errors.New("not a URI of driver swift")
+	}
+	container, name, _ := strings.Cut(rest, "/")
+	switch {
+	case checkContainer(container) != nil:
+		return location{}, fmt.Errorf("%q is no name of a container", container)
+	case strings.Trim(name, "/") == "":
+		return location{}, errors.New("no object's name behind the container")
+	}
+	return location{container, name}, nil
+}
+
+// checkContainer tells what is wrong with a container's name.
+func checkContainer(name string) error {
+	switch {
+	case name == "":
+		return errors.New("is missing")
+	case name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || !utf8.ValidString(name):
+		return fmt.Errorf("%q is no name of a container", name)
+	case len(name) > maxContainerBytes:
+		return fmt.Errorf("has %d bytes; Swift allows %d", len(name), maxContainerBytes)
+	}
+	return nil
+}
+
+// cutPlace is where Anchore itself puts and looks for the payload of a URI. It
+// passes content_url through Python's urlparse and uses host and path: tabs and
+// line ends vanish, what follows "?" or "#" is cut, the container loses login
+// and port and is lower-cased. differs tells whether that is another place than
+// the URI says; "k?1" and "k?2" are then one object, at "k".
+func cutPlace(uri string) (cut location, differs bool) {
+	own, err := split(uri)
+	if err != nil {
+		return location{}, false
+	}
+	rest := strings.TrimPrefix(uri, scheme)
+	rest = strings.NewReplacer("\t", "", "\r", "", "\n", "").Replace(rest)
+	if i := strings.IndexAny(rest, "?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	host, name, _ := strings.Cut(rest, "/")
+	host = host[strings.LastIndexByte(host, '@')+1:]
+	host, _, _ = strings.Cut(host, ":")
+	cut = location{strings.ToLower(host), name}
+	if cut == own || checkContainer(cut.container) != nil || strings.Trim(name, "/") == "" {
+		return location{}, false
+	}
+	return cut, true
+}
+
+// nameHeader marks the objects that are stored under their document's whole name.
+// Anchore knows no such header: what lacks it may be any document's that was cut
+// to this name.
+const (
+	nameHeader = "X-Object-Meta-Kedge-Name"
+	wholeName  = "whole"
+)
+
+// URI gives swift://{container}/{anchore_key_prefix}{user}/{bucket}/{archive id},
+// raw. It refuses (kind InvalidKey) what Swift cannot hold and what would be
+// another document's URI as well.
+func (s *Store) URI(key drivers.Key) (string, error) {
+	name := s.prefix + key.UserID + "/" + key.Bucket + "/" + key.ArchiveID
+	if err := checkKey(key, name); err != nil {
+		return "", &drivers.Error{Op: "put", URI: scheme + s.container + "/" + name, Kind: drivers.InvalidKey, Err: err}
+	}
+	return scheme + s.container + "/" + name, nil
+}
+
+func checkKey(key drivers.Key, name string) error {
+	switch {
+	case key.UserID == "" || key.Bucket == "" || key.ArchiveID == "":
+		return errors.New("user, bucket or archive id is empty")
+	case strings.Contains(key.UserID, "/"):
+		return errors.New("the user holds a \"/\", so that the URI would be ambiguous")
+	case strings.Contains(key.Bucket, "/"):
+		return errors.New("the bucket holds a \"/\", so that the URI would be ambiguous")
+	}
+	return checkName(name)
+}
+
+// checkName tells why Swift cannot hold an object of that name.
+func checkName(name string) error {
+	switch {
+	case len(name) > maxNameBytes:
+		return fmt.Errorf("the name has %d bytes; Swift holds names of at most %d", len(name), maxNameBytes)
+	case !utf8.ValidString(name):
+		return errors.New("the name is not UTF-8")
+	case strings.ContainsRune(name, 0):
+		return errors.New("the name holds a NUL")
+	}
+	return nil
+}
+
+// locate splits a URI for an operation.
+func (s *Store) locate(op, uri string) (location, error) {
+	loc, err := split(uri)
+	if err == nil {
+		err = checkName(loc.name)
+	}
+	if err != nil {
+		return location{}, &drivers.Error{Op: op, URI: uri, Kind: drivers.InvalidKey, Err: err}
+	}
+	return loc, nil
+}

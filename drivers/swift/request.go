@@ -1,0 +1,241 @@
+package swift
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	ncw "github.com/ncw/swift/v2"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// request is one request to the object store.
+type request struct {
+	method    string
+	container string
+	object    string
+	query     url.Values
+	headers   ncw.Headers
+	payload   []byte // the body; nil for none
+	slow      bool   // makes the server work for long
+}
+
+// answerError is an answer of the object store that is no success.
+type answerError struct {
+	status     int
+	text       string // the body's, one line
+	retryAfter string
+}
+
+func (e *answerError) Error() string {
+	text := "the server answered " + strconv.Itoa(e.status)
+	if name := http.StatusText(e.status); name != "" {
+		text += " " + name
+	}
+	if e.text != "" {
+		text += ": " + e.text
+	}
+	return text
+}
+
+// authError is a failure to get a token.
+type authError struct {
+	status int // of the identity service's answer, 0 without one
+	err    error
+}
+
+func (e *authError) Error() string { return e.err.Error() }
+func (e *authError) Unwrap() error { return e.err }
+
+// statusOf is the status of the object store's answer that err is about, 0
+// without one.
+func statusOf(err error) int {
+	var answer *answerError
+	if errors.As(err, &answer) {
+		return answer.status
+	}
+	return 0
+}
+
+// isMissing says whether err is the answer that there is no such object or
+// container.
+func isMissing(err error) bool { return statusOf(err) == http.StatusNotFound }
+
+// do sends a request and reads its answer to the end.
+func (s *Store) do(ctx context.Context, r request) (ncw.Headers, []byte, error) {
+	headers, stream, err := s.open(ctx, r)
+	if err != nil {
+		return headers, nil, err
+	}
+	defer stream.Close()
+	answer, err := io.ReadAll(stream)
+	if err != nil {
+		return headers, nil, err
+	}
+	return headers, answer, nil
+}
+
+// open sends a request and leaves the answer's body to the caller, who closes
+// it. A token that is no longer accepted is renewed, once or twice: near its
+// end a server may hand out the old one again.
+func (s *Store) open(ctx context.Context, r request) (ncw.Headers, io.ReadCloser, error) {
+	account, err := s.conn.GetStorageUrl(ctx)
+	if err != nil {
+		return nil, nil, notAuthenticated(err)
+	}
+	p := ncw.RequestOpts{
+		Container: r.container, ObjectName: r.object, Operation: r.method,
+		Parameters: r.query, Headers: r.headers,
+		OnReAuth: func() (string, error) { return s.conn.StorageUrl, nil }, // called with the lock held
+	}
+	if r.payload != nil {
+		p.Body = bytes.NewReader(nil) // tripper puts in the payload
+	}
+	ctx = context.WithValue(ctx, sendingKey{}, sending{payload: r.payload, slow: r.slow})
+	resp, headers, err := s.conn.Call(ctx, account, p)
+	if err == nil {
+		return headers, resp.Body, nil
+	}
+	var told *ncw.Error
+	switch {
+	case headers != nil && errors.As(err, &told):
+		return headers, nil, &answerError{
+			status: told.StatusCode, text: plainText(bodyOf(err, told)), retryAfter: headers["Retry-After"],
+		}
+	case headers == nil && (errors.As(err, &told) || !isTransport(err)):
+		return nil, nil, notAuthenticated(err)
+	}
+	return nil, nil, err
+}
+
+// isTransport says whether err comes from below HTTP, where it is the same
+// whatever the request was for.
+func isTransport(err error) bool {
+	var viaURL *url.Error
+	return errors.As(err, &viaURL) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func notAuthenticated(err error) error {
+	if isTransport(err) {
+		return err
+	}
+	failed := &authError{err: err}
+	var told *ncw.Error
+	if errors.As(err, &told) {
+		failed.status = told.StatusCode
+	}
+	return failed
+}
+
+// bodyOf is what the library appended to an error from the answer's body.
+func bodyOf(err error, told *ncw.Error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), told.Error()), ": ")
+}
+
+var markup = regexp.MustCompile(`<[^>]*>`)
+
+// plainText takes the markup out of Swift's answers, which are small pages of
+// HTML unless they are plain.
+func plainText(text string) string {
+	if strings.HasPrefix(text, "<") {
+		text = markup.ReplaceAllString(text, " ")
+	}
+	return oneLine(text)
+}
+
+// head asks for an object's headers.
+func (s *Store) head(ctx context.Context, loc location) (ncw.Headers, error) {
+	headers, _, err := s.do(ctx, request{method: http.MethodHead, container: loc.container, object: loc.name})
+	return headers, err
+}
+
+var errNoLength = errors.New("the server did not tell the object's length")
+
+// infoOf reads the headers of an object. The ETag of a large object is no MD5
+// of its bytes.
+func infoOf(h ncw.Headers) (drivers.Info, error) {
+	length, err := strconv.ParseInt(h["Content-Length"], 10, 64)
+	if err != nil || length < 0 {
+		return drivers.Info{}, errNoLength
+	}
+	info := drivers.Info{Bytes: length}
+	if etag := strings.ToLower(h["Etag"]); isMD5(etag) && !isLarge(h) {
+		info.MD5 = etag
+	}
+	return info, nil
+}
+
+// isMD5 says whether an ETag has the form of an MD5 in lower-case hex.
+func isMD5(etag string) bool {
+	if len(etag) != 32 {
+		return false
+	}
+	return strings.IndexFunc(etag, func(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'f') }) < 0
+}
+
+// item is one object of a container's listing.
+type item struct {
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
+	Hash  string `json:"hash"`
+	// SLOETag stands with static large objects only, since Swift 2.18.
+	SLOETag string `json:"slo_etag"`
+}
+
+// mayBeManifest says whether a dynamic large object looks so in a listing: its
+// manifest is an empty object, and only a request for it tells more.
+func (i item) mayBeManifest() bool { return i.Bytes == 0 }
+
+// page asks for one page of a container's listing, in the order of the bytes of
+// the names.
+func (s *Store) page(ctx context.Context, container string, query url.Values) ([]item, error) {
+	query.Set("format", "json")
+	_, text, err := s.do(ctx, request{method: http.MethodGet, container: container, query: query})
+	if err != nil {
+		return nil, err
+	}
+	var items []item
+	if len(text) == 0 { // 204
+		return nil, nil
+	}
+	if err := json.Unmarshal(text, &items); err != nil {
+		return nil, errors.New("the server's listing is not JSON: " + err.Error())
+	}
+	return items, nil
+}
+
+// each calls fn with every object of a container whose name begins with prefix.
+func (s *Store) each(ctx context.Context, container, prefix string, fn func(item) error) error {
+	marker := ""
+	for {
+		query := url.Values{}
+		if prefix != "" {
+			query.Set("prefix", prefix)
+		}
+		if marker != "" {
+			query.Set("marker", marker)
+		}
+		items, err := s.page(ctx, container, query)
+		if err != nil || len(items) == 0 {
+			return err
+		}
+		for _, one := range items {
+			if err := fn(one); err != nil {
+				return err
+			}
+		}
+		next := items[len(items)-1].Name
+		if next <= marker {
+			return errors.New("the server's listing does not go on")
+		}
+		marker = next
+	}
+}

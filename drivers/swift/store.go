@@ -1,0 +1,123 @@
+// Package swift keeps payloads as objects in a container of OpenStack Swift.
+// Layout, URI and configuration are Anchore's (driver "swift"): the object's
+// name is {anchore_key_prefix}{user}/{bucket}/{archive id}, raw, and the options
+// are those of python-swiftclient's SwiftService.
+//
+// Every payload travels with its MD5, which the server compares with what
+// arrived. A long stream becomes a static large object: its segments first, in a
+// container of their own, and last the manifest, with which it appears.
+package swift
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	ncw "github.com/ncw/swift/v2"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// Store is a container opened with one configuration. Its methods are safe for
+// concurrent use.
+type Store struct {
+	container, prefix string
+	segments          string // the container of segments
+	account           string // the storage URL, for Place
+	method            authMethod
+	secrets           *[]string // a pointer, so that printing a Store prints none
+	rateLimitFails    bool      // do not try again when the server says to slow down
+	opened            bool
+	tuning            Tuning
+	server            serverInfo
+	conn              *ncw.Connection
+	http              *tripper
+	buffers           buffers
+}
+
+var (
+	_ drivers.Driver  = (*Store)(nil)
+	_ drivers.Batcher = (*Store)(nil)
+	_ drivers.Lister  = (*Store)(nil)
+	_ drivers.Aborter = (*Store)(nil)
+)
+
+// Name is "swift".
+func (s *Store) Name() string { return "swift" }
+
+// Scheme is "swift://".
+func (s *Store) Scheme() string { return scheme }
+
+// Prefix is swift://{container}/{anchore_key_prefix}.
+func (s *Store) Prefix() string { return scheme + s.container + "/" + s.prefix }
+
+// Place is the prefix and the storage URL, which names host and account.
+func (s *Store) Place() string {
+	if s.account == "" {
+		return s.Prefix()
+	}
+	return s.Prefix() + " at " + s.account
+}
+
+// publicURL is a storage URL without anything that could be a secret.
+func publicURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "an unreadable storage URL"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}
+
+// Capabilities: a stream holds one segment in memory; deletes go many to a
+// request where the server has bulk_delete. Segments are longer than
+// StreamBytes says only for a payload of known length that would otherwise take
+// more of them than the server allows (8 GB with 1000 segments of 8 MiB).
+func (s *Store) Capabilities() drivers.Capabilities {
+	return drivers.Capabilities{
+		Compresses:  true,
+		ParsesURI:   true,
+		BatchDelete: s.server.bulkDeletes > 0,
+		Lists:       true,
+		Uploads:     true,
+		StreamBytes: s.tuning.SegmentBytes + 256<<10,
+		Workers:     s.tuning.Workers,
+	}
+}
+
+// Close gives up the idle connections.
+func (s *Store) Close() error {
+	s.http.CloseIdleConnections()
+	return nil
+}
+
+// Stat asks for an object's headers, at the place where Anchore has cut its name
+// to if there is none at its own. Info.MD5 is the ETag of what is no large
+// object.
+func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
+	loc, err := s.locate("stat", uri)
+	if err != nil {
+		return drivers.Info{}, err
+	}
+	h, err := s.head(ctx, loc)
+	if cut, differs := cutPlace(uri); differs && isMissing(err) {
+		h, err = s.headCut(ctx, cut)
+	}
+	if err != nil {
+		return drivers.Info{}, s.fail("stat", uri, err)
+	}
+	info, err := infoOf(h)
+	if err != nil {
+		return drivers.Info{}, s.fail("stat", uri, err)
+	}
+	return info, nil
+}
+
+// headCut asks for the headers of an object to whose name Anchore may have cut
+// another. One that kedge has put there is the document's of that very name.
+func (s *Store) headCut(ctx context.Context, cut location) (ncw.Headers, error) {
+	h, err := s.head(ctx, cut)
+	if err == nil && h[nameHeader] == wholeName {
+		return nil, &answerError{status: http.StatusNotFound}
+	}
+	return h, err
+}

@@ -1,0 +1,221 @@
+package swift
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Tuning is what may be measured and set per store; zero values are defaults.
+type Tuning struct {
+	// Workers is how many operations are worth having in flight (32).
+	Workers int
+	// SegmentBytes is the length of one segment of a large object and the
+	// longest stream that is sent in one request (8 MiB). The option
+	// segment_size goes before it.
+	SegmentBytes int64
+	// ConnectTimeout bounds dialling and, separately, the TLS handshake (10 s).
+	ConnectTimeout time.Duration
+	// ResponseTimeout bounds every silence of the server: before its answer,
+	// within a body, and while it takes in what is sent (60 s). Work on all
+	// segments of an object, or on many objects at once, may take ten times as
+	// long. The option timeout goes before it.
+	ResponseTimeout time.Duration
+}
+
+const (
+	// slowFactor is how much longer than ResponseTimeout the first byte of an
+	// answer to a request that makes the server work may take.
+	slowFactor = 10
+	// idleConns keeps a connection for each worker of the largest sensible
+	// configuration: a transport that closes and reopens them is several times
+	// slower.
+	idleConns = 256
+)
+
+func (t Tuning) withDefaults() Tuning {
+	t.Workers = cmp.Or(max(t.Workers, 0), 32)
+	t.SegmentBytes = cmp.Or(max(t.SegmentBytes, 0), 8<<20)
+	t.ConnectTimeout = cmp.Or(max(t.ConnectTimeout, 0), 10*time.Second)
+	t.ResponseTimeout = cmp.Or(max(t.ResponseTimeout, 0), 60*time.Second)
+	return t
+}
+
+// tripper stands between the client library and the network.
+//
+//   - It drops "Expect: 100-continue", which the library sends with every body:
+//     Swift closes the connection after a PUT that it refuses so, and the next
+//     PUT on it fails.
+//   - It takes the body from the context instead of from the library, so that
+//     it is read by one request at a time, can be sent again, and is no longer
+//     touched once the answer is there.
+//   - It does not follow redirections, with which the token would go to a host
+//     that nobody configured.
+type tripper struct {
+	quick, slow *http.Transport
+	token       atomic.Pointer[string] // the one last used, which no message may hold
+}
+
+func newTripper(t Tuning, tlsConfig *tls.Config) *tripper {
+	return &tripper{
+		quick: transport(t, tlsConfig, t.ResponseTimeout),
+		slow:  transport(t, tlsConfig, slowFactor*t.ResponseTimeout),
+	}
+}
+
+// sending is what the context of a request to the object store says about it.
+type sending struct {
+	payload []byte
+	slow    bool
+}
+
+type sendingKey struct{}
+
+// RoundTrip sends one request. See http.RoundTripper.
+func (t *tripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	what, _ := req.Context().Value(sendingKey{}).(sending)
+	inner := t.quick
+	if what.slow {
+		inner = t.slow
+	}
+	out := req.Clone(req.Context())
+	out.Header.Del("Expect")
+	// A request for a token is made under the same context; it has no token.
+	token := req.Header.Get("X-Auth-Token")
+	if token != "" {
+		t.token.Store(&token)
+	}
+	if req.Body != nil && token != "" {
+		if err := req.Body.Close(); err != nil {
+			return nil, err
+		}
+		var sent bodies
+		defer sent.end()
+		sent.into(out, what.payload)
+	}
+	resp, err := inner.RoundTrip(out)
+	if err == nil && resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		resp.Header.Del("Location")
+	}
+	return resp, err
+}
+
+// CloseIdleConnections is called by the client library as well, whenever it
+// authenticates.
+func (t *tripper) CloseIdleConnections() {
+	t.quick.CloseIdleConnections()
+	t.slow.CloseIdleConnections()
+}
+
+// bodies are the readers that one request has been given for its payload.
+type bodies struct {
+	mu  sync.Mutex
+	all []*body
+}
+
+func (b *bodies) into(req *http.Request, payload []byte) {
+	req.TransferEncoding = nil
+	req.ContentLength = int64(len(payload))
+	if len(payload) == 0 {
+		req.Body, req.GetBody = http.NoBody, nil
+		return
+	}
+	req.GetBody = func() (io.ReadCloser, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		one := &body{rest: payload}
+		b.all = append(b.all, one)
+		return one, nil
+	}
+	req.Body, _ = req.GetBody() // never fails
+}
+
+// end takes the payload away from the transport, which may still be sending
+// when the server has answered: the memory is used again for the next segment.
+func (b *bodies) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, one := range b.all {
+		_ = one.Close() // never fails
+	}
+}
+
+var errOver = errors.New("the request is over")
+
+// body is a request's body, which can be ended at any moment.
+type body struct {
+	mu    sync.Mutex
+	rest  []byte
+	ended bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.ended:
+		return 0, errOver
+	case len(b.rest) == 0:
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+func (b *body) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended, b.rest = true, nil
+	return nil
+}
+
+// transport is an HTTP transport whose every wait is bounded. It speaks
+// HTTP/1.1 only, as Swift's proxies do.
+func transport(t Tuning, tlsConfig *tls.Config, answerTimeout time.Duration) *http.Transport {
+	dialer := &net.Dialer{Timeout: t.ConnectTimeout, KeepAlive: 30 * time.Second}
+	idle := max(idleConns, t.Workers)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &patientConn{Conn: c, stall: t.ResponseTimeout}, nil
+		},
+		TLSClientConfig:       tlsConfig,
+		TLSHandshakeTimeout:   t.ConnectTimeout,
+		ResponseHeaderTimeout: answerTimeout,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConns:          2 * idle,
+		MaxIdleConnsPerHost:   idle,
+		// A payload that happens to be gzip must arrive as it is stored.
+		DisableCompression: true,
+		Protocols:          protocols,
+	}
+}
+
+// patientConn gives up a write that the server does not take in: the
+// transport bounds the wait for an answer, but not for that.
+type patientConn struct {
+	net.Conn
+	stall time.Duration
+}
+
+// Write fails when nothing of p could be sent for as long as the stall allows.
+func (c *patientConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.stall)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}

@@ -1,0 +1,125 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A meddling is a change of one document by somebody else while a migration
+// runs or lies interrupted: its row is given another place, the document is
+// written again with other bytes, or it is deleted. (Anchore should be stopped
+// during a migration, and an operator forgets.)
+type meddling struct {
+	round *round
+	d     *document
+	id    rowID
+}
+
+// meddle changes a document that is still at the source. Between two runs that
+// is done at once. During a run the change is made in a transaction that holds
+// the row until the run wants to commit the document, so that the change comes
+// between enumeration and commit. The result, if not nil, is to be finished
+// beside that run.
+func (r *round) meddle(ctx context.Context, interrupted bool) (*meddling, error) {
+	rows, err := readCatalog(ctx, r.rig.conn)
+	if err != nil {
+		return nil, err
+	}
+	var candidates []*document
+	for _, d := range r.model.documents {
+		if d.fate == moves && len(d.names) == 1 && !d.large {
+			if row, ok := rows[d.rowID(d.names[0])]; ok && row.url != nil && *row.url == r.from.uri(d.key) {
+				candidates = append(candidates, d)
+			}
+		}
+	}
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	d := candidates[r.r.IntN(len(candidates))]
+	m := &meddling{round: r, d: d, id: d.rowID(d.names[0])}
+	kind := r.r.IntN(3)
+	between := interrupted && r.r.IntN(2) == 0
+	r.meddled = true
+	r.story = append(r.story, fmt.Sprintf("%s %v is %s by somebody else (between two runs: %v)", d.kind, d.key,
+		[]string{"given another place", "written again", "deleted"}[kind], between))
+	if _, err := r.rig.conn.Exec(ctx, "BEGIN"); err != nil {
+		return nil, err
+	}
+	if err := m.change(ctx, kind); err != nil {
+		return nil, err
+	}
+	if between {
+		return nil, m.commit(ctx)
+	}
+	return m, nil
+}
+
+// change changes row and model.
+func (m *meddling) change(ctx context.Context, kind int) error {
+	var err error
+	const where = ` WHERE bucket = $1 AND "archiveId" = $2 AND "userId" = $3 AND "documentName" = $4`
+	key := []any{m.id.bucket, m.id.archiveID, m.id.userID, m.id.name}
+	conn := m.round.rig.conn
+	switch kind {
+	case 0:
+		m.d.fate = away
+		_, err = conn.Exec(ctx, `UPDATE archive_metadata SET content_url = $5`+where, append(key, "swift://elsewhere/"+m.d.key.ArchiveID)...)
+	case 1:
+		m.d.plain = fmt.Appendf(nil, `{"document": "written again %d"}`, m.round.r.Uint64())
+		m.d.payload = m.d.plain
+		_, err = conn.Exec(ctx, `UPDATE archive_metadata SET digest = $5, size = $6, is_compressed = false, last_updated = 1700000000`+where,
+			append(key, hexMD5(m.d.payload), int64(len(m.d.payload)))...)
+	default:
+		m.d.fate, m.d.payload = gone, nil
+		_, err = conn.Exec(ctx, `DELETE FROM archive_metadata`+where, key...)
+	}
+	return err
+}
+
+// commit changes the payload at the source and ends the transaction.
+func (m *meddling) commit(ctx context.Context) error {
+	r, uri := m.round, m.round.from.uri(m.d.key)
+	if m.d.fate != away {
+		if err := r.from.store.remove(ctx, []string{uri}); err != nil {
+			return err
+		}
+	}
+	if m.d.fate == moves {
+		if err := r.from.store.fill(ctx, map[string][]byte{uri: m.d.payload}); err != nil {
+			return err
+		}
+	}
+	if _, err := r.rig.conn.Exec(ctx, "COMMIT"); err != nil {
+		return err
+	}
+	rows, err := readCatalog(ctx, r.rig.conn)
+	r.before[m.id] = rows[m.id]
+	return err
+}
+
+// finish waits until the run wants the row, or has ended, and then lets it see
+// the change.
+func (m *meddling) finish(ctx context.Context, c *child) error {
+	if m == nil {
+		return nil
+	}
+	const wanted = `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)`
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		var waits bool
+		if err := m.round.rig.conn.QueryRow(ctx, wanted).Scan(&waits); err != nil {
+			return errors.Join(errors.New("watch for the run's commit"), err)
+		}
+		if waits {
+			break
+		}
+		select {
+		case <-c.ended:
+			return m.commit(ctx)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return m.commit(ctx)
+}

@@ -1,0 +1,173 @@
+package torture
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Options say how long to torture, and what.
+type Options struct {
+	// Program is kedge, built with the tag torture.
+	Program string
+	Seed    uint64
+	Pairs   []Pair
+	// Kills and Duration: no round begins when there were so many kills, or so
+	// much time has passed. 0 is no limit; one of them is needed.
+	Kills    int
+	Duration time.Duration
+	// First is the number of the first round, for repeating one; Rounds, if not
+	// 0, is how many there are.
+	First, Rounds int
+	// Parallel is how many rounds go on at once; 0 is 1.
+	Parallel int
+	// Mutate names faults to switch on in the program (KEDGE_MUTATE), MendAtLast
+	// switches them off for the last run of each round.
+	Mutate     string
+	MendAtLast bool
+	// MeddleOneIn: before or during one run of so many a document is changed by
+	// somebody else; 0 is 10.
+	MeddleOneIn int
+	// StopAtFinding ends everything at the first finding.
+	StopAtFinding bool
+	// Report, if not nil, is told every round with findings.
+	Report io.Writer
+}
+
+func (o *Options) meddleOneIn() int {
+	if o.MeddleOneIn > 0 {
+		return o.MeddleOneIn
+	}
+	return 10
+}
+
+// Totals are what rounds have come to.
+type Totals struct {
+	Rounds, Runs int
+	// Kills are runs ended by SIGKILL, Interrupts by SIGINT or SIGTERM, Resumes
+	// are runs that went on where another had ended.
+	Kills, Interrupts, Resumes int
+	Documents                  int
+	// Lost, Orphaned and Wrong count findings.
+	Lost, Orphaned, Wrong int
+	// Repeated counts documents that were done again by a later run.
+	Repeated int
+
+	findings []finding
+}
+
+// Bad says that something was found.
+func (t Totals) Bad() bool { return t.Lost+t.Orphaned+t.Wrong > 0 }
+
+func (t *Totals) add(o Totals) {
+	t.Rounds += o.Rounds
+	t.Runs += o.Runs
+	t.Kills += o.Kills
+	t.Interrupts += o.Interrupts
+	t.Resumes += o.Resumes
+	t.Documents += o.Documents
+	t.Lost += o.Lost
+	t.Orphaned += o.Orphaned
+	t.Wrong += o.Wrong
+	t.Repeated += o.Repeated
+	t.findings = append(t.findings, o.findings...)
+}
+
+// Result is what torture has come to, in total and by pair.
+type Result struct {
+	Totals
+	ByPair map[Pair]Totals
+}
+
+// String is a table.
+func (r Result) String() string {
+	var b strings.Builder
+	line := func(name string, t Totals) {
+		fmt.Fprintf(&b, "%-24s %7d %7d %11d %8d %10d %6d %9d %6d %9d\n", name, t.Rounds, t.Kills, t.Interrupts, t.Resumes, t.Documents, t.Lost, t.Orphaned, t.Wrong, t.Repeated)
+	}
+	fmt.Fprintf(&b, "%-24s %7s %7s %11s %8s %10s %6s %9s %6s %9s\n", "pair", "rounds", "kills", "interrupts", "resumes", "documents", "lost", "orphaned", "wrong", "repeated")
+	var pairs []Pair
+	for p := range r.ByPair {
+		pairs = append(pairs, p)
+	}
+	slices.SortFunc(pairs, func(a, b Pair) int { return strings.Compare(a.String(), b.String()) })
+	for _, p := range pairs {
+		line(p.String(), r.ByPair[p])
+	}
+	line("total", r.Totals)
+	return b.String()
+}
+
+// Run plays rounds, each with the next of the pairs, against the real servers of
+// the test. It returns an error when the harness itself fails.
+func Run(tb testing.TB, o Options) (Result, error) {
+	tb.Helper()
+	t := &tortured{options: o, next: o.First, began: time.Now(), result: Result{ByPair: make(map[Pair]Totals)}}
+	g, ctx := errgroup.WithContext(tb.Context())
+	for _, rig := range newRigs(tb, max(1, o.Parallel)) {
+		g.Go(func() error { return t.work(ctx, rig) })
+	}
+	err := g.Wait()
+	return t.result, err
+}
+
+// tortured is the state that the workers share.
+type tortured struct {
+	options Options
+	began   time.Time
+
+	mu     sync.Mutex
+	next   int
+	result Result
+}
+
+// take takes the number of the next round, -1 when there was enough.
+func (t *tortured) take() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.options
+	if o.Kills > 0 && t.result.Kills >= o.Kills || o.Duration > 0 && time.Since(t.began) >= o.Duration ||
+		o.Rounds > 0 && t.next >= o.First+o.Rounds || o.StopAtFinding && t.result.Bad() {
+		return -1
+	}
+	t.next++
+	return t.next - 1
+}
+
+func (t *tortured) work(ctx context.Context, rig *rig) error {
+	for ctx.Err() == nil {
+		number := t.take()
+		if number < 0 {
+			return nil
+		}
+		r, err := newRound(rig, t.options.Pairs[number%len(t.options.Pairs)], number, &t.options)
+		if err != nil {
+			return err
+		}
+		if err := r.play(ctx); err != nil {
+			return fmt.Errorf("%swhile that was going on: %w", r.tell(number), err)
+		}
+		t.record(r, number)
+	}
+	return nil
+}
+
+func (t *tortured) record(r *round, number int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.totals.Rounds = 1
+	t.result.add(r.totals)
+	pair := t.result.ByPair[r.pair]
+	pair.add(r.totals)
+	t.result.ByPair[r.pair] = pair
+	if r.totals.Bad() && t.options.Report != nil {
+		fmt.Fprint(t.options.Report, r.tell(number))
+	}
+}

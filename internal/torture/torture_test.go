@@ -1,0 +1,182 @@
+package torture
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kedge/kedge/internal/testenv"
+)
+
+// program is kedge with its crash points, built once.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(build(m)) }
+
+func build(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "kedge-torture-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	program = filepath.Join(folder, "kedge")
+	if out, err := exec.Command("go", "build", "-tags", "torture", "-o", program, "../../cmd/kedge").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	return testenv.Main(m)
+}
+
+// fixedSeed is the seed of what runs in every check of a commit.
+const fixedSeed = 20240607
+
+// TestTorture is what "make torture" runs, with KILLS, DURATION, SEED, PAIRS
+// (names of sites, s3 for both servers), FIRST and ROUNDS from the environment.
+// By itself it is the short run: 100 kills with a fixed seed.
+func TestTorture(t *testing.T) {
+	o := Options{
+		Program: program, Seed: number(t, "SEED", fixedSeed), Parallel: int(number(t, "PARALLEL", 2)),
+		First: int(number(t, "FIRST", 0)), Rounds: int(number(t, "ROUNDS", 0)), Report: os.Stdout,
+	}
+	if s := os.Getenv("DURATION"); s != "" {
+		var err error
+		if o.Duration, err = time.ParseDuration(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := os.Getenv("KILLS"); s != "" || o.Duration == 0 && o.Rounds == 0 {
+		o.Kills = int(number(t, "KILLS", 100))
+	}
+	if s := os.Getenv("PAIRS"); s != "" {
+		o.Pairs = Pairs(strings.Split(s, ",")...)
+	} else {
+		o.Pairs = Pairs()
+	}
+	fmt.Printf("seed %d, %d pairs\n", o.Seed, len(o.Pairs))
+	result, err := Run(t, o)
+	fmt.Print(result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Bad() {
+		t.Errorf("lost %d, orphaned %d, wrong %d: see above; seed %d", result.Lost, result.Orphaned, result.Wrong, o.Seed)
+	}
+}
+
+// number reads a number from the environment.
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// short skips what is not asked for by "make torture".
+func short(t *testing.T) {
+	for _, name := range []string{"KILLS", "DURATION", "ROUNDS"} {
+		if os.Getenv(name) != "" {
+			t.Skipf("%s asks for the torture alone", name)
+		}
+	}
+}
+
+// TestEveryPointOnEveryPair kills a migration at each named point, one after the
+// other, on every pair.
+func TestEveryPointOnEveryPair(t *testing.T) {
+	short(t)
+	rig := newRigs(t, 1)[0]
+	o := &Options{Program: program, Seed: fixedSeed}
+	for i, pair := range Pairs() {
+		r, err := newRound(rig, pair, i, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.everyPoint(t.Context()); err != nil {
+			t.Fatalf("%s%v", r.tell(i), err)
+		}
+		if r.totals.Bad() {
+			t.Error(r.tell(i))
+		}
+	}
+}
+
+// everyPoint kills a migration once at each point that the pair can reach.
+func (r *round) everyPoint(ctx context.Context) error {
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	for _, point := range Points {
+		if point == "deleting" && !r.from.deletesOne {
+			continue
+		}
+		o, err := r.run(ctx, "migrate", disruption{point: point, nth: 1}, "", nil)
+		if err != nil {
+			return err
+		}
+		if !o.killed {
+			r.found(finding{wrong, fmt.Sprintf("did not come to the point %s: %s", point, o.output)})
+		}
+		if err := r.look(ctx, 1); err != nil {
+			return err
+		}
+	}
+	return r.conclude(ctx)
+}
+
+// TestItFindsWhatIsBroken breaks kedge on purpose: the harness must notice each
+// fault within 100 kills.
+func TestItFindsWhatIsBroken(t *testing.T) {
+	short(t)
+	for _, test := range []struct {
+		mutate string
+		meddle int
+		kinds  []string
+	}{
+		{"delete-before-commit", 1000, []string{lost}},
+		{"skip-verify,corrupt-put", 1000, []string{lost}},
+		{"no-compare-and-swap", 2, []string{lost, wrong}},
+	} {
+		t.Run(test.mutate, func(t *testing.T) {
+			result, err := Run(t, Options{
+				Program: program, Seed: fixedSeed, Pairs: Pairs(), Kills: 100, Parallel: 2,
+				Mutate: test.mutate, MeddleOneIn: test.meddle, StopAtFinding: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(result.findings, func(f finding) bool { return slices.Contains(test.kinds, f.kind) }) {
+				t.Fatalf("nothing of %v found in %d kills\n%s", test.kinds, result.Kills, result)
+			}
+			t.Logf("found after %d kills: %s", result.Kills, result.findings[0].text)
+		})
+	}
+}
+
+// TestACorruptedPutIsNoticed corrupts some payloads on their way into the store:
+// kedge must not commit them, and a later run moves them.
+func TestACorruptedPutIsNoticed(t *testing.T) {
+	short(t)
+	result, err := Run(t, Options{
+		Program: program, Seed: fixedSeed, Pairs: Pairs("db", "localfs", "minio"), Rounds: 4, Parallel: 2,
+		Mutate: "corrupt-put", MendAtLast: true, Report: os.Stdout,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Bad() {
+		t.Errorf("found:\n%s", result)
+	}
+}

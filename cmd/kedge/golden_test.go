@@ -31,7 +31,7 @@ func goldenCompression(g testenv.Golden) compression {
 func TestGoldenInstallationsMoveEverywhereAndBack(t *testing.T) {
 	var table []string
 	for _, name := range testenv.GoldenNames() {
-		for _, destination := range []string{"db", "db2", "localfs", "minio", "versitygw"} {
+		for _, destination := range []string{"db", "db2", "localfs", "minio", "versitygw", "swift", "swift with Keystone"} {
 			for _, c := range []compression{{false, 100}, {true, 10}} {
 				t.Run(fmt.Sprintf("%s/%s/%s", name, destination, c), func(t *testing.T) {
 					table = append(table, thereAndBack(t, name, destination, c))
@@ -56,6 +56,12 @@ func thereAndBack(t *testing.T, name, destination string, c compression) string 
 	case "minio":
 		s := testenv.MinIO(t)
 		to = s3Place(s, s.Bucket(t), "")
+	case "swift":
+		s := testenv.Swift(t)
+		to = swiftPlace(s, s.Container(t), "some/prefix-")
+	case "swift with Keystone":
+		s := testenv.SwiftKeystone(t)
+		to = swiftPlace(s, s.Container(t), "")
 	case "versitygw":
 		s := testenv.VersityGW(t)
 		to = s3Place(s, s.Bucket(t), "some/prefix-")
@@ -129,6 +135,83 @@ func checkGolden(t *testing.T, g testenv.Golden, before, after map[string]row, f
 		}
 	}
 	return atDestination
+}
+
+// TestEveryPairOfDrivers moves a golden installation from each kind of store to
+// each kind of store, a driver's own kind being another place where there can be
+// one: the two drivers that use the database have only that one.
+func TestEveryPairOfDrivers(t *testing.T) {
+	kinds := []string{"db", "db2", "localfs", "s3", "swift"}
+	open := func(t *testing.T, kind, url string) place {
+		switch kind {
+		case "db":
+			return dbPlace(url)
+		case "db2":
+			return db2Place(url)
+		case "localfs":
+			return localfsPlace(filepath.Join(t.TempDir(), "archive"))
+		case "s3":
+			s := testenv.MinIO(t)
+			return s3Place(s, s.Bucket(t), "")
+		default:
+			s := testenv.Swift(t)
+			return swiftPlace(s, s.Container(t), "")
+		}
+	}
+	var table []string
+	for _, a := range kinds {
+		for _, b := range kinds {
+			t.Run(a+" to "+b, func(t *testing.T) {
+				url, g := testenv.Postgres(t).Golden(t, "localfs_on")
+				origin, from, to := goldenPlace(g, url), open(t, a, url), open(t, b, url)
+				c := compression{true, 20}
+				start := origin.config(t, url, goldenCompression(g))
+				source, destination := from.config(t, url, compression{}), to.config(t, url, c)
+				// What the first store cannot hold stays in the golden one.
+				kedge(t, "migrate", "--dontask", "--unreadable-keys=move", start, source)
+				before := catalogRows(t, url)
+				o := kedge(t, "migrate", "--dontask", "--unreadable-keys=move", "--elsewhere=ignore", source, destination)
+				if a == b && from.prefix == to.prefix {
+					o.want(t, exitRefused)
+					table = append(table, fmt.Sprintf("%-8s -> %-8s the same place: refused", a, b))
+					return
+				}
+				moved, kept := 0, 0
+				after := catalogRows(t, url)
+				for _, d := range g.Documents {
+					r := after[d.UserID+"\x00"+d.Bucket+"\x00"+d.ArchiveID+"\x00"+d.DocumentName]
+					raw := origin.raw
+					switch {
+					case strings.HasPrefix(*r.url, to.prefix):
+						moved++
+						raw = to.raw
+					case strings.HasPrefix(*r.url, from.prefix):
+						raw = from.raw
+						fallthrough
+					default:
+						kept++
+						if (to.refuses == nil || !to.refuses(d.ArchiveID)) && (from.refuses == nil || !from.refuses(d.ArchiveID)) {
+							t.Errorf("%q is still at %s", d.ArchiveID, *r.url)
+						}
+					}
+					if err := checkStored(t.Context(), raw, r, d.SHA256); err != nil {
+						t.Errorf("%q: %v", d.ArchiveID, err)
+					}
+					if b := before[r.id()]; *r.created != *b.created {
+						t.Errorf("%q: created_at was changed", d.ArchiveID)
+					}
+				}
+				if want := exitDone; o.exit != want && (to.refuses == nil || o.exit != exitDocuments) {
+					t.Errorf("exit status %d\n%s", o.exit, o.stdout)
+				}
+				if to.refuses == nil {
+					empty(t, from.raw)
+				}
+				table = append(table, fmt.Sprintf("%-8s -> %-8s moved %d, kept %d", a, b, moved, kept))
+			})
+		}
+	}
+	t.Logf("every pair of drivers:\n%s", strings.Join(table, "\n"))
 }
 
 // Keys that Anchore splits with a URL parser are left where they are unless the

@@ -173,6 +173,18 @@ func s3Place(s *testenv.S3Server, bucket, prefix string) place {
 	}
 }
 
+func swiftPlace(s *testenv.SwiftServer, container, prefix string) place {
+	p := place{
+		name: fmt.Sprintf("swift(v%d)", s.AuthVersion), driver: "swift", prefix: "swift://" + container + "/" + prefix,
+		options: []string{"auth: " + s.AuthURL, "user: " + s.User, "key: " + s.Key, "container: " + container, "create_container: False", "anchore_key_prefix: '" + prefix + "'"},
+		raw:     containerStore{s, container, prefix},
+	}
+	if s.AuthVersion == 3 {
+		p.options = append([]string{"auth_version: 3", "os_auth_url: " + s.AuthURL, "os_username: " + s.User, "os_password: " + s.Key, "os_project_name: " + s.Project, "os_region_name: RegionOne"}, p.options[3:]...)
+	}
+	return p
+}
+
 // rawStore reads payloads without kedge: the way of the backend itself.
 type rawStore interface {
 	get(ctx context.Context, uri string) ([]byte, error)

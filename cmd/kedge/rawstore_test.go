@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/jackc/pgx/v5"
+	"github.com/ncw/swift/v2"
 
 	"github.com/kedge/kedge/internal/testenv"
 )
@@ -122,6 +123,25 @@ func (s objectStore) list(ctx context.Context) ([]string, error) {
 		}
 	}
 	return list, nil
+}
+
+// containerStore reads objects of Swift.
+type containerStore struct {
+	server            *testenv.SwiftServer
+	container, prefix string
+}
+
+func (s containerStore) get(ctx context.Context, uri string) ([]byte, error) {
+	container, name, _ := strings.Cut(strings.TrimPrefix(uri, "swift://"), "/")
+	return s.server.Client().ObjectGetBytes(ctx, container, name)
+}
+
+func (s containerStore) list(ctx context.Context) ([]string, error) {
+	names, err := s.server.Client().ObjectNamesAll(ctx, s.container, &swift.ObjectsOpts{Prefix: s.prefix})
+	for i, name := range names {
+		names[i] = "swift://" + s.container + "/" + name
+	}
+	return names, err
 }
 
 // row is a row of archive_metadata.

@@ -68,8 +68,12 @@ func (a *app) openStore(ctx context.Context, s *config.Store, cat *anchore.Catal
 	if err != nil {
 		return pipeline.Store{}, err
 	}
+	policy, err := all.RetryPolicy(s)
+	if err != nil {
+		return pipeline.Store{}, errors.Join(err, d.Close())
+	}
 	return pipeline.Store{
-		Driver:      retry.New(d, a.retryPolicy(d)),
+		Driver:      retry.New(d, a.tellRetries(d, policy)),
 		Compression: pipeline.Compression{Enabled: s.Compression.Enabled, MinBytes: s.Compression.MinBytes},
 	}, nil
 }
@@ -77,12 +81,12 @@ func (a *app) openStore(ctx context.Context, s *config.Store, cat *anchore.Catal
 // retryNotice is how often at most a store's trouble is told at level warn.
 const retryNotice = 10 * time.Second
 
-// retryPolicy tells of retries: each at level debug, and one now and then at
+// tellRetries tells of retries: each at level debug, and one now and then at
 // level warn, so that a run that waits for a server says so.
-func (a *app) retryPolicy(d drivers.Driver) retry.Policy {
+func (a *app) tellRetries(d drivers.Driver, policy retry.Policy) retry.Policy {
 	var mu sync.Mutex
 	var last time.Time
-	return retry.Policy{OnRetry: func(op, uri string, err error, wait time.Duration) {
+	policy.OnRetry = func(op, uri string, err error, wait time.Duration) {
 		level := slog.LevelDebug
 		mu.Lock()
 		if time.Since(last) > retryNotice {
@@ -90,7 +94,8 @@ func (a *app) retryPolicy(d drivers.Driver) retry.Policy {
 		}
 		mu.Unlock()
 		a.log.Log(context.Background(), level, "store in trouble, trying again", "driver", d.Name(), "operation", op, "uri", uri, "reason", err.Error(), "wait", wait.String())
-	}}
+	}
+	return policy
 }
 
 // section gives the store of the archive or of the analysis archive.

@@ -13,6 +13,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/db"
 	"github.com/kedge/kedge/drivers/localfs"
+	"github.com/kedge/kedge/drivers/retry"
 	"github.com/kedge/kedge/drivers/s3"
 	"github.com/kedge/kedge/drivers/swift"
 )
@@ -46,6 +47,8 @@ type entry struct {
 	// and for the documentation; example are the options of its first example.
 	options func() any
 	example []string
+	// retries is the policy that the options ask for, nil where none can.
+	retries func(o config.Options) (retry.Policy, error)
 }
 
 var table = []entry{
@@ -120,6 +123,12 @@ var table = []entry{
 			return d, nil
 		},
 		options: func() any { return &swift.Options{} },
+		retries: func(o config.Options) (retry.Policy, error) {
+			options := swift.DefaultOptions(nil)
+			err := o.Decode(&options)
+			p := options.RetryPolicy()
+			return retry.Policy{Attempts: p.Attempts, Base: p.First, Max: p.Max}, err
+		},
 		example: []string{"auth_version", "os_auth_url", "os_username", "os_password", "os_project_name", "container", "create_container"},
 	},
 }
@@ -181,6 +190,16 @@ func Open(ctx context.Context, s *config.Store, e Environment) (drivers.Driver, 
 		return nil, err
 	}
 	return d.open(ctx, s.Options, e)
+}
+
+// RetryPolicy is what the section says of trying again; zero where it says
+// nothing.
+func RetryPolicy(s *config.Store) (retry.Policy, error) {
+	e, err := find(s)
+	if err != nil || e.retries == nil {
+		return retry.Policy{}, err
+	}
+	return e.retries(s.Options)
 }
 
 // NewOptions gives a pointer to the option struct of the section's driver, whose

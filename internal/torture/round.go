@@ -179,6 +179,29 @@ func (r *round) play(ctx context.Context) error {
 	return r.purge(ctx)
 }
 
+// everyPoint kills a migration once at each point that the pair can reach.
+func (r *round) everyPoint(ctx context.Context) error {
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	for _, point := range Points {
+		if point == "deleting" && !r.from.deletesOne {
+			continue
+		}
+		o, err := r.run(ctx, "migrate", disruption{point: point, nth: 1}, "", nil)
+		if err != nil {
+			return err
+		}
+		if !o.killed {
+			r.found(finding{wrong, fmt.Sprintf("did not come to the point %s: %s", point, o.output)})
+		}
+		if err := r.look(ctx, 4); err != nil {
+			return err
+		}
+	}
+	return r.conclude(ctx)
+}
+
 // disrupted runs a command through several disruptions, until it is done or
 // there were enough.
 func (r *round) disrupted(ctx context.Context, command string) error {
@@ -186,7 +209,7 @@ func (r *round) disrupted(ctx context.Context, command string) error {
 	for i := range attempts {
 		d := draw(r.r, len(r.model.documents))
 		var m *meddling
-		if command == "migrate" && !r.model.sameURIs && r.r.IntN(r.options.meddleOneIn()) == 0 {
+		if command == "migrate" && !r.model.sameURIs && r.options.meddles(r.r) {
 			var err error
 			if m, err = r.meddle(ctx, i > 0); err != nil {
 				return err

@@ -1,9 +1,11 @@
 package torture
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -33,19 +35,20 @@ type Options struct {
 	Mutate     string
 	MendAtLast bool
 	// MeddleOneIn: before or during one run of so many a document is changed by
-	// somebody else; 0 is 10.
+	// somebody else; 0 is 10, less than 0 is never.
 	MeddleOneIn int
+	// EveryPoint plays rounds that kill the program once at each point, instead
+	// of random ones.
+	EveryPoint bool
 	// StopAtFinding ends everything at the first finding.
 	StopAtFinding bool
 	// Report, if not nil, is told every round with findings.
 	Report io.Writer
 }
 
-func (o *Options) meddleOneIn() int {
-	if o.MeddleOneIn > 0 {
-		return o.MeddleOneIn
-	}
-	return 10
+// meddles draws whether somebody else changes a document now.
+func (o *Options) meddles(r *rand.Rand) bool {
+	return o.MeddleOneIn >= 0 && r.IntN(cmp.Or(o.MeddleOneIn, 10)) == 0
 }
 
 // Totals are what rounds have come to.
@@ -151,7 +154,11 @@ func (t *tortured) work(ctx context.Context, rig *rig) error {
 		if err != nil {
 			return err
 		}
-		if err := r.play(ctx); err != nil {
+		play := r.play
+		if t.options.EveryPoint {
+			play = r.everyPoint
+		}
+		if err := play(ctx); err != nil {
 			return fmt.Errorf("%swhile that was going on: %w", r.tell(number), err)
 		}
 		t.record(r, number)

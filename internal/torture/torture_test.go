@@ -1,7 +1,6 @@
 package torture
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -39,12 +38,17 @@ func build(m *testing.M) int {
 const fixedSeed = 20240607
 
 // TestTorture is what "make torture" runs, with KILLS, DURATION, SEED, PAIRS
-// (names of sites, s3 for both servers), FIRST and ROUNDS from the environment.
-// By itself it is the short run: 100 kills with a fixed seed.
+// (names of sites, s3 for both servers), FIRST and ROUNDS (to repeat rounds),
+// PARALLEL and MEDDLE (a change by somebody else in one run of so many, 0 for
+// none) from the environment. By itself it is the short run: 100 kills with a
+// fixed seed.
 func TestTorture(t *testing.T) {
 	o := Options{
 		Program: program, Seed: number(t, "SEED", fixedSeed), Parallel: int(number(t, "PARALLEL", 2)),
 		First: int(number(t, "FIRST", 0)), Rounds: int(number(t, "ROUNDS", 0)), Report: os.Stdout,
+	}
+	if o.MeddleOneIn = int(number(t, "MEDDLE", 10)); o.MeddleOneIn == 0 {
+		o.MeddleOneIn = -1
 	}
 	if s := os.Getenv("DURATION"); s != "" {
 		var err error
@@ -97,43 +101,20 @@ func short(t *testing.T) {
 // other, on every pair.
 func TestEveryPointOnEveryPair(t *testing.T) {
 	short(t)
-	rig := newRigs(t, 1)[0]
-	o := &Options{Program: program, Seed: fixedSeed}
-	for i, pair := range Pairs() {
-		r, err := newRound(rig, pair, i, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.everyPoint(t.Context()); err != nil {
-			t.Fatalf("%s%v", r.tell(i), err)
-		}
-		if r.totals.Bad() {
-			t.Error(r.tell(i))
+	result, err := Run(t, Options{
+		Program: program, Seed: fixedSeed, Pairs: Pairs(), Rounds: len(Pairs()), Parallel: 2, EveryPoint: true, Report: os.Stdout,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Bad() || len(result.ByPair) != len(Pairs()) {
+		t.Errorf("not every pair passed:\n%s", result)
+	}
+	for pair, totals := range result.ByPair {
+		if want := len(Points) - 1; totals.Kills < want {
+			t.Errorf("%s: %d kills, want at least %d", pair, totals.Kills, want)
 		}
 	}
-}
-
-// everyPoint kills a migration once at each point that the pair can reach.
-func (r *round) everyPoint(ctx context.Context) error {
-	if err := r.prepare(ctx); err != nil {
-		return err
-	}
-	for _, point := range Points {
-		if point == "deleting" && !r.from.deletesOne {
-			continue
-		}
-		o, err := r.run(ctx, "migrate", disruption{point: point, nth: 1}, "", nil)
-		if err != nil {
-			return err
-		}
-		if !o.killed {
-			r.found(finding{wrong, fmt.Sprintf("did not come to the point %s: %s", point, o.output)})
-		}
-		if err := r.look(ctx, 1); err != nil {
-			return err
-		}
-	}
-	return r.conclude(ctx)
 }
 
 // TestItFindsWhatIsBroken breaks kedge on purpose: the harness must notice each
@@ -145,11 +126,11 @@ func TestItFindsWhatIsBroken(t *testing.T) {
 		meddle int
 		kinds  []string
 	}{
-		{"delete-before-commit", 1000, []string{lost}},
-		{"skip-verify,corrupt-put", 1000, []string{lost}},
+		{"delete-before-commit", -1, []string{lost}},
+		{"skip-verify,corrupt-put", -1, []string{lost}},
 		{"no-compare-and-swap", 2, []string{lost, wrong}},
 	} {
-		t.Run(test.mutate, func(t *testing.T) {
+		t.Run(strings.ReplaceAll(test.mutate, ",", " and "), func(t *testing.T) {
 			result, err := Run(t, Options{
 				Program: program, Seed: fixedSeed, Pairs: Pairs(), Kills: 100, Parallel: 2,
 				Mutate: test.mutate, MeddleOneIn: test.meddle, StopAtFinding: true,

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kedge/kedge/bench"
+	"github.com/kedge/kedge/internal/testenv"
+)
+
+// What the registry's documentation grants: on the S3 bucket, and on its objects.
+var (
+	bucketPermissions = []string{"s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"}
+	objectPermissions = []string{"s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"}
+)
+
+// limitedPlace is a place reached with exactly that policy, less one permission.
+func limitedPlace(t *testing.T, s *testenv.S3Server, bucket, lacking string) place {
+	t.Helper()
+	grant := func(actions []string, resource string) map[string]any {
+		actions = slices.DeleteFunc(slices.Clone(actions), func(a string) bool { return a == lacking })
+		return map[string]any{"Effect": "Allow", "Action": actions, "Resource": resource}
+	}
+	policy, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{
+		grant(bucketPermissions, "arn:aws:s3:::"+bucket), grant(objectPermissions, "arn:aws:s3:::"+bucket+"/*"),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := s.Session(t, string(policy))
+	p := s3Place(s, bucket, "")
+	p.options = append(replaced(replaced(p.options, s.AccessKey, session.AccessKey), s.SecretKey, session.SecretKey), "sessiontoken: "+session.SessionToken)
+	return p
+}
+
+// Migration in both directions and check run under exactly the policy of the
+// registry's documentation; check names each permission that is missing.
+func TestTheDocumentedPolicySuffices(t *testing.T) {
+	minio := testenv.MinIO(t)
+	bucket := minio.Bucket(t)
+	s := seedDB(t, bench.Workload{Documents: 40, MedianBytes: 300 << 10, MaxBytes: 12 << 20, Sigma: 2, Seed: 60})
+	db, limited := dbPlace(s.url), limitedPlace(t, minio, bucket, "")
+	source, destination := db.config(t, s.url, compression{}), limited.config(t, s.url, compression{})
+	if o := kedge(t, "check", destination).want(t, exitDone); !strings.Contains(o.stdout, "the ETag is the MD5") || !strings.Contains(o.stdout, "round trip") {
+		t.Errorf("check does not tell what it found:\n%s", o.stdout)
+	}
+	kedge(t, "migrate", "--dontask", source, destination).want(t, exitDone)
+	s.check(t, limited)
+	kedge(t, "migrate", "--dontask", destination, source).want(t, exitDone)
+	s.check(t, db)
+	for _, lacking := range slices.Concat(bucketPermissions, objectPermissions) {
+		t.Run("without "+lacking, func(t *testing.T) {
+			o := kedge(t, "check", limitedPlace(t, minio, bucket, lacking).config(t, s.url, compression{}))
+			if o.exit != exitFailed || !strings.Contains(o.stdout+o.stderr, lacking) {
+				t.Errorf("exit status %d, and the permission is not named:\n%s\n%s", o.exit, o.stdout, o.stderr)
+			}
+		})
+	}
+	// Without s3:DeleteObject the test document cannot be taken away.
+	left, err := limited.raw.list(t.Context())
+	if err != nil || slices.ContainsFunc(left, func(uri string) bool { return !strings.Contains(uri, "/test/"+checkBucket+"/") }) {
+		t.Errorf("left behind: %q (%v)", left, err)
+	}
+}
+
+// A document of three times the budget goes through the drivers that cut it
+// into pieces, and leaves none of them behind.
+func TestAVeryLargeDocument(t *testing.T) {
+	const most = 160 << 20 // of memory, with a budget of 64 MiB
+	minio, swift := testenv.MinIO(t), testenv.Swift(t)
+	s := seedDB(t, bench.Workload{Documents: 1, MedianBytes: 200 << 20, MaxBytes: 200 << 20, Sigma: 0.001, Seed: 61})
+	container := swift.Container(t)
+	swift.RemoveContainerAfter(t, container+"_segments")
+	from := dbPlace(s.url)
+	for _, to := range []place{s3Place(minio, minio.Bucket(t), ""), swiftPlace(swift, container, ""), localfsPlace(archiveRoot(t))} {
+		peak := peakBytes(t, "migrate", "--dontask", "--quiet", "--memory=64", from.config(t, s.url, compression{}), to.config(t, s.url, compression{}))
+		s.check(t, to)
+		empty(t, from.raw)
+		t.Logf("%s -> %s: peak %d MiB", from.name, to.name, peak>>20)
+		if peak > most {
+			t.Errorf("%s -> %s: peak of %d MiB", from.name, to.name, peak>>20)
+		}
+		from = to
+	}
+	if left := swift.Objects(t, container+"_segments"); len(left) > 0 {
+		t.Errorf("%d segments are left", len(left))
+	}
+}

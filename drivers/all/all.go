@@ -95,9 +95,6 @@ var table = []entry{
 			if err := o.Decode(&options); err != nil {
 				return nil, err
 			}
-			if o.Has("url") && options.URL == "" {
-				return nil, o.Errorf("url", "is empty: give the server's URL, or leave the key out and give a region for Amazon S3")
-			}
 			options.CreateBucket = options.CreateBucket && e.Create
 			d, err := s3.Open(ctx, options, s3.Tuning{Workers: e.Workers})
 			if err != nil {
@@ -122,7 +119,7 @@ var table = []entry{
 			}
 			return d, nil
 		},
-		options: func() any { return &swift.Options{} },
+		options: func() any { o := swift.DefaultOptions(nil); return &o },
 		retries: func(o config.Options) (retry.Policy, error) {
 			options := swift.DefaultOptions(nil)
 			err := o.Decode(&options)
@@ -173,13 +170,25 @@ func find(s *config.Store) (entry, error) {
 }
 
 // Check says whether the section names a driver and gives it options that it
-// knows. It opens nothing.
+// knows and that make sense together. It opens nothing.
 func Check(s *config.Store) error {
 	e, err := find(s)
 	if err != nil {
 		return err
 	}
-	return s.Options.Decode(e.options())
+	options := e.options()
+	if err := s.Options.Decode(options); err != nil {
+		return err
+	}
+	if s.Driver == "s3" && s.Options.Has("url") && options.(*s3.Options).URL == "" {
+		return s.Options.Errorf("url", "is empty: give the server's URL, or leave the key out and give a region for Amazon S3")
+	}
+	if v, ok := options.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return located(s.Options, "", err)
+		}
+	}
+	return nil
 }
 
 // Open opens the store of a section. The error carries file and line where the

@@ -54,7 +54,7 @@ func TestEveryOptionIsDescribed(t *testing.T) {
 			file.Lookup = func(string) (string, bool) { return "value", true }
 			s, err := file.ObjectStore()
 			if err == nil {
-				err = Check(s)
+				err = s.Options.Decode(e.options())
 			}
 			if err != nil {
 				t.Errorf("driver %s: the example of %s: %v", e.Name, f.key, err)

@@ -57,6 +57,7 @@ type Store struct {
 	root   *os.Root
 	sync   *syncer
 	puts   keyLocks
+	owner  *owner // nil where files keep the owner that they get
 }
 
 // Open opens the archive. Where its root is missing, it is made when create is
@@ -101,7 +102,11 @@ func Open(ctx context.Context, o Options, create bool) (*Store, error) {
 	if !strings.HasSuffix(prefix, "/") {
 		prefix += "/"
 	}
-	return &Store{prefix: prefix, dir: dir, place: scheme + real, root: root, sync: syncer}, nil
+	owner, err := ownerOf(root)
+	if err != nil {
+		return nil, openFailure(uri, "looking for its owner", and(cause(err), root.Close()))
+	}
+	return &Store{prefix: prefix, dir: dir, place: scheme + real, root: root, sync: syncer, owner: owner}, nil
 }
 
 // checkEntries refuses a root with entries at which Anchore would refuse to

@@ -159,6 +159,9 @@ func (p *put) start() error {
 		}
 		file, err := create(folder, p.loc.partial())
 		if err == nil {
+			if err := p.store.owner.ofFile(file); err != nil {
+				return p.fail("giving the file to the archive's owner", and(err, and(file.Close(), folder.Close())))
+			}
 			p.folder, p.file = folder, file
 			return nil
 		}
@@ -176,6 +179,9 @@ func (p *put) mkdirs() error {
 	for _, dir := range parents(p.loc.dir) {
 		switch err := p.store.root.Mkdir(dir, 0o755); {
 		case err == nil:
+			if err := p.store.owner.ofDirectory(p.store.root, dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 			if !slices.Contains(p.made, dir) {
 				p.made = append(p.made, dir)
 			}

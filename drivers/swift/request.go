@@ -99,7 +99,8 @@ func (s *Store) open(ctx context.Context, r request) (ncw.Headers, io.ReadCloser
 	if r.payload != nil {
 		p.Body = bytes.NewReader(nil) // tripper puts in the payload
 	}
-	ctx = context.WithValue(ctx, sendingKey{}, sending{payload: r.payload, slow: r.slow})
+	var answer string
+	ctx = context.WithValue(ctx, sendingKey{}, sending{payload: r.payload, slow: r.slow, answer: &answer})
 	resp, headers, err := s.conn.Call(ctx, account, p)
 	if err == nil {
 		return headers, resp.Body, nil
@@ -108,7 +109,7 @@ func (s *Store) open(ctx context.Context, r request) (ncw.Headers, io.ReadCloser
 	switch {
 	case headers != nil && errors.As(err, &told):
 		return headers, nil, &answerError{
-			status: told.StatusCode, text: plainText(bodyOf(err, told)), retryAfter: headers["Retry-After"],
+			status: told.StatusCode, text: plainText(answer), retryAfter: headers["Retry-After"],
 		}
 	case headers == nil && (errors.As(err, &told) || !isTransport(err)):
 		return nil, nil, notAuthenticated(err)
@@ -133,11 +134,6 @@ func notAuthenticated(err error) error {
 		failed.status = told.StatusCode
 	}
 	return failed
-}
-
-// bodyOf is what the library appended to an error from the answer's body.
-func bodyOf(err error, told *ncw.Error) string {
-	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), told.Error()), ": ")
 }
 
 var markup = regexp.MustCompile(`<[^>]*>`)

@@ -56,6 +56,8 @@ func (t Tuning) withDefaults() Tuning {
 //   - It takes the body from the context instead of from the library, so that
 //     it is read by one request at a time, can be sent again, and is no longer
 //     touched once the answer is there.
+//   - It keeps the beginning of an answer that is no success: the library loses
+//     what arrives together with the end.
 //   - It does not follow redirections, with which the token would go to a host
 //     that nobody configured.
 type tripper struct {
@@ -74,7 +76,12 @@ func newTripper(t Tuning, tlsConfig *tls.Config) *tripper {
 type sending struct {
 	payload []byte
 	slow    bool
+	// answer takes the beginning of the body of an answer that is no success.
+	answer *string
 }
+
+// maxAnswerBytes is how much of such a body is of interest.
+const maxAnswerBytes = 4096
 
 type sendingKey struct{}
 
@@ -101,10 +108,18 @@ func (t *tripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		sent.into(out, what.payload)
 	}
 	resp, err := inner.RoundTrip(out)
-	if err == nil && resp.StatusCode >= 300 && resp.StatusCode < 400 {
+	if err != nil || resp.StatusCode < 300 {
+		return resp, err
+	}
+	if resp.StatusCode < 400 {
 		resp.Header.Del("Location")
 	}
-	return resp, err
+	if what.answer != nil {
+		// What cannot be read is not there; the status is.
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
+		*what.answer = string(text)
+	}
+	return resp, nil
 }
 
 // CloseIdleConnections is called by the client library as well, whenever it
@@ -205,8 +220,8 @@ func transport(t Tuning, tlsConfig *tls.Config, answerTimeout time.Duration) *ht
 	}
 }
 
-// patientConn gives up a write that the server does not take in: the
-// transport bounds the wait for an answer, but not for that.
+// patientConn gives up where the transport would wait for ever: for a server
+// that does not take in what is sent, and for the rest of an answer.
 type patientConn struct {
 	net.Conn
 	stall time.Duration
@@ -218,4 +233,12 @@ func (c *patientConn) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return c.Conn.Write(p)
+}
+
+// Read fails when nothing came for as long as the slowest answer may take.
+func (c *patientConn) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(slowFactor * c.stall)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
 }

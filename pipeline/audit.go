@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"log/slog"
 	"strings"
@@ -156,100 +155,6 @@ func (a *audit) documents(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return err
-}
-
-// enumerate feeds what an interrupted audit had in flight, and then the catalog
-// from where it had come to.
-func (a *audit) enumerate(ctx context.Context, out chan<- *batch) error {
-	var earlier []*batch
-	err := a.checkpoint.InFlight(func(number uint64, entries []checkpoint.Entry) error {
-		earlier = append(earlier, &batch{number: number, entries: entries})
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, b := range earlier {
-		if err := a.revive(ctx, b); err != nil {
-			return err
-		}
-		if err := send(ctx, out, b); err != nil {
-			return err
-		}
-	}
-	cutting := cutter{limits: a.limits}
-	position := catalog.Position(a.checkpoint.Header().Position)
-	for !a.stopping() {
-		page, err := a.Catalog.Page(ctx, catalog.Selection{Buckets: a.Buckets}, position, a.limits.pageRows)
-		if err != nil {
-			return err
-		}
-		for _, d := range page {
-			position = d.After()
-			if !a.sampled(d.Key) {
-				continue
-			}
-			if items := cutting.add(&item{doc: d}); items != nil {
-				if err := a.feed(ctx, out, items); err != nil {
-					return err
-				}
-			}
-		}
-		if len(page) < a.limits.pageRows {
-			if items := cutting.rest(); items != nil {
-				return a.feed(ctx, out, items)
-			}
-			return nil
-		}
-	}
-	a.stopped = true
-	return nil
-}
-
-func (a *audit) stopping() bool {
-	select {
-	case <-a.stop:
-		return true
-	default:
-		return false
-	}
-}
-
-func (a *audit) feed(ctx context.Context, out chan<- *batch, items []*item) error {
-	entries := make([]checkpoint.Entry, len(items))
-	for i, it := range items {
-		entries[i] = it.entry()
-	}
-	b := &batch{items: items}
-	b.number, _ = a.checkpoint.Intend(entries, checkpoint.Position(items[len(items)-1].doc.After()))
-	return send(ctx, out, b)
-}
-
-// revive reads the rows of a batch of an earlier run again; rows that are gone
-// need no check any more.
-func (a *audit) revive(ctx context.Context, b *batch) error {
-	rows, err := a.Catalog.Rows(ctx, b.keys())
-	if err != nil {
-		return err
-	}
-	for _, e := range b.entries {
-		for _, row := range rows {
-			if row.UserID == e.UserID && row.Bucket == e.Bucket && row.ArchiveID == e.ArchiveID && row.Name == e.Name {
-				b.items = append(b.items, &item{doc: row})
-			}
-		}
-	}
-	return nil
-}
-
-// sampled draws documents by their key, so that every run draws the same.
-func (a *audit) sampled(k drivers.Key) bool {
-	if a.SamplePercent <= 0 || a.SamplePercent >= 100 {
-		return true
-	}
-	h := fnv.New32a()
-	_, _ = io.WriteString(h, k.UserID+"\x00"+k.Bucket+"\x00"+k.ArchiveID)
-	return float64(h.Sum32()%10000) < a.SamplePercent*100
 }
 
 // check checks a batch and records what was found.

@@ -78,15 +78,11 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	if err := confirm(a, c.DontAsk); err != nil {
 		return err
 	}
-	from, err := a.openStore(ctx, source, cat, c.Workers, false)
+	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, true)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := a.openStore(ctx, destination, cat, c.Workers, true)
-	if err != nil {
-		return err
-	}
 	defer to.Close()
 
 	o := c.options(a, from, to, cat)

@@ -81,6 +81,18 @@ func (a *app) openStore(ctx context.Context, s *config.Store, cat *anchore.Catal
 // retryNotice is how often at most a store's trouble is told at level warn.
 const retryNotice = 10 * time.Second
 
+// openPair opens the stores of a migration: the destination may be created
+// where that is said, the source never.
+func (a *app) openPair(ctx context.Context, source, destination *config.Store, cat *anchore.Catalog, workers int, create bool) (from, to pipeline.Store, err error) {
+	if from, err = a.openStore(ctx, source, cat, workers, false); err != nil {
+		return from, to, err
+	}
+	if to, err = a.openStore(ctx, destination, cat, workers, create); err != nil {
+		return from, to, errors.Join(err, from.Close())
+	}
+	return from, to, nil
+}
+
 // tellRetries tells of retries: each at level debug, and one now and then at
 // level warn, so that a run that waits for a server says so.
 func (a *app) tellRetries(d drivers.Driver, policy retry.Policy) retry.Policy {

@@ -53,15 +53,11 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 			return err
 		}
 	}
-	from, err := a.openStore(ctx, source, cat, c.Workers, false)
+	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, false)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := a.openStore(ctx, destination, cat, c.Workers, false)
-	if err != nil {
-		return err
-	}
 	defer to.Close()
 	o := pipeline.Options{
 		Purge: true, KeepSource: c.DryRun, Source: from, Destination: to, Catalog: cat,

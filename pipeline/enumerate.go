@@ -39,7 +39,7 @@ func (m *migration) sweep(ctx context.Context, out chan<- *batch) error {
 // Each batch is intended with the position that intend gives.
 func (m *migration) walk(ctx context.Context, out chan<- *batch, position catalog.Position,
 	intend func([]*item) checkpoint.Position, skip func(catalog.Document) (bool, error)) error {
-	cut := cutter{limits: m.limits}
+	cut := cutter{limits: m.limits, cost: func(it *item, bytes int64) int64 { return bytes + m.allow(it, bytes) }}
 	for !m.stopping() {
 		page, err := m.cat.Page(ctx, m.selection, position, m.limits.pageRows)
 		if err != nil {
@@ -172,9 +172,12 @@ func (m *migration) newItem(d catalog.Document) *item {
 // because they share places; a document that is streamed is a batch of its own.
 type cutter struct {
 	limits limits
-	items  []*item
-	bytes  int64
-	full   bool
+	// cost is what an item whose payload has so many bytes takes of the memory
+	// budget; nil is the payload alone.
+	cost  func(it *item, bytes int64) int64
+	items []*item
+	bytes int64
+	full  bool
 }
 
 // add adds an item and returns the batch before it when that is complete.
@@ -187,6 +190,9 @@ func (c *cutter) add(it *item) []*item {
 		bytes = 0
 	}
 	alone := bytes > c.limits.streamBytes
+	if c.cost != nil && !alone && it.failure == nil {
+		bytes = c.cost(it, bytes)
+	}
 	var complete []*item
 	if n := len(c.items); n > 0 && c.items[n-1].doc.Key != it.doc.Key && (c.full || alone || c.bytes+bytes > c.limits.batchBytes) {
 		complete = c.rest()

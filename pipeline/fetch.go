@@ -130,7 +130,7 @@ func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 	case drivers.KindOf(err) != drivers.NotFound:
 		it.fail(stageFetch, classOf(err, ClassFetch), err)
 	case m.samePrefix() && m.alreadyThere(ctx, it):
-		it.moved, it.earlier = true, true
+		it.moved, it.earlier, it.counted = true, true, m.sweeping
 		it.compressed, it.digest, it.bytes = it.doc.Compressed, it.doc.Digest, it.doc.Bytes
 	default:
 		it.fail(stageFetch, ClassMissingPayload, err)

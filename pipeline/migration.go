@@ -139,6 +139,8 @@ type migration struct {
 	progress Progress
 	streak   streak
 	result   Result
+	// sweeping: the run has come to the end and goes once more from the start.
+	sweeping bool
 	// stopped: enumeration ended because of stop, not at the catalog's end.
 	stopped bool
 }
@@ -234,6 +236,7 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	}
 	err = m.flow(ctx, m.enumerate)
 	if err == nil && !m.stopped && m.result.Resumed && !m.Purge {
+		m.sweeping = true
 		err = m.flow(ctx, m.sweep)
 	}
 	drop, err = m.end(ctx, err)

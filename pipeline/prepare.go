@@ -42,7 +42,7 @@ func (it *item) findSiblings(rows []catalog.Document) {
 			continue
 		}
 		it.siblings = true
-		if !row.NoURI && row.URI == it.dest {
+		if !row.NoURI && row.URI == it.dest && row.URI != it.doc.URI {
 			it.taken = &rows[i]
 		}
 	}
@@ -96,15 +96,19 @@ func (m *migration) streamCost() int64 {
 	return m.src.Capabilities().StreamBytes + m.dst.Capabilities().StreamBytes + 4*chunkBytes
 }
 
+// inflated is how long a compressed report may be expected to be at most. One
+// that is longer is streamed.
+func inflated(bytes int64) int64 { return 12*bytes + (1 << 10) }
+
 // allow sets and returns how many bytes an item may take beside its payload as
 // fetched, when its compression changes on the way.
 func (m *migration) allow(it *item, bytes int64) int64 {
 	switch {
 	case it.doc.Compressed && !m.dst.mayCompress():
-		it.allowance = min(8*bytes+(64<<10), m.limits.streamBytes)
+		it.allowance = min(inflated(bytes), m.limits.streamBytes)
 	case it.doc.Compressed:
 		// Stays compressed, unless the plain document is short for the rule.
-		it.allowance = min(8*bytes+(64<<10), m.dst.Compression.MinBytes, m.limits.streamBytes)
+		it.allowance = min(inflated(bytes), m.dst.Compression.MinBytes, m.limits.streamBytes)
 	case m.dst.compresses(bytes):
 		it.allowance = bytes
 	default:

@@ -57,8 +57,10 @@ func (m *migration) findLeft(ctx context.Context, b *batch) error {
 		switch {
 		case err == nil:
 			it.fetchedBytes = info.Bytes
-		case drivers.KindOf(err) == drivers.NotFound:
+		case drivers.KindOf(err) == drivers.NotFound && !it.revived:
 			it.absent = true
+		case drivers.KindOf(err) == drivers.NotFound:
+			// Deleted by a killed run, perhaps not to the end: folders.
 		default:
 			it.fail(stageFetch, ClassFetch, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
@@ -20,9 +21,11 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 		}
 	}
 	defer m.progress.busy(StagePut)()
-	shared := b.shareDestinations()
+	shared, err := m.shareDestinations(ctx, b)
+	if err != nil {
+		return err
+	}
 	held := b.filter(func(it *item) bool { return it.pending() && !it.streamed && shared[it] == nil })
-	var err error
 	if batcher := m.dst.batcher(); batcher != nil && m.dst.Capabilities().BatchPut {
 		err = m.putBatch(ctx, batcher, held)
 	} else {
@@ -45,6 +48,7 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 	for it, first := range shared {
 		if it.failure == nil {
 			it.receipt = first.receipt
+			it.digest, it.bytes, it.compressed = first.digest, first.bytes, first.compressed
 			if first.failure != nil {
 				it.fail(first.failure.Stage, first.failure.Class, errors.New(first.failure.Reason))
 			}
@@ -57,28 +61,67 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 // shareDestinations settles who puts where several rows have one key, and so
 // one place at the destination: the same payload is put once, and one that
 // would overwrite another document's is refused.
-func (b *batch) shareDestinations() map[*item]*item {
+func (m *migration) shareDestinations(ctx context.Context, b *batch) (map[*item]*item, error) {
 	first := make(map[string]*item)
 	shared := make(map[*item]*item)
 	for _, it := range b.pending() {
 		if !it.siblings {
 			continue
 		}
-		if it.taken != nil && (it.streamed || it.taken.Digest != it.digest || it.taken.Compressed != it.compressed) {
-			it.fail(stagePut, ClassPlaceTaken, placeTaken(it.dest, it.taken.Name))
-			continue
+		if it.taken != nil {
+			digest, err := m.digestToBe(ctx, it)
+			if cerr := cancelled(ctx); cerr != nil {
+				return nil, cerr
+			}
+			if err != nil || it.taken.Digest != digest || it.taken.Compressed != it.compressed {
+				it.fail(stagePut, ClassPlaceTaken, placeTaken(it.dest, it.taken.Name))
+				continue
+			}
 		}
 		other := first[it.dest]
 		switch {
 		case other == nil:
 			first[it.dest] = it
-		case !it.streamed && !other.streamed && other.digest == it.digest:
+		case samePayload(other, it):
 			shared[it] = other
 		default:
 			it.fail(stagePut, ClassPlaceTaken, placeTaken(it.dest, other.doc.Name))
 		}
 	}
-	return shared
+	return shared, nil
+}
+
+// samePayload says whether two items have the very same payload: from one place
+// and with one digest, or, when both are held, equal as they will be stored.
+func samePayload(a, b *item) bool {
+	if a.doc.URI == b.doc.URI && a.doc.Digest == b.doc.Digest && a.doc.Compressed == b.doc.Compressed {
+		return true
+	}
+	return !a.streamed && !b.streamed && a.digest == b.digest && a.compressed == b.compressed
+}
+
+// digestToBe is the digest of what would be stored. A streamed payload is read
+// for it.
+func (m *migration) digestToBe(ctx context.Context, it *item) (string, error) {
+	if !it.streamed {
+		return it.digest, nil
+	}
+	payload, err := m.stream(ctx, it)
+	if err != nil {
+		return "", err
+	}
+	r, err := payload.Open(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	sum := md5.New()
+	chunk := chunks.Get().(*[]byte)
+	defer chunks.Put(chunk)
+	if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{r}, *chunk); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 func placeTaken(uri, name string) error {

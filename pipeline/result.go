@@ -222,6 +222,11 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 		return false, errors.Join(ran, err)
 	}
 	h := m.checkpoint.Header()
+	if m.samePrefix() {
+		// Where the catalog cannot say what was moved, a batch that was in
+		// flight more than once may have been counted as often.
+		h.Counts.Moved = min(h.Counts.Moved, h.Documents)
+	}
 	m.result.Counts = h.Counts
 	switch {
 	case m.result.Interrupted, errors.Is(ran, context.Canceled):

@@ -25,6 +25,9 @@ func (m *migration) prepare(ctx context.Context, b *batch) error {
 	for _, it := range b.items {
 		it.findSiblings(rows[it.doc.Key])
 	}
+	if b.entries != nil {
+		m.takeBackChanged(ctx, b)
+	}
 	if err := m.askLengths(ctx, b); err != nil {
 		return err
 	}

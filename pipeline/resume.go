@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -70,6 +71,17 @@ func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlig
 	return nil
 }
 
+// takeBackChanged removes what a killed run may have put for documents whose
+// rows were changed by somebody else since.
+func (m *migration) takeBackChanged(ctx context.Context, b *batch) {
+	for _, it := range b.items {
+		if it.failure == nil || it.failure.Class != ClassRowChanged || it.dest == "" || m.Purge || m.odd[normal(it.dest)] {
+			continue
+		}
+		it.failure.Reason = m.takeBack(ctx, it, errors.New(it.failure.Reason)).Error()
+	}
+}
+
 // revive makes the items of a batch of an earlier run from what its rows say
 // now: still at the source (to be moved), at the destination (moved, the source
 // perhaps not deleted), or something else, which is left alone.
@@ -87,6 +99,7 @@ func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *it
 		Key:  drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID},
 		Name: e.Name, URI: e.URI, NoURI: e.URI == "", Bytes: -1,
 	}}
+	gone.dest, _ = m.dst.URI(gone.doc.Key) // "" where it can never have been put
 	for _, row := range rows {
 		if row.Name != e.Name {
 			continue

@@ -236,7 +236,7 @@ func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
 		streamed = append(streamed, left...)
 	}
 	return a.ops.each(ctx, streamed, func(ctx context.Context, it *item) {
-		a.conclude(ctx, s, it, a.stream(ctx, s, it))
+		a.conclude(ctx, it, a.stream(ctx, s, it))
 	})
 }
 
@@ -267,7 +267,7 @@ func (a *audit) checkHeld(ctx context.Context, batcher drivers.Batcher, items []
 		if err == nil {
 			err = checkHeldPayload(it, results[i].Payload)
 		}
-		a.conclude(ctx, a.storeOf(it.doc.URI), it, err)
+		a.conclude(ctx, it, err)
 	}
 	return left, cancelled(ctx)
 }
@@ -305,7 +305,7 @@ func (a *audit) stream(ctx context.Context, s *Store, it *item) error {
 
 // conclude fails an item for what was found, unless its row has changed
 // meanwhile (a migration may be running): then it is looked at once more.
-func (a *audit) conclude(ctx context.Context, s *Store, it *item, err error) {
+func (a *audit) conclude(ctx context.Context, it *item, err error) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
@@ -313,7 +313,7 @@ func (a *audit) conclude(ctx context.Context, s *Store, it *item, err error) {
 		for _, row := range rows {
 			if row.Name == it.doc.Name && row != it.doc {
 				it.doc = row
-				if s = a.storeOf(row.URI); s != nil {
+				if s := a.storeOf(row.URI); s != nil {
 					err = a.stream(ctx, s, it)
 				}
 			}

@@ -1,16 +1,17 @@
 // Package testenv starts the real servers that tests and benchmarks run
-// against: PostgreSQL, MinIO and versitygw, each a child process on a free port
-// of 127.0.0.1 with its data in a temporary folder. It also unpacks the golden
-// installations of testdata/golden.
+// against: PostgreSQL, MinIO, versitygw, and OpenStack Swift with tempauth or
+// with Keystone, each a child process on a free port of 127.0.0.1 with its data
+// in a temporary folder. It also unpacks the golden installations of
+// testdata/golden.
 //
 // A package that uses it must hand its tests to Main:
 //
 //	func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
 //
-// The shared servers (Postgres, MinIO, VersityGW) are started when a test first
-// asks for one and live until the test binary ends; what a test makes in them
-// is removed in the test's cleanup. The servers made by the New functions
-// belong to one test, which may stop and start them.
+// The shared servers (Postgres, MinIO, VersityGW, Swift, SwiftKeystone) are
+// started when a test first asks for one and live until the test binary ends;
+// what a test makes in them is removed in the test's cleanup. The servers made
+// by the New functions belong to one test, which may stop and start them.
 //
 // The servers end with the test binary even when that is killed. A server whose
 // program is not installed fails the test: "make test-deps" installs them all.

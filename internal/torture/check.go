@@ -109,6 +109,7 @@ func (c *checking) row(d *document, id rowID) {
 		c.find(wrong, "%s %v: its row names %s", d.kind, id, *found.url)
 	case c.final:
 		c.find(wrong, "%s %v: was not moved", d.kind, id)
+		c.document(d, id, found, c.source)
 	case c.source[*found.url] != nil:
 		c.document(d, id, found, c.source)
 	default:
@@ -139,7 +140,7 @@ func (c *checking) document(d *document, id rowID, found row, stored map[string]
 		c.find(lost, "%s %v: other bytes at %s (%d of %d)", d.kind, id, *found.url, len(plain), len(d.plain))
 		return
 	}
-	if !c.final {
+	if !c.final || *found.url != c.to.uri(d.key) {
 		return
 	}
 	if found.digest == nil || *found.digest != hexMD5(payload) {

@@ -66,7 +66,7 @@ func (m *meddling) change(ctx context.Context, kind int) error {
 	switch kind {
 	case 0:
 		m.d.fate = away
-		_, err = conn.Exec(ctx, `UPDATE archive_metadata SET content_url = $5`+where, append(key, "swift://elsewhere/"+m.d.key.ArchiveID)...)
+		_, err = conn.Exec(ctx, `UPDATE archive_metadata SET content_url = $5`+where, append(key, "tape://elsewhere/"+m.d.key.ArchiveID)...)
 	case 1:
 		m.d.plain = fmt.Appendf(nil, `{"document": "written again %d"}`, m.round.r.Uint64())
 		m.d.payload = m.d.plain

@@ -70,9 +70,9 @@ type author struct {
 	users, buckets []string
 }
 
-// newModel makes the documents of a round. Half of the rounds have some that
-// cannot be moved.
-func newModel(r *rand.Rand, from, to *place, rule, toRule compression) *model {
+// newModel makes the documents of a round, few of them if small. Half of the
+// rounds have some that cannot be moved.
+func newModel(r *rand.Rand, from, to *place, rule, toRule compression, small bool) *model {
 	m := &model{sameURIs: from.prefix == to.prefix}
 	a := &author{
 		r: r, from: from, to: to, rule: rule, toRule: toRule,
@@ -80,7 +80,10 @@ func newModel(r *rand.Rand, from, to *place, rule, toRule compression) *model {
 		buckets: []string{"analysis_data", "image_content_data", "manifest_data", "policy_evaluations"},
 	}
 	count := 60 + r.IntN(250)
-	if r.IntN(10) == 0 {
+	switch {
+	case small:
+		count = 60
+	case r.IntN(10) == 0:
 		count = 700 + r.IntN(700)
 	}
 	for range count {
@@ -89,7 +92,7 @@ func newModel(r *rand.Rand, from, to *place, rule, toRule compression) *model {
 	for range 3 + r.IntN(4) {
 		a.large(1200<<10 + r.IntN(2<<20))
 	}
-	if r.IntN(4) == 0 {
+	if !small && r.IntN(4) == 0 {
 		a.large(9<<20 + r.IntN(4<<20)) // several parts of an S3 upload
 	}
 	a.awkward()
@@ -223,7 +226,7 @@ func (a *author) bystanders(sameURIs bool) {
 	for i := range 6 {
 		d := a.add("foreign row", "foreign:", a.report(100))
 		d.fate, d.payload = foreign, nil
-		uri := "swift://cold/" + d.key.UserID + "/" + d.key.Bucket + "/" + d.key.ArchiveID
+		uri := "tape://cold/" + d.key.UserID + "/" + d.key.Bucket + "/" + d.key.ArchiveID
 		if a.from.elsewhere != "" && i%2 == 0 {
 			uri = a.from.elsewhere + a.from.path(d.key)
 		}

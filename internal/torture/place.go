@@ -85,6 +85,9 @@ var sites = []site{
 	}},
 	{"minio", true, func(r *rig, destination bool) *place { return r.minio.place(destination) }},
 	{"versitygw", true, func(r *rig, destination bool) *place { return r.versitygw.place(destination) }},
+	{"swift", true, func(r *rig, destination bool) *place {
+		return containerPlace(r.swift, r.containers[destination], map[bool]string{false: "", true: "kept/here/"}[destination])
+	}},
 }
 
 // special are sites only of the pairs named in specialPairs: one place inside

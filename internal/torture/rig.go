@@ -21,12 +21,14 @@ type rig struct {
 	conn             *pgx.Conn
 	folder           string
 	minio, versitygw endpoint
+	swift            *testenv.SwiftServer
+	containers       map[bool]string // by whether it is for a destination
 }
 
 // newRigs makes so many rigs, which end with the test.
 func newRigs(tb testing.TB, count int) []*rig {
 	tb.Helper()
-	minio, versitygw := testenv.MinIO(tb), testenv.VersityGW(tb)
+	minio, versitygw, swift := testenv.MinIO(tb), testenv.VersityGW(tb), testenv.Swift(tb)
 	rigs := make([]*rig, count)
 	for i := range rigs {
 		url, _ := testenv.Postgres(tb).Golden(tb, "db")
@@ -39,6 +41,7 @@ func newRigs(tb testing.TB, count int) []*rig {
 		rigs[i] = &rig{
 			database: url, conn: conn, folder: tb.TempDir(),
 			minio: newEndpoint(tb, minio, shared), versitygw: newEndpoint(tb, versitygw, shared),
+			swift: swift, containers: map[bool]string{false: swift.Container(tb), true: swift.Container(tb)},
 		}
 	}
 	return rigs

@@ -26,6 +26,7 @@ type round struct {
 	model   *model
 	before  map[rowID]row // the catalog as it was, and as it was meddled with
 	work    *work
+	open    int64 // the task that the next run has to go on with, 0 if none
 	flags   []string
 	story   []string // what was done, for the report of a finding
 	totals  Totals
@@ -42,7 +43,7 @@ func newRound(rig *rig, pair Pair, number int, o *Options) (*round, error) {
 	}
 	rules := []compression{{}, {true, 0}, {true, 1}, {true, 100}}
 	r.rule, r.toRule = rules[r.r.IntN(len(rules))], rules[r.r.IntN(len(rules))]
-	r.model = newModel(r.r, r.from, r.to, r.rule, r.toRule)
+	r.model = newModel(r.r, r.from, r.to, r.rule, r.toRule, o.EveryPoint)
 	r.work = &work{checkpoint: filepath.Join(rig.state(), "migrate.checkpoint"), done: make(map[rowID]journal.Record), inFlight: make(map[rowID]bool)}
 	r.totals.Documents = len(r.model.documents)
 	return r, nil
@@ -140,6 +141,9 @@ func (r *round) look(ctx context.Context, often int) error {
 	if err != nil {
 		return err
 	}
+	if err := r.lookAtTasks(ctx); err != nil {
+		return err
+	}
 	for _, c := range complaints {
 		if !r.model.sameURIs { // there a new migration finds everything again
 			r.found(finding{wrong, c})
@@ -151,6 +155,23 @@ func (r *round) look(ctx context.Context, often int) error {
 	findings, err := r.check(ctx, false)
 	r.found(findings...)
 	return err
+}
+
+// lookAtTasks says whether the last run began a new task though it had one to go
+// on with.
+func (r *round) lookAtTasks(ctx context.Context) error {
+	tasks, err := readTasks(ctx, r.rig.conn)
+	if err != nil {
+		return err
+	}
+	if r.open != 0 && len(tasks) > 0 && tasks[len(tasks)-1].id != r.open {
+		r.found(finding{wrong, fmt.Sprintf("task %d was not over, and a run began another one: %+v", r.open, tasks)})
+	}
+	// A task that the checkpoint does not know yet may be given up.
+	if r.open = 0; !r.work.header.Finished && r.work.header.TaskID != 0 && len(tasks) > 0 && !tasks[len(tasks)-1].terminal() {
+		r.open = r.work.header.TaskID
+	}
+	return nil
 }
 
 // play plays a random round.

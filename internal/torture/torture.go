@@ -40,8 +40,8 @@ type Options struct {
 	// EveryPoint plays rounds that kill the program once at each point, instead
 	// of random ones.
 	EveryPoint bool
-	// StopAtFinding ends everything at the first finding.
-	StopAtFinding bool
+	// StopAt ends everything at the first finding whose text holds one of these.
+	StopAt []string
 	// Report, if not nil, is told every round with findings.
 	Report io.Writer
 }
@@ -64,6 +64,13 @@ type Totals struct {
 	Repeated int
 
 	findings []finding
+}
+
+// found says whether there is a finding whose text holds one of these.
+func (t Totals) found(texts []string) bool {
+	return slices.ContainsFunc(t.findings, func(f finding) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(f.text, text) })
+	})
 }
 
 // Bad says that something was found.
@@ -137,7 +144,7 @@ func (t *tortured) take() int {
 	defer t.mu.Unlock()
 	o := t.options
 	if o.Kills > 0 && t.result.Kills >= o.Kills || o.Duration > 0 && time.Since(t.began) >= o.Duration ||
-		o.Rounds > 0 && t.next >= o.First+o.Rounds || o.StopAtFinding && t.result.Bad() {
+		o.Rounds > 0 && t.next >= o.First+o.Rounds || t.result.found(o.StopAt) {
 		return -1
 	}
 	t.next++

@@ -29,6 +29,8 @@ type work struct {
 	done       map[rowID]journal.Record
 	// inFlight are the documents that some killed run had in flight.
 	inFlight map[rowID]bool
+	// header is the checkpoint's after the last run, empty where there is none.
+	header checkpoint.Header
 	// repeated counts documents that were done again.
 	repeated int
 }
@@ -67,6 +69,7 @@ func (w *work) look() (wrong []string, err error) {
 // takeInFlight notes the documents of the batches that the checkpoint holds.
 func (w *work) takeInFlight() (batches int, err error) {
 	// A copy: what is looked at must not change.
+	w.header = checkpoint.Header{}
 	raw, err := os.ReadFile(w.checkpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -79,11 +82,10 @@ func (w *work) takeInFlight() (batches int, err error) {
 		return 0, err
 	}
 	defer os.Remove(copied)
-	identity, err := identityOf(copied)
-	if err != nil || identity.Fingerprint == "" {
+	if w.header, err = headerOf(copied); err != nil || w.header.Fingerprint == "" {
 		return 0, err // killed before the checkpoint had a header
 	}
-	c, err := checkpoint.Open(copied, identity)
+	c, err := checkpoint.Open(copied, checkpoint.Identity{Fingerprint: w.header.Fingerprint})
 	if err != nil {
 		return 0, err
 	}
@@ -97,16 +99,15 @@ func (w *work) takeInFlight() (batches int, err error) {
 	return batches, errors.Join(err, c.Close())
 }
 
-// identityOf reads from a checkpoint whose it is.
-func identityOf(path string) (checkpoint.Identity, error) {
-	var h checkpoint.Header
+// headerOf reads a checkpoint's header, without knowing whose it is.
+func headerOf(path string) (h checkpoint.Header, err error) {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() == 0 {
-		return checkpoint.Identity{}, err
+		return h, err
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
 	if err != nil {
-		return checkpoint.Identity{}, fmt.Errorf("the checkpoint cannot be opened: %w", err)
+		return h, fmt.Errorf("the checkpoint cannot be opened: %w", err)
 	}
 	err = db.View(func(tx *bolt.Tx) error {
 		bucket := tx.Bucket([]byte("meta"))
@@ -118,7 +119,7 @@ func identityOf(path string) (checkpoint.Identity, error) {
 		}
 		return nil
 	})
-	return checkpoint.Identity{Fingerprint: h.Fingerprint, Description: h.Description}, errors.Join(err, db.Close())
+	return h, errors.Join(err, db.Close())
 }
 
 func readJournal(path string) ([]journal.Record, error) {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -146,7 +147,8 @@ func (c *child) wait(ctx context.Context, d disruption) (outcome, error) {
 		<-c.ended
 	}
 	status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	o.killed = ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	// A signal that comes before the program has begun to catch it ends it too.
+	o.killed = ok && status.Signaled() && (status.Signal() == syscall.SIGKILL || slices.Contains(d.signals, status.Signal()))
 	o.exit = c.cmd.ProcessState.ExitCode()
 	o.output = c.output.String()
 	if limit := 6000; len(o.output) > limit && !o.hung {

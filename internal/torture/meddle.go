@@ -27,16 +27,22 @@ func (r *round) meddle(ctx context.Context, interrupted bool) (*meddling, error)
 	if err != nil {
 		return nil, err
 	}
-	var candidates []*document
+	var candidates, inFlight []*document
 	for _, d := range r.model.documents {
 		if d.fate == moves && len(d.names) == 1 && !d.large {
 			if row, ok := rows[d.rowID(d.names[0])]; ok && row.url != nil && *row.url == r.from.uri(d.key) {
 				candidates = append(candidates, d)
+				if r.work.last[row.id] {
+					inFlight = append(inFlight, d)
+				}
 			}
 		}
 	}
 	if len(candidates) == 0 {
 		return nil, nil
+	}
+	if len(inFlight) > 0 && r.r.IntN(4) > 0 {
+		candidates = inFlight // these the next run commits first
 	}
 	d := candidates[r.r.IntN(len(candidates))]
 	m := &meddling{round: r, d: d, id: d.rowID(d.names[0])}

@@ -42,7 +42,8 @@ type Options struct {
 	EveryPoint bool
 	// StopAt ends everything at the first finding whose text holds one of these.
 	StopAt []string
-	// Report, if not nil, is told every round with findings.
+	// Report, if not nil, is told every round with findings, and the progress now
+	// and then.
 	Report io.Writer
 }
 
@@ -128,6 +129,8 @@ func Run(tb testing.TB, o Options) (Result, error) {
 	return t.result, err
 }
 
+const progressInterval = 30 * time.Second
+
 // tortured is the state that the workers share.
 type tortured struct {
 	options Options
@@ -135,6 +138,7 @@ type tortured struct {
 
 	mu     sync.Mutex
 	next   int
+	told   time.Time // when the progress was last reported
 	result Result
 }
 
@@ -181,7 +185,15 @@ func (t *tortured) record(r *round, number int) {
 	pair := t.result.ByPair[r.pair]
 	pair.add(r.totals)
 	t.result.ByPair[r.pair] = pair
-	if r.totals.Bad() && t.options.Report != nil {
+	if t.options.Report == nil {
+		return
+	}
+	if r.totals.Bad() {
 		fmt.Fprint(t.options.Report, r.tell(number))
+	}
+	if time.Since(t.told) > progressInterval {
+		t.told = time.Now()
+		fmt.Fprintf(t.options.Report, "%s: %d rounds, %d kills, %d documents; lost %d, orphaned %d, wrong %d\n", time.Since(t.began).Round(time.Second),
+			t.result.Rounds, t.result.Kills, t.result.Documents, t.result.Lost, t.result.Orphaned, t.result.Wrong)
 	}
 }

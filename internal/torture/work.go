@@ -27,8 +27,9 @@ type work struct {
 	checkpoint string
 	read       int // records of the journal seen so far
 	done       map[rowID]journal.Record
-	// inFlight are the documents that some killed run had in flight.
-	inFlight map[rowID]bool
+	// inFlight are the documents that some killed run had in flight, last those
+	// of the last run.
+	inFlight, last map[rowID]bool
 	// header is the checkpoint's after the last run, empty where there is none.
 	header checkpoint.Header
 	// repeated counts documents that were done again.
@@ -69,7 +70,7 @@ func (w *work) look() (wrong []string, err error) {
 // takeInFlight notes the documents of the batches that the checkpoint holds.
 func (w *work) takeInFlight() (batches int, err error) {
 	// A copy: what is looked at must not change.
-	w.header = checkpoint.Header{}
+	w.header, w.last = checkpoint.Header{}, make(map[rowID]bool)
 	raw, err := os.ReadFile(w.checkpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -92,7 +93,8 @@ func (w *work) takeInFlight() (batches int, err error) {
 	err = c.InFlight(func(_ uint64, entries []checkpoint.Entry) error {
 		batches++
 		for _, e := range entries {
-			w.inFlight[rowID{e.Bucket, e.ArchiveID, e.UserID, e.Name}] = true
+			id := rowID{e.Bucket, e.ArchiveID, e.UserID, e.Name}
+			w.inFlight[id], w.last[id] = true, true
 		}
 		return nil
 	})

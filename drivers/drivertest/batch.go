@@ -39,10 +39,36 @@ func testBatchEmpty(s *store, batcher drivers.Batcher) {
 	}
 }
 
+// store puts a batch.
+func (s *store) store(batcher drivers.Batcher, requests []drivers.PutRequest) (results []drivers.PutResult) {
+	_ = settled(s.ctx, func() error {
+		results = batcher.PutBatch(s.ctx, requests)
+		errs := make([]error, len(results))
+		for i, r := range results {
+			errs[i] = r.Err
+		}
+		return temporary(errs)
+	})
+	return results
+}
+
+// fetch reads a batch.
+func (s *store) fetch(batcher drivers.Batcher, requests []drivers.GetRequest) (results []drivers.GetResult) {
+	_ = settled(s.ctx, func() error {
+		results = batcher.GetBatch(s.ctx, requests)
+		errs := make([]error, len(results))
+		for i, r := range results {
+			errs[i] = r.Err
+		}
+		return temporary(errs)
+	})
+	return results
+}
+
 // putBatch puts a batch in which every payload must be stored.
 func (s *store) putBatch(batcher drivers.Batcher, requests []drivers.PutRequest) {
 	s.Helper()
-	results := batcher.PutBatch(s.ctx, requests)
+	results := s.store(batcher, requests)
 	if len(results) != len(requests) {
 		s.Errorf("%d results for %d requests", len(results), len(requests))
 		return
@@ -93,7 +119,7 @@ func testBatchBodies(s *store, batcher drivers.Batcher) {
 	for _, r := range requests {
 		gets = append(gets, drivers.GetRequest{URI: r.URI, MaxBytes: int64(len(r.Payload))})
 	}
-	results := batcher.GetBatch(s.ctx, gets)
+	results := s.fetch(batcher, gets)
 	if len(results) != len(gets) {
 		s.Errorf("%d results for %d requests", len(results), len(gets))
 		return
@@ -121,7 +147,7 @@ func testBatchPutWrong(s *store, batcher drivers.Batcher) {
 		}
 		requests = append(requests, r)
 	}
-	results := batcher.PutBatch(s.ctx, requests)
+	results := s.store(batcher, requests)
 	if len(results) != len(requests) {
 		s.Errorf("%d results for %d requests", len(results), len(requests))
 		return
@@ -150,7 +176,7 @@ func testBatchPutWrong(s *store, batcher drivers.Batcher) {
 func testBatchPutTwice(s *store, batcher drivers.Batcher) {
 	uri, other := s.uri("twice"), s.uri("once")
 	one, two, three := []byte("one"), []byte("two, longer"), []byte("three")
-	results := batcher.PutBatch(s.ctx, []drivers.PutRequest{
+	results := s.store(batcher, []drivers.PutRequest{
 		{URI: uri, Payload: one, MD5: md5Hex(one)},
 		{URI: other, Payload: three, MD5: md5Hex(three)},
 		{URI: uri, Payload: two, MD5: md5Hex(two)},
@@ -208,7 +234,7 @@ func testBatchGet(s *store, batcher drivers.Batcher) {
 	}
 	// The same payload may be asked for twice in one batch.
 	requests, want = append(requests, requests[0]), append(want, want[0])
-	results := batcher.GetBatch(s.ctx, requests)
+	results := s.fetch(batcher, requests)
 	if len(results) != len(requests) {
 		s.Errorf("%d results for %d requests", len(results), len(requests))
 		return
@@ -233,7 +259,7 @@ func testBatchGet(s *store, batcher drivers.Batcher) {
 			s.checkInfo("get batch", r.Info, md5Hex(want[i]), int64(len(want[i])))
 		}
 	}
-	if results := batcher.GetBatch(s.ctx, []drivers.GetRequest{{URI: "other-scheme://x/y/z", MaxBytes: 9}, requests[0]}); len(results) != 2 {
+	if results := s.fetch(batcher, []drivers.GetRequest{{URI: "other-scheme://x/y/z", MaxBytes: 9}, requests[0]}); len(results) != 2 {
 		s.Errorf("%d results for 2 requests", len(results))
 	} else {
 		s.wantKind(results[0].Err, "other-scheme://x/y/z", drivers.InvalidKey, drivers.NotFound, drivers.Config)
@@ -257,7 +283,7 @@ func testBatchDelete(s *store, batcher drivers.Batcher) {
 	}
 	doomed = append(doomed, doomed[1]) // once more in the same batch
 	for range 2 {
-		errs := batcher.DeleteBatch(s.ctx, doomed)
+		errs := s.remove(batcher, doomed)
 		if len(errs) != len(doomed) {
 			s.Errorf("%d results for %d URIs", len(errs), len(doomed))
 			return
@@ -275,7 +301,7 @@ func testBatchDelete(s *store, batcher drivers.Batcher) {
 			s.misses(uri)
 		}
 	}
-	errs := batcher.DeleteBatch(s.ctx, []string{"other-scheme://x/y/z", all[1]})
+	errs := s.remove(batcher, []string{"other-scheme://x/y/z", all[1]})
 	if len(errs) != 2 {
 		s.Errorf("%d results for 2 URIs", len(errs))
 		return

@@ -115,7 +115,7 @@ func (s *store) failPut(f fault, length int64, old []byte) {
 	after := []byte("put after a failure")
 	s.put(uri, after)
 	s.holds(uri, after)
-	if err := s.d.Delete(s.ctx, uri); err != nil {
+	if err := s.delete(uri); err != nil {
 		s.Errorf("delete after a failure: %v", err)
 	}
 	s.misses(uri)

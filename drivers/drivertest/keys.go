@@ -93,7 +93,7 @@ func testKeys(t *testing.T, b Backend) {
 	}
 	// Deleting one must not take another with it.
 	for i := 0; i < len(order); i += 2 {
-		if err := s.d.Delete(s.ctx, order[i]); err != nil {
+		if err := s.delete(order[i]); err != nil {
 			t.Errorf("delete %q: %v", order[i], err)
 		}
 	}
@@ -113,7 +113,7 @@ func testKeys(t *testing.T, b Backend) {
 // missesRefused demands that a key that Put refused cannot be read either.
 func (s *store) missesRefused(uri string) {
 	s.Helper()
-	r, _, err := s.d.Get(s.ctx, uri)
+	r, _, err := s.get(uri)
 	if err == nil {
 		r.Close()
 		s.Errorf("get %q: found, though its Put was refused", uri)
@@ -130,7 +130,7 @@ func testKeysSideBySide(t *testing.T, b Backend) {
 		uri := s.uri(id)
 		s.put(uri, []byte(id))
 		s.holds(uri, []byte(id))
-		if err := s.d.Delete(s.ctx, uri); err != nil {
+		if err := s.delete(uri); err != nil {
 			t.Fatalf("delete %q: %v", uri, err)
 		}
 		s.misses(uri)

@@ -65,7 +65,7 @@ func testList(t *testing.T, b Backend) {
 	wg.Wait()
 	for i, uri := range uris {
 		if i%10 == 9 {
-			if err := s.d.Delete(s.ctx, uri); err != nil {
+			if err := s.delete(uri); err != nil {
 				t.Error(err)
 			}
 			delete(bodies, uri)

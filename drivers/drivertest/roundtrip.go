@@ -79,7 +79,7 @@ func testRoundtrip(t *testing.T, b Backend) {
 				s.checkReceipt(receipt, md5Hex(body), int64(len(body)))
 				s.holds(uri, body)
 				s.holds(uri, body)
-				if err := s.d.Delete(s.ctx, uri); err != nil {
+				if err := s.delete(uri); err != nil {
 					t.Fatalf("delete %s: %v", f.name, err)
 				}
 				s.misses(uri)
@@ -118,7 +118,7 @@ func testMissing(t *testing.T, b Backend) {
 		uri := s.uri(name)
 		s.misses(uri)
 		for range 2 {
-			if err := s.d.Delete(s.ctx, uri); err != nil {
+			if err := s.delete(uri); err != nil {
 				t.Errorf("delete of a missing payload: %v", err)
 			}
 		}
@@ -126,7 +126,7 @@ func testMissing(t *testing.T, b Backend) {
 	uri := s.uri("put")
 	s.put(uri, []byte("x"))
 	for range 2 {
-		if err := s.d.Delete(s.ctx, uri); err != nil {
+		if err := s.delete(uri); err != nil {
 			t.Errorf("delete: %v", err)
 		}
 		s.misses(uri)
@@ -147,16 +147,16 @@ func testMalformedURI(t *testing.T, b Backend) {
 		"x" + kept, scheme, strings.TrimSuffix(scheme, "/"), scheme + "admin",
 	} {
 		kinds := []drivers.Kind{drivers.InvalidKey, drivers.NotFound, drivers.Config}
-		body, _, err := s.d.Get(s.ctx, uri)
+		body, _, err := s.get(uri)
 		if err == nil {
 			body.Close()
 		}
 		s.wantKind(err, uri, kinds...)
-		_, err = s.d.Stat(s.ctx, uri)
+		_, err = s.stat(uri)
 		s.wantKind(err, uri, kinds...)
 		_, err = s.d.Put(s.ctx, uri, drivers.InMemory([]byte("x"), md5Hex([]byte("x"))))
 		s.wantKind(err, uri, drivers.InvalidKey, drivers.Config)
-		if err := s.d.Delete(s.ctx, uri); err != nil {
+		if err := s.delete(uri); err != nil {
 			s.wantKind(err, uri, kinds...)
 		} else if !strings.HasPrefix(uri, scheme) {
 			t.Errorf("delete %q: claims to have deleted what is not its own", uri)
@@ -173,7 +173,7 @@ func testEarlyClose(t *testing.T, b Backend) {
 	s.put(uri, body)
 	s.within("early close", func() {
 		for i := range 100 {
-			r, info, err := s.d.Get(s.ctx, uri)
+			r, info, err := s.get(uri)
 			if err != nil {
 				t.Errorf("get %d: %v", i, err)
 				return
@@ -186,7 +186,7 @@ func testEarlyClose(t *testing.T, b Backend) {
 		}
 	})
 	s.holds(uri, body)
-	if err := s.d.Delete(s.ctx, uri); err != nil {
+	if err := s.delete(uri); err != nil {
 		t.Error(err)
 	}
 	s.misses(uri)
@@ -203,7 +203,7 @@ func testCorrupted(t *testing.T, b Backend) {
 		uri := s.uri(md5Hex(body))
 		s.put(uri, body)
 		b.Corrupt(t, s.d, uri)
-		r, info, err := s.d.Get(s.ctx, uri)
+		r, info, err := s.get(uri)
 		if err != nil {
 			s.checkError(err, uri)
 			continue

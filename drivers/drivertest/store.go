@@ -59,7 +59,11 @@ func (s *store) uri(archiveID string) string {
 // put stores body from memory.
 func (s *store) put(uri string, body []byte) {
 	s.Helper()
-	receipt, err := s.d.Put(s.ctx, uri, drivers.InMemory(body, md5Hex(body)))
+	var receipt drivers.Receipt
+	err := settled(s.ctx, func() (err error) {
+		receipt, err = s.d.Put(s.ctx, uri, drivers.InMemory(body, md5Hex(body)))
+		return err
+	})
 	if err != nil {
 		s.checkError(err, uri)
 		s.Fatalf("put %q: %v", uri, err)
@@ -96,7 +100,7 @@ func (s *store) checkInfo(op string, info drivers.Info, md5 string, length int64
 // that they agree with Info.
 func (s *store) read(uri string) (string, int64, error) {
 	s.Helper()
-	body, info, err := s.d.Get(s.ctx, uri)
+	body, info, err := s.get(uri)
 	if err != nil {
 		return "", 0, err
 	}
@@ -126,7 +130,7 @@ func (s *store) holdsDigest(uri, md5 string, length int64) {
 	case got != md5 || n != length:
 		s.Errorf("get %q: %d bytes with MD5 %s, want %d with %s", uri, n, got, length, md5)
 	}
-	info, err := s.d.Stat(s.ctx, uri)
+	info, err := s.stat(uri)
 	if err != nil {
 		s.Errorf("stat %q: %v", uri, err)
 		return
@@ -134,10 +138,52 @@ func (s *store) holdsDigest(uri, md5 string, length int64) {
 	s.checkInfo("stat", info, md5, length)
 }
 
+// get opens a payload.
+func (s *store) get(uri string) (body io.ReadCloser, info drivers.Info, err error) {
+	err = settled(s.ctx, func() error {
+		body, info, err = s.d.Get(s.ctx, uri)
+		return err
+	})
+	return body, info, err
+}
+
+// stat tells a payload's length.
+func (s *store) stat(uri string) (info drivers.Info, err error) {
+	err = settled(s.ctx, func() error {
+		info, err = s.d.Stat(s.ctx, uri)
+		return err
+	})
+	return info, err
+}
+
+// delete removes a payload.
+func (s *store) delete(uri string) error {
+	return settled(s.ctx, func() error { return s.d.Delete(s.ctx, uri) })
+}
+
+// remove deletes payloads in one batch.
+func (s *store) remove(batcher drivers.Batcher, uris []string) (errs []error) {
+	_ = settled(s.ctx, func() error {
+		errs = batcher.DeleteBatch(s.ctx, uris)
+		return temporary(errs)
+	})
+	return errs
+}
+
+// temporary is the first error of this kind.
+func temporary(errs []error) error {
+	for _, err := range errs {
+		if drivers.KindOf(err) == drivers.Temporary {
+			return err
+		}
+	}
+	return nil
+}
+
 // misses demands that nothing is stored under uri.
 func (s *store) misses(uri string) {
 	s.Helper()
-	body, _, err := s.d.Get(s.ctx, uri)
+	body, _, err := s.get(uri)
 	if err == nil {
 		_, n, rerr := digest(body)
 		body.Close()
@@ -145,7 +191,7 @@ func (s *store) misses(uri string) {
 	} else {
 		s.wantKind(err, uri, drivers.NotFound)
 	}
-	if _, err = s.d.Stat(s.ctx, uri); err == nil {
+	if _, err = s.stat(uri); err == nil {
 		s.Errorf("stat %q: found where nothing should be", uri)
 	} else {
 		s.wantKind(err, uri, drivers.NotFound)
@@ -226,8 +272,9 @@ func (s *store) allClosed(src *source) {
 }
 
 // settled calls op until it returns something else than a Temporary error, at
-// most 6 times: where many operations meet on one key, a server may turn some
-// away, and a driver does only one attempt.
+// most 6 times, because a driver does only one attempt: where many operations
+// meet on one key, a server may turn some away, and it may close a connection
+// just when the next request is on its way.
 func settled(ctx context.Context, op func() error) error {
 	var err error
 	for attempt := range 6 {

@@ -40,7 +40,7 @@ func testLongStream(t *testing.T, b Backend) {
 			heap.check(t, "put")
 
 			heap = &heapWatch{base: liveHeap()}
-			r, info, err := s.d.Get(s.ctx, uri)
+			r, info, err := s.get(uri)
 			if err != nil {
 				t.Fatalf("get: %v", err)
 			}
@@ -52,11 +52,11 @@ func testLongStream(t *testing.T, b Backend) {
 			s.checkInfo("get", info, want, streamBytes)
 			heap.check(t, "get")
 
-			if info, err = s.d.Stat(s.ctx, uri); err != nil {
+			if info, err = s.stat(uri); err != nil {
 				t.Fatalf("stat: %v", err)
 			}
 			s.checkInfo("stat", info, want, streamBytes)
-			if err := s.d.Delete(s.ctx, uri); err != nil {
+			if err := s.delete(uri); err != nil {
 				t.Fatalf("delete: %v", err)
 			}
 			s.misses(uri)

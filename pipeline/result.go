@@ -98,6 +98,7 @@ func (m *migration) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		crash.Point("started")
 		if err := m.checkpoint.Begin(id, documents).Wait(ctx); err != nil {
 			return err
 		}
@@ -211,11 +212,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	m.result.Interrupted = ran == nil && m.stopped
 	finished := ran == nil && !m.stopped
 	crash.Point("closing")
-	settled := m.checkpoint.Flush()
-	if finished {
-		settled = m.checkpoint.Finish()
-	}
-	if err := settled.Wait(ctx); err != nil {
+	if err := m.checkpoint.Flush().Wait(ctx); err != nil {
 		return false, errors.Join(ran, err)
 	}
 	if m.result.Failures, m.result.Failed, err = groupFailures(m.checkpoint, nil); err != nil {
@@ -241,11 +238,19 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 		return false, ran // somebody else may hold the lock and the task by now
 	default:
 	}
-	if m.Purge {
-		return finished && m.result.Failed == 0, ran
+	if !m.Purge {
+		// Before the checkpoint says that all is over: a run that finds it over
+		// begins another task and ends this one as failed, if it still says
+		// running.
+		if err := m.cat.UpdateTask(ctx, h.TaskID, m.result.State, h.Documents, h.Counts.Moved); err != nil {
+			return false, errors.Join(ran, err)
+		}
+		crash.Point("told")
 	}
-	if err := m.cat.UpdateTask(ctx, h.TaskID, m.result.State, h.Documents, h.Counts.Moved); err != nil {
-		return false, errors.Join(ran, err)
+	if finished {
+		if err := m.checkpoint.Finish().Wait(ctx); err != nil {
+			return false, errors.Join(ran, err)
+		}
 	}
 	crash.Point("closed")
 	return finished && m.result.Failed == 0, ran

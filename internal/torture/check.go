@@ -243,10 +243,16 @@ func (r *round) checkTasks(ctx context.Context) (findings []finding, err error) 
 	if r.model.sameURIs && len(tasks) > 1 {
 		return findings, nil // what was moved before counts again
 	}
-	if moved := r.model.count(moves); migrated != moved {
+	moved := r.model.count(moves)
+	for _, t := range tasks {
+		if rotten == 0 && moved > 0 && t.migrated == moved && t.state != "complete" {
+			find("task %+v moved everything and is not complete", t)
+		}
+	}
+	if migrated != moved {
 		find("the tasks tell of %d documents migrated, there are %d: %+v", migrated, moved, tasks)
 	}
-	if total := r.model.count(moves) + rotten; len(tasks) == 1 && !r.meddled && last.documents != total {
+	if total := moved + rotten; len(tasks) == 1 && !r.meddled && last.documents != total {
 		find("the task tells of %d documents, there are %d", last.documents, total)
 	}
 	return findings, nil

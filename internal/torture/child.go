@@ -19,7 +19,7 @@ import (
 // document comes to them. "deleting" is reached only where the source's driver
 // deletes payloads one by one.
 var Points = []string{
-	"probed", "enumerated", "putting", "put", "verified", "committed", "deleting", "deleted", "journaled", "checkpointed", "closing", "closed",
+	"probed", "started", "enumerated", "putting", "put", "verified", "committed", "deleting", "deleted", "journaled", "checkpointed", "closing", "told", "closed",
 }
 
 // hangs is how long a run may take before it counts as one that never ends.
@@ -53,8 +53,8 @@ func draw(r *rand.Rand, documents int) disruption {
 	case n < 70:
 		d.point, d.nth, d.after = Points[r.IntN(len(Points))], 1, 0
 		switch d.point {
-		case "probed":
-		case "closing", "closed":
+		case "probed", "started":
+		case "closing", "told", "closed":
 			// Behind them the round is over: seldom.
 			if r.IntN(3) > 0 {
 				d.point = "put"

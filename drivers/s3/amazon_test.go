@@ -246,14 +246,14 @@ func TestObjectHeaders(t *testing.T) {
 				}
 			}
 			for _, r := range f.requests(anyRequest) {
-				if agent := r.Header.Get("User-Agent"); !strings.HasPrefix(agent, "aws-sdk-go-v2/") || !strings.HasSuffix(agent, " archive-move/1 (test)") {
+				if agent := r.Header.Get("User-Agent"); (!strings.HasPrefix(agent, "aws-sdk-go-v2/") && !strings.HasPrefix(agent, "kedge ")) || !strings.HasSuffix(agent, " archive-move/1 (test)") {
 					t.Errorf("User-Agent: %s", agent)
 				}
 			}
 			if strings.EqualFold(o.StorageClass, "REDUCED_REDUNDANCY") {
 				for _, id := range []string{"whole", "parts"} {
 					loc, _ := split(uriOf(t, s, id))
-					out, err := s.head(context.Background(), loc)
+					out, err := s.client.HeadObject(context.Background(), &awss3.HeadObjectInput{Bucket: &loc.bucket, Key: &loc.key})
 					if err != nil || out.StorageClass != types.StorageClassReducedRedundancy {
 						t.Errorf("%s: class %q, %v", id, out.StorageClass, err)
 					}

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -43,6 +44,22 @@ func (a attributes) ofObject(in *awss3.PutObjectInput) *awss3.PutObjectInput {
 	in.ServerSideEncryption, in.SSEKMSKeyId = a.encryption, a.kmsKey
 	in.StorageClass, in.ACL = a.storageClass, a.acl
 	return in
+}
+
+// asHeaders adds them to a request for one object.
+func (a attributes) asHeaders(header http.Header) {
+	if a.encryption != "" {
+		header["X-Amz-Server-Side-Encryption"] = []string{string(a.encryption)}
+	}
+	if a.kmsKey != nil {
+		header["X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"] = []string{*a.kmsKey}
+	}
+	if a.storageClass != "" {
+		header["X-Amz-Storage-Class"] = []string{string(a.storageClass)}
+	}
+	if a.acl != "" {
+		header["X-Amz-Acl"] = []string{string(a.acl)}
+	}
 }
 
 func (a attributes) ofUpload(in *awss3.CreateMultipartUploadInput) *awss3.CreateMultipartUploadInput {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"time"
 
-	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/kedge/kedge/drivers"
 )
 
@@ -21,23 +19,19 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 		return nil, drivers.Info{}, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	out, err := s.client.GetObject(ctx, &awss3.GetObjectInput{Bucket: &loc.bucket, Key: &loc.key})
-	if err == nil && out.ContentLength == nil {
-		_ = out.Body.Close() // nothing was read that could be lost
+	inner, out, err := s.direct.get(ctx, loc)
+	if err == nil && out.bytes < 0 {
+		_ = inner.Close() // nothing was read that could be lost
 		err = errNoLength
 	}
 	if err != nil {
 		cancel(nil)
 		return nil, drivers.Info{}, s.fail("get", uri, err)
 	}
-	b := &body{store: s, uri: uri, inner: out.Body, left: *out.ContentLength, ctx: ctx, cancel: cancel}
+	b := &body{store: s, uri: uri, inner: inner, left: out.bytes, ctx: ctx, cancel: cancel}
 	b.stalled = time.AfterFunc(s.tuning.ResponseTimeout, func() { cancel(errStalled) })
 	b.stalled.Stop()
-	info := drivers.Info{
-		Bytes: *out.ContentLength,
-		MD5:   storedMD5(out.ETag, out.ServerSideEncryption, out.SSECustomerAlgorithm),
-	}
-	return b, info, nil
+	return b, drivers.Info{Bytes: out.bytes, MD5: out.md5()}, nil
 }
 
 // body delivers exactly the bytes that were announced, or an error.

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/kedge/kedge/drivers"
@@ -20,7 +22,7 @@ import (
 // anonymous is a store that signs nothing, as nobody in particular.
 func anonymous(t testing.TB, server *testenv.S3Server, bucket string) *Store {
 	t.Helper()
-	s := newStore(bucket, "", connection{endpoint: server.URL, region: defaultRegion, accessKey: "x"}, Tuning{})
+	s := newStore(bucket, "", connection{endpoint: server.URL, region: defaultRegion, accessKey: "x", secretKey: "x"}, Tuning{})
 	client, err := s.conn.client(t.Context(), s.http)
 	if err != nil {
 		t.Fatal(err)
@@ -28,8 +30,17 @@ func anonymous(t testing.TB, server *testenv.S3Server, bucket string) *Store {
 	options := client.Options()
 	options.Credentials = aws.AnonymousCredentials{}
 	s.client = awss3.New(options)
+	s.direct = newDirect(s.http, s.conn, client.Options().Credentials)
+	s.direct.signer = unsignedRequests{}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// unsignedRequests leaves requests as they are.
+type unsignedRequests struct{}
+
+func (unsignedRequests) SignHTTP(context.Context, aws.Credentials, *http.Request, string, string, string, time.Time, ...func(*v4.SignerOptions)) error {
+	return nil
 }
 
 func TestGetOtherBucket(t *testing.T) {

@@ -143,14 +143,14 @@ func (u *upload) complete(ctx context.Context) (etag string, err error) {
 	if etag != "" && !u.unsure {
 		return etag, nil
 	}
-	stored, err := u.store.head(ctx, u.loc)
+	held, err := u.store.head(ctx, u.loc)
 	if err != nil {
 		return "", u.fail(err)
 	}
-	if u.unsure && stored.ServerSideEncryption == "" {
+	if u.unsure && held.sse == "" {
 		return "", u.takeBack(ctx, notEncrypted(u.uri))
 	}
-	return tag(stored.ETag), nil
+	return tag(held.etag), nil
 }
 
 // compositeETag is what S3 makes of the MD5s of the parts: the MD5 of them all

@@ -92,6 +92,7 @@ func (s *Store) connect(ctx context.Context) error {
 		return s.failOpen(err)
 	}
 	s.client = client
+	s.direct = newDirect(s.http, s.conn, client.Options().Credentials)
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/base64"
@@ -60,22 +59,16 @@ func (w *write) whole(ctx context.Context, payload []byte) (drivers.Receipt, err
 	if err := w.asAnnounced(int64(len(payload)), sent); err != nil {
 		return drivers.Receipt{}, err
 	}
-	out, err := w.store.client.PutObject(ctx, w.store.attributes.ofObject(&awss3.PutObjectInput{
-		Bucket: &w.loc.bucket, Key: &w.loc.key,
-		Body:          bytes.NewReader(payload),
-		ContentLength: aws.Int64(int64(len(payload))),
-		ContentMD5:    contentMD5(sum),
-		ContentType:   aws.String(contentType),
-	}))
+	out, err := w.store.direct.put(ctx, w.loc, payload, *contentMD5(sum), w.store.attributes)
 	if err != nil {
 		return drivers.Receipt{}, w.refused(ctx, err)
 	}
-	if w.store.attributes.ignoredBy(out.ServerSideEncryption) {
+	if w.store.attributes.ignoredBy(out.sse) {
 		return drivers.Receipt{}, w.takeBack(ctx, notEncrypted(w.uri))
 	}
 	return drivers.Receipt{
 		Bytes: int64(len(payload)), MD5: sent,
-		ProvenMD5: provenMD5(out.ETag, out.ServerSideEncryption, sent),
+		ProvenMD5: provenMD5(out.etag, out.sse, sent),
 	}, nil
 }
 

@@ -31,7 +31,7 @@ func TestPutWhole(t *testing.T) {
 			}
 		}
 		loc, _ := split(uri)
-		out, err := s.head(t.Context(), loc)
+		out, err := s.client.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: &loc.bucket, Key: &loc.key})
 		if err != nil || *out.ContentType != "binary/octet-stream" {
 			t.Errorf("ContentType: %v, %v", out.ContentType, err)
 		}

@@ -27,6 +27,7 @@ type Store struct {
 	tuning         Tuning
 	attributes     attributes
 	client         *awss3.Client
+	direct         *direct
 	// http and slowHTTP differ in how long they wait for the first byte of an
 	// answer.
 	http, slowHTTP *http.Client
@@ -93,10 +94,10 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	if err != nil {
 		return drivers.Info{}, s.fail("stat", uri, err)
 	}
-	if out.ContentLength == nil {
+	if out.bytes < 0 {
 		return drivers.Info{}, s.fail("stat", uri, errNoLength)
 	}
-	return drivers.Info{Bytes: *out.ContentLength, MD5: storedMD5(out.ETag, out.ServerSideEncryption, out.SSECustomerAlgorithm)}, nil
+	return drivers.Info{Bytes: out.bytes, MD5: out.md5()}, nil
 }
 
 // asStat is the error of a Get that stands in for a Stat.
@@ -110,8 +111,8 @@ func asStat(err error) error {
 	return &stat
 }
 
-func (s *Store) head(ctx context.Context, loc location) (*awss3.HeadObjectOutput, error) {
-	return s.client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &loc.bucket, Key: &loc.key})
+func (s *Store) head(ctx context.Context, loc location) (stored, error) {
+	return s.direct.head(ctx, loc)
 }
 
 // Delete removes an object; one that is not there is no error. With a server

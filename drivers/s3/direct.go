@@ -1,0 +1,295 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/auth"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// direct sends the requests that a migration consists of (PUT, GET and HEAD of
+// one object) without the SDK's middleware, which takes two to three times the
+// processor time of the request itself (docs/performance.md). Endpoints,
+// credentials and signatures stay the SDK's. All other requests are the SDK's
+// own. Safe for concurrent use.
+type direct struct {
+	http        *http.Client
+	credentials aws.CredentialsProvider
+	signer      awss3.HTTPSignerV4
+	conn        *connection
+	endpoints   sync.Map // S3 bucket -> endpoint
+}
+
+// endpoint is where the objects of one S3 bucket are.
+type endpoint struct {
+	scheme, host string
+	// path is what comes before the key, escaped: "/" or "/bucket/".
+	path string
+	// service and region are what requests are signed for.
+	service, region string
+}
+
+func newDirect(client *http.Client, conn *connection, provider aws.CredentialsProvider) *direct {
+	d := &direct{http: client, conn: conn, credentials: provider}
+	d.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	if conn.version2 {
+		d.signer = signerVersion2{host: conn.host()}
+	}
+	return d
+}
+
+// endpoint finds out once, with the SDK's rules, where an S3 bucket's objects
+// are.
+func (d *direct) endpoint(ctx context.Context, bucket string) (*endpoint, error) {
+	if found, ok := d.endpoints.Load(bucket); ok {
+		return found.(*endpoint), nil
+	}
+	c := d.conn
+	parameters := awss3.EndpointParameters{
+		Bucket: &bucket, Region: &c.region, ForcePathStyle: &c.pathStyle,
+		UseFIPS: aws.Bool(c.fips && c.endpoint == ""), UseDualStack: aws.Bool(c.dualStack && c.endpoint == ""),
+		Accelerate: aws.Bool(c.accelerate && c.endpoint == ""), DisableMultiRegionAccessPoints: aws.Bool(true),
+	}
+	if c.endpoint != "" {
+		parameters.Endpoint = &c.endpoint
+	}
+	resolved, err := awss3.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, parameters.WithDefaults())
+	if err != nil {
+		return nil, err
+	}
+	u := resolved.URI
+	e := &endpoint{scheme: u.Scheme, host: u.Host, path: strings.TrimSuffix(u.EscapedPath(), "/") + "/", service: "s3", region: c.region}
+	if c.endpoint == "" && c.plain {
+		e.scheme = "http"
+	}
+	options, _ := auth.GetAuthOptions(&resolved.Properties) // where there are none, what stands above holds
+	for _, o := range options {
+		if o.SchemeID != auth.SchemeIDSigV4 {
+			continue
+		}
+		if name, ok := smithyhttp.GetSigV4SigningName(&o.SignerProperties); ok {
+			e.service = name
+		}
+		if region, ok := smithyhttp.GetSigV4SigningRegion(&o.SignerProperties); ok {
+			e.region = region
+		}
+	}
+	found, _ := d.endpoints.LoadOrStore(bucket, e)
+	return found.(*endpoint), nil
+}
+
+// unsigned says that the signature does not cover the body. TLS does then.
+const unsigned = "UNSIGNED-PAYLOAD"
+
+// emptySHA256 is the digest of no bytes.
+var emptySHA256 = hex.EncodeToString(sha256.New().Sum(nil))
+
+// idempotent lets the transport send a request once more when the server has
+// just closed the idle connection that it went out on. Nothing is sent for it.
+const idempotent = "X-Idempotency-Key"
+
+// expectBytes is the length from which on a body waits until the server says
+// that it wants it: one that does not would close the connection in the middle
+// of it, and its reason would never be read.
+const expectBytes = 2 << 20
+
+// request makes a signed request for one object. header may hold more headers,
+// under their canonical names, and is kept.
+func (d *direct) request(ctx context.Context, method string, loc location, header http.Header, body []byte) (*http.Request, error) {
+	e, err := d.endpoint(ctx, loc.bucket)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := d.credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	escaped := e.path + escape(loc.key)
+	path := escaped
+	if strings.IndexByte(escaped, '%') >= 0 {
+		if path, err = url.PathUnescape(escaped); err != nil {
+			return nil, err
+		}
+	}
+	r := (&http.Request{
+		Method: method, Host: e.host, Header: header,
+		URL:   &url.URL{Scheme: e.scheme, Host: e.host, Path: path, RawPath: escaped},
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	digest := emptySHA256
+	if body != nil {
+		r.ContentLength = int64(len(body))
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		switch {
+		case len(body) == 0:
+			r.Body = http.NoBody
+		case len(body) >= expectBytes:
+			header["Expect"] = []string{"100-continue"}
+		}
+		digest = unsigned
+		if e.scheme != "https" && !d.conn.version2 {
+			sum := sha256.Sum256(body)
+			digest = hex.EncodeToString(sum[:])
+		}
+	}
+	header["X-Amz-Content-Sha256"] = []string{digest}
+	header["User-Agent"] = []string{strings.TrimSpace("kedge " + d.conn.userAgent)}
+	if err := d.signer.SignHTTP(ctx, creds, r, digest, e.service, e.region, time.Now()); err != nil {
+		return nil, err
+	}
+	header[idempotent] = nil
+	return r, nil
+}
+
+// do sends a request and returns an answer of status 200 or 204, whose body the
+// caller closes.
+func (d *direct) do(r *http.Request) (*http.Response, error) {
+	response, err := d.http.Transport.RoundTrip(r) // whatever it answers: nothing is redirected
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusNoContent {
+		return response, nil
+	}
+	defer response.Body.Close()
+	return nil, refusal(response)
+}
+
+// maxAnswerBytes bounds what is read of an error's body.
+const maxAnswerBytes = 64 << 10
+
+// refusal makes of an answer the error that the SDK would make of it.
+func refusal(response *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes)) // what is there tells enough
+	var told struct {
+		Code    string `xml:"Code"`
+		Message string `xml:"Message"`
+	}
+	failed := &smithy.GenericAPIError{Code: strings.ReplaceAll(http.StatusText(response.StatusCode), " ", "")}
+	if err := xml.Unmarshal(text, &told); err == nil && told.Code != "" {
+		failed.Code, failed.Message = told.Code, told.Message
+	}
+	return &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: response}, Err: failed}
+}
+
+// stored is what an answer tells about an object.
+type stored struct {
+	bytes int64 // -1 if not told
+	etag  *string
+	sse   types.ServerSideEncryption
+	// customerAlgorithm: encrypted with a key that came with the request.
+	customerAlgorithm *string
+}
+
+func told(response *http.Response) stored {
+	s := stored{bytes: response.ContentLength, sse: types.ServerSideEncryption(response.Header.Get("X-Amz-Server-Side-Encryption"))}
+	if etag := response.Header.Get("Etag"); etag != "" {
+		s.etag = &etag
+	}
+	if algorithm := response.Header.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm"); algorithm != "" {
+		s.customerAlgorithm = &algorithm
+	}
+	return s
+}
+
+// md5 is the MD5 that the object's ETag is, "" where it need not be one.
+func (s stored) md5() string { return storedMD5(s.etag, s.sse, s.customerAlgorithm) }
+
+// put stores an object in one request.
+func (d *direct) put(ctx context.Context, loc location, payload []byte, contentMD5 string, a attributes) (stored, error) {
+	header := http.Header{
+		"Content-Md5":  {contentMD5},
+		"Content-Type": {contentType},
+	}
+	a.asHeaders(header)
+	if payload == nil {
+		payload = []byte{}
+	}
+	r, err := d.request(ctx, http.MethodPut, loc, header, payload)
+	if err != nil {
+		return stored{}, err
+	}
+	response, err := d.do(r)
+	if err != nil {
+		return stored{}, err
+	}
+	// A body in the answer to PUT tells nothing; read, it leaves the connection
+	// for the next request.
+	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswerBytes))
+	_ = response.Body.Close() // the answer is there
+	return told(response), err
+}
+
+// get opens an object. The caller closes the body.
+func (d *direct) get(ctx context.Context, loc location) (io.ReadCloser, stored, error) {
+	r, err := d.request(ctx, http.MethodGet, loc, make(http.Header, 8), nil)
+	if err != nil {
+		return nil, stored{}, err
+	}
+	response, err := d.do(r)
+	if err != nil {
+		return nil, stored{}, err
+	}
+	return response.Body, told(response), nil
+}
+
+// head asks for what is known of an object.
+func (d *direct) head(ctx context.Context, loc location) (stored, error) {
+	r, err := d.request(ctx, http.MethodHead, loc, make(http.Header, 8), nil)
+	if err != nil {
+		return stored{}, err
+	}
+	response, err := d.do(r)
+	if err != nil {
+		return stored{}, err
+	}
+	_ = response.Body.Close() // there is none
+	return told(response), nil
+}
+
+const upperHex = "0123456789ABCDEF"
+
+// escape writes a key as S3's signatures of version 4 want the path: everything
+// but unreserved characters and slashes percent-encoded.
+func escape(key string) string {
+	plain := true
+	for i := range len(key) {
+		if !unreserved(key[i]) {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return key
+	}
+	b := make([]byte, 0, len(key)+len(key)/2)
+	for i := range len(key) {
+		if c := key[i]; unreserved(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return string(b)
+}
+
+func unreserved(c byte) bool {
+	return c == '/' || c == '-' || c == '.' || c == '_' || c == '~' ||
+		('0' <= c && c <= '9') || ('A' <= c && c <= 'Z') || ('a' <= c && c <= 'z')
+}

@@ -33,6 +33,8 @@ type File struct {
 	Lookup func(name string) (string, bool)
 
 	root *yaml.Node
+	// verbatim: values are taken as they stand, without ${NAME}.
+	verbatim bool
 }
 
 // Load reads and parses a configuration file.

@@ -36,6 +36,10 @@ func (s *section) scalar(e entry) (scalar, error) {
 			return scalar{}, s.file.errorf(n.Line, join(s.path, e.key), "has a YAML tag (!) that has no meaning here")
 		}
 	}
+	if s.file.verbatim {
+		v.text = n.Value
+		return v, nil
+	}
 	missing := ""
 	v.text = reference.ReplaceAllStringFunc(n.Value, func(ref string) string {
 		name := ref[2 : len(ref)-1]

@@ -95,6 +95,9 @@ type Info struct {
 	// backend, also across two stores: equal identities are one and the same
 	// payload under two names. "" where the backend has no such thing.
 	Identity string
+	// Version changes when the payload under a URI is replaced by another one:
+	// an S3 ETag, or a file's number, length and time. "" where it is not told.
+	Version string
 }
 
 // Payload is what Put stores: bytes in memory, or a stream that can be opened
@@ -133,6 +136,9 @@ type Receipt struct {
 	// ETag of a multipart upload, recomputed from the parts). "" where the
 	// backend proves nothing and a read-back has to.
 	ProvenMD5 string
+	// Version is the Info.Version that the payload has now, "" where Put was not
+	// told.
+	Version string
 }
 
 // Capabilities is what a store can do beyond the interface, and what it needs.
@@ -157,9 +163,12 @@ type Capabilities struct {
 	Lists bool
 	// Uploads: the driver implements Aborter, and needs it.
 	Uploads bool
-	// StreamBytes is the memory in bytes that a Get or Put of one streamed
-	// payload holds, whatever its length.
-	StreamBytes int64
+	// StreamBytes is the memory in bytes that a Put of one streamed payload
+	// holds, whatever its length; GetStreamBytes is that of a Get.
+	StreamBytes, GetStreamBytes int64
+	// PassBytes is the length in bytes up to which a streamed payload whose
+	// length and MD5 are known is not held by Put at all, but passed through.
+	PassBytes int64
 	// Workers is how many operations are worth having in flight at once when
 	// nobody has said otherwise.
 	Workers int

@@ -35,6 +35,9 @@ const (
 	Config
 	// Full: no room left at the backend.
 	Full
+	// Down: the backend has not answered for as long as it is waited for. Every
+	// further operation of the store fails so. It is not retried.
+	Down
 )
 
 // Error is what drivers return: what was being done, to which payload, and what

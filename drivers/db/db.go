@@ -169,8 +169,8 @@ func (s *store) Capabilities() drivers.Capabilities {
 		BatchPut:    true,
 		BatchDelete: true,
 		Lists:       true,
-		StreamBytes: s.streamBytes,
-		Workers:     s.workers,
+		StreamBytes: s.streamBytes, GetStreamBytes: s.streamBytes,
+		Workers: s.workers,
 	}
 }
 

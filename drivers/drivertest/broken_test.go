@@ -48,7 +48,7 @@ func (d *flawed) Place() string {
 }
 
 func (d *flawed) Capabilities() drivers.Capabilities {
-	return drivers.Capabilities{Lists: true, BatchGet: true, StreamBytes: 1 << 20, Workers: 2}
+	return drivers.Capabilities{Lists: true, BatchGet: true, StreamBytes: 1 << 20, GetStreamBytes: 1 << 20, Workers: 2}
 }
 
 func (d *flawed) URI(k drivers.Key) (string, error) {

@@ -41,7 +41,7 @@ func testIdentity(t *testing.T, b Backend) {
 	if c != s.d.Capabilities() {
 		t.Error("Capabilities change")
 	}
-	if c.Workers <= 0 || c.StreamBytes <= 0 {
+	if c.Workers <= 0 || c.StreamBytes <= 0 || c.GetStreamBytes <= 0 {
 		t.Errorf("Capabilities.Workers is %d and StreamBytes %d", c.Workers, c.StreamBytes)
 	}
 	if c.StreamBytes > memoryBudget {

@@ -13,7 +13,7 @@ import (
 // directories between the file and the root that are empty then.
 func (s *Store) Delete(ctx context.Context, uri string) error {
 	const op = "delete"
-	loc, err := locate(op, uri)
+	loc, err := s.locate(op, uri)
 	if err != nil {
 		return err
 	}
@@ -26,8 +26,8 @@ func (s *Store) Delete(ctx context.Context, uri string) error {
 		return failure(op, uri, "starting", err)
 	}
 	return s.within(op, uri, loc, func(root *os.Root) error {
-		for _, name := range []string{loc.name, loc.partial()} {
-			if err := root.Remove(loc.dir + "/" + name); err != nil && !missing(err) {
+		for _, name := range []string{loc.path(), loc.dir + "/" + loc.partial()} {
+			if err := root.Remove(name); err != nil && !missing(err) {
 				return failure(op, uri, "removing the file", err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/kedge/kedge/drivers"
@@ -18,7 +19,7 @@ func (s *Store) within(op, uri string, loc location, fn func(root *os.Root) erro
 	if loc.root == s.dir {
 		return fn(s.root)
 	}
-	root, err := os.OpenRoot(loc.root)
+	root, err := s.openOther(loc.root)
 	if err != nil {
 		failed := failure(op, uri, "opening the archive "+loc.root, err)
 		if failed.Kind == drivers.NotFound {
@@ -32,11 +33,21 @@ func (s *Store) within(op, uri string, loc location, fn func(root *os.Root) erro
 	return fn(root)
 }
 
+// openOther opens a root that is not the store's own. One that lies below that
+// is opened from there, so that a link planted in the archive does not make a
+// root of what lies outside.
+func (s *Store) openOther(dir string) (*os.Root, error) {
+	if below, ok := strings.CutPrefix(dir, strings.TrimSuffix(s.dir, "/")+"/"); ok {
+		return s.root.OpenRoot(below)
+	}
+	return os.OpenRoot(dir)
+}
+
 // Get opens a payload's file. Symbolic links that lead out of the root are not
 // followed.
 func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Info, error) {
 	const op = "get"
-	loc, err := locate(op, uri)
+	loc, err := s.locate(op, uri)
 	if err != nil {
 		return nil, drivers.Info{}, err
 	}
@@ -57,19 +68,19 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 		if err != nil {
 			return failure(op, uri, "opening", and(cause(err), file.Close()))
 		}
-		body = &reader{ctx: ctx, uri: uri, file: file, length: info.Size()}
+		body = &reader{ctx: ctx, uri: uri, file: file, length: info.Size(), version: identity(info)}
 		return nil
 	})
 	if err != nil {
 		return nil, drivers.Info{}, err
 	}
-	return body, drivers.Info{Bytes: body.length}, nil
+	return body, drivers.Info{Bytes: body.length, Version: body.version}, nil
 }
 
 // Stat tells the length of a payload's file.
 func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	const op = "stat"
-	loc, err := locate(op, uri)
+	loc, err := s.locate(op, uri)
 	if err != nil {
 		return drivers.Info{}, err
 	}
@@ -86,6 +97,7 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 			return failure(op, uri, "looking for it", err)
 		}
 		found.Bytes, found.Identity = info.Size(), identity(info)
+		found.Version = found.Identity
 		return nil
 	})
 	return found, err
@@ -117,6 +129,8 @@ type reader struct {
 	file   *os.File
 	length int64
 	read   int64
+	// version is what the file was when it was opened.
+	version string
 }
 
 func (r *reader) Read(p []byte) (int, error) {

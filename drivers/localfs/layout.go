@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
@@ -28,7 +29,7 @@ type location struct {
 }
 
 // path is the file's path under the root.
-func (l location) path() string { return l.dir + "/" + l.name }
+func (l location) path() string { return path.Join(l.dir, l.name) }
 
 // partial is the name of the temporary file from which the payload is renamed.
 // It depends on the target alone, so that what a killed run has left is
@@ -71,15 +72,15 @@ func locate(op, uri string) (location, error) {
 	refuse := func(reason string) (location, error) {
 		return location{}, &drivers.Error{Op: op, URI: uri, Kind: drivers.InvalidKey, Err: errors.New(reason)}
 	}
-	path, ok := strings.CutPrefix(uri, scheme)
+	file, ok := strings.CutPrefix(uri, scheme)
 	if !ok {
 		return refuse("does not begin with " + scheme)
 	}
-	if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") || strings.ContainsRune(path, 0) {
+	if !strings.HasPrefix(file, "/") || strings.HasSuffix(file, "/") || strings.ContainsRune(file, 0) {
 		return refuse("is not the absolute path of a file")
 	}
 	var parts []string
-	for part := range strings.SplitSeq(path, "/") {
+	for part := range strings.SplitSeq(file, "/") {
 		switch part {
 		case "", ".": // of a root that was configured so
 		case "..":

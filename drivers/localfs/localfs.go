@@ -58,6 +58,10 @@ type Store struct {
 	sync   *syncer
 	puts   keyLocks
 	owner  *owner // nil where files keep the owner that they get
+	tree   bool   // opened by OpenTree: any path is a file's
+	// staging is where a tree's files are written before they are moved to
+	// their places; nil in an archive.
+	staging *staging
 }
 
 // Open opens the archive. Where its root is missing, it is made when create is
@@ -68,7 +72,12 @@ func Open(ctx context.Context, o Options, create bool) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	dir := filepath.Clean(o.ArchiveDataDir)
+	return open(ctx, o.ArchiveDataDir, create, checkEntries)
+}
+
+// open opens a directory, which check may refuse.
+func open(ctx context.Context, configured string, create bool, check func(dir string) error) (*Store, error) {
+	dir := filepath.Clean(configured)
 	uri := scheme + dir
 	if err := ctx.Err(); err != nil {
 		return nil, failure("open", uri, "opening the archive", err)
@@ -81,9 +90,9 @@ func Open(ctx context.Context, o Options, create bool) (*Store, error) {
 	if info, err := os.Stat(dir); err != nil {
 		return nil, openFailure(uri, "looking for the directory", err)
 	} else if !info.IsDir() {
-		return nil, misconfigured(uri, "archive_data_dir must name a directory", errors.New("is not a directory"))
+		return nil, misconfigured(uri, "name a directory", errors.New("is not a directory"))
 	}
-	if err := checkEntries(dir); err != nil {
+	if err := check(dir); err != nil {
 		return nil, err
 	}
 	real, err := filepath.EvalSymlinks(dir)
@@ -98,7 +107,7 @@ func Open(ctx context.Context, o Options, create bool) (*Store, error) {
 	if err != nil {
 		return nil, openFailure(uri, "opening the directory", and(cause(err), root.Close()))
 	}
-	prefix := scheme + o.ArchiveDataDir // as Python's os.path.join makes it, never cleaned
+	prefix := scheme + configured // as Python's os.path.join makes it, never cleaned
 	if !strings.HasSuffix(prefix, "/") {
 		prefix += "/"
 	}
@@ -176,8 +185,8 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		Identifies:  true,
 		NeedsSync:   true,
 		Lists:       true,
-		StreamBytes: streamBytes,
-		Workers:     8,
+		StreamBytes: streamBytes, GetStreamBytes: streamBytes,
+		Workers: 8,
 	}
 }
 
@@ -220,6 +229,7 @@ func (s *Store) stillThere() error {
 
 // Close waits for a Sync under way and gives the directory up.
 func (s *Store) Close() error {
+	s.staging.close()
 	if err := and(s.sync.close(), s.root.Close()); err != nil {
 		return failure("close", s.place, "closing the directory", err)
 	}

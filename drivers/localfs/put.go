@@ -30,7 +30,7 @@ var buffers = sync.Pool{New: func() any { return new([streamBytes]byte) }}
 // temporary file and the directories that it made. Receipt.ProvenMD5 is "": a
 // file system proves nothing.
 func (s *Store) Put(ctx context.Context, uri string, payload drivers.Payload) (drivers.Receipt, error) {
-	loc, err := locate("put", uri)
+	loc, err := s.locate("put", uri)
 	if err != nil {
 		return drivers.Receipt{}, err
 	}
@@ -41,7 +41,7 @@ func (s *Store) Put(ctx context.Context, uri string, payload drivers.Payload) (d
 	if err := p.run(); err != nil {
 		return drivers.Receipt{}, err
 	}
-	return drivers.Receipt{Bytes: p.written, MD5: p.md5()}, nil
+	return drivers.Receipt{Bytes: p.written, MD5: p.md5(), Version: p.version}, nil
 }
 
 // put is one Put under way.
@@ -57,6 +57,8 @@ type put struct {
 	file    *os.File // the temporary one
 	written int64
 	hash    hash.Hash
+	version string // of the file, once it is whole
+	staged  bool   // written in the tree's folder for temporary files
 }
 
 // md5 is the MD5 of the payload as far as it was read.
@@ -93,16 +95,23 @@ func (p *put) run() error {
 		return err
 	}
 	defer body.Close() // read only: nothing can be lost by it
-	if err := p.start(); err != nil {
+	start, finish := p.start, p.finish
+	if p.staged = p.store.staging.usable(); p.staged {
+		start, finish = p.stage, p.place
+	}
+	if err := start(); err != nil {
 		return p.undo(err)
 	}
 	defer p.folder.Close()
 	err = p.fill(body)
+	if info, serr := p.file.Stat(); serr == nil {
+		p.version = identity(info)
+	}
 	if cerr := p.file.Close(); cerr != nil && err == nil {
 		err = p.fail("closing the temporary file", cerr)
 	}
 	if err == nil {
-		err = p.finish()
+		err = finish()
 	}
 	if err != nil {
 		return p.undo(err)
@@ -125,6 +134,14 @@ func (p *put) open() (io.ReadCloser, error) {
 		return nil, err
 	}
 	return io.NopCloser(bytes.NewReader(p.payload.Bytes)), nil
+}
+
+// partial is the name of the temporary file in its folder.
+func (p *put) partial() string {
+	if p.staged {
+		return stagedName(p.loc)
+	}
+	return p.loc.partial()
 }
 
 // check compares what was read with what was announced.
@@ -267,7 +284,7 @@ func (p *put) finish() error {
 func (p *put) undo(err error) error {
 	var also error
 	if p.file != nil {
-		if rerr := p.folder.Remove(p.loc.partial()); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+		if rerr := p.folder.Remove(p.partial()); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			also = fmt.Errorf("removing the temporary file: %w", cause(rerr))
 		}
 	}

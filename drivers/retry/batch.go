@@ -71,13 +71,14 @@ func rounds[Request, Result any](
 			return results
 		}
 		var failed []int
-		var after time.Duration
+		var after, waited time.Duration
 		for i, index := range pending {
 			results[index] = answers[i]
 			err := errOf(&results[index])
 			if drivers.KindOf(*err) == drivers.Temporary {
 				failed = append(failed, index)
 				after = max(after, retryAfter(*err))
+				waited = max(waited, held(*err))
 			} else {
 				*err = counted(*err, attempts.made+1)
 			}
@@ -95,7 +96,7 @@ func rounds[Request, Result any](
 		if cerr := ctx.Err(); cerr != nil {
 			return each(func(uri string, err error) error { return interrupted(cerr, op, uri, err) })
 		}
-		wait, again := attempts.wait(after)
+		wait, again := attempts.wait(after, waited)
 		if !again {
 			return each(func(_ string, err error) error { return counted(err, attempts.made) })
 		}

@@ -21,7 +21,8 @@ type Policy struct {
 	// server turned away do not come back all at once. What a server asked for
 	// (Error.RetryAfter) is waited in addition.
 	Base, Max time.Duration
-	// Elapsed is how long after the first attempt began another one may begin.
+	// Elapsed is how long after the first attempt began another one may begin,
+	// not counting the time for which drivers/breaker held attempts back.
 	Elapsed time.Duration
 	// OnRetry is told of every attempt that failed and will be repeated after
 	// wait. It may be called from many goroutines at once.
@@ -88,10 +89,11 @@ type attempts struct {
 func (p *Policy) begin() *attempts { return &attempts{policy: p, begun: p.Now()} }
 
 // wait tells, when another attempt has failed for which the server asked to be
-// left alone for after, how long to wait for the next one, or that there is to
-// be none.
-func (a *attempts) wait(after time.Duration) (wait time.Duration, again bool) {
+// left alone for after and which was held back before it was made, how long to
+// wait for the next one, or that there is to be none.
+func (a *attempts) wait(after, held time.Duration) (wait time.Duration, again bool) {
 	a.made++
+	a.begun = a.begun.Add(held)
 	if a.made >= a.policy.Attempts {
 		return 0, false
 	}
@@ -107,6 +109,16 @@ func (a *attempts) wait(after time.Duration) (wait time.Duration, again bool) {
 func retryAfter(err error) time.Duration {
 	if e, ok := errors.AsType[*drivers.Error](err); ok {
 		return e.RetryAfter
+	}
+	return 0
+}
+
+// held gives for how long the attempt was held back before it was made, while
+// the back end was down.
+func held(err error) time.Duration {
+	var h interface{ Held() time.Duration }
+	if errors.As(err, &h) {
+		return h.Held()
 	}
 	return 0
 }

@@ -15,6 +15,7 @@ import (
 // New gives a driver that repeats what d fails to do with kind Temporary, as
 // the policy says, and nothing else. It is a Batcher, a Syncer, a Lister and an Aborter
 // whatever d is; Capabilities are d's own and say what of that is worth using.
+// It is Watched too: around drivers/breaker it passes on what that knows.
 // An error after several attempts is the last one's and says how many they were.
 func New(d drivers.Driver, p Policy) drivers.Driver {
 	return &driver{Driver: d, policy: p.withDefaults()}
@@ -32,6 +33,7 @@ var (
 	_ drivers.Aborter = (*driver)(nil)
 
 	_ drivers.Inspector = (*driver)(nil)
+	_ drivers.Watched   = (*driver)(nil)
 )
 
 // repeat calls f until it succeeds, fails for good, or the policy ends it.
@@ -45,7 +47,7 @@ func (d *driver) repeat(ctx context.Context, op, uri string, f func() error) err
 		if ctx.Err() != nil {
 			return interrupted(ctx.Err(), op, uri, err)
 		}
-		wait, again := attempts.wait(retryAfter(err))
+		wait, again := attempts.wait(retryAfter(err), held(err))
 		if !again {
 			return counted(err, attempts.made)
 		}
@@ -121,6 +123,14 @@ func (d *driver) Inspect(ctx context.Context) ([]drivers.Finding, error) {
 		return nil, nil
 	}
 	return inspector.Inspect(ctx)
+}
+
+// Outage is the driver's; one that is not Watched has none.
+func (d *driver) Outage() (drivers.Outage, bool) {
+	if watched, ok := d.Driver.(drivers.Watched); ok {
+		return watched.Outage()
+	}
+	return drivers.Outage{}, false
 }
 
 // AbortUploads removes unfinished uploads, where the driver can leave any.

@@ -12,12 +12,25 @@ import (
 	"github.com/kedge/kedge/internal/testenv"
 )
 
+// TestConformance runs with streams in parts and, where their MD5 is known,
+// with streams in one request.
 func TestConformance(t *testing.T) {
+	for name, tuning := range map[string]Tuning{
+		"in parts":       {PartBytes: minPartBytes},
+		"in one request": {PartBytes: minPartBytes, WholeBytes: 64 << 20},
+	} {
+		t.Run(name, func(t *testing.T) { testConformance(t, tuning) })
+	}
+}
+
+func testConformance(t *testing.T, tuning Tuning) {
 	onEach(t, func(t *testing.T, server *testenv.S3Server) {
 		b := drivertest.Backend{
-			Open: func(tb testing.TB) drivers.Driver { return conformant(tb, server, server.Bucket(tb), "anchore/") },
+			Open: func(tb testing.TB) drivers.Driver {
+				return conformant(tb, server, server.Bucket(tb), "anchore/", tuning)
+			},
 			OpenBeside: func(tb testing.TB, d drivers.Driver) drivers.Driver {
-				return conformant(tb, server, d.(*Store).bucket, "anchore2/")
+				return conformant(tb, server, d.(*Store).bucket, "anchore2/", tuning)
 			},
 			Corrupt: func(tb testing.TB, d drivers.Driver, uri string) { corrupt(tb, server, uri) },
 			Leftovers: func(tb testing.TB, d drivers.Driver) []string {
@@ -32,11 +45,11 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func conformant(tb testing.TB, server *testenv.S3Server, bucket, prefix string) drivers.Driver {
+func conformant(tb testing.TB, server *testenv.S3Server, bucket, prefix string, tuning Tuning) drivers.Driver {
 	tb.Helper()
 	o := optionsFor(server, bucket)
 	o.Prefix = prefix
-	s, err := Open(tb.Context(), o, Tuning{PartBytes: minPartBytes})
+	s, err := Open(tb.Context(), o, tuning)
 	if err != nil {
 		tb.Fatal(err)
 	}

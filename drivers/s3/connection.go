@@ -31,6 +31,9 @@ type Tuning struct {
 	// PartBytes is the length of one part of a multipart upload and the longest
 	// stream that is sent in one request (8 MiB; at least 5 MiB, S3's minimum).
 	PartBytes int64
+	// WholeBytes is the longest stream that is sent in one request where its
+	// length and MD5 are known (256 MiB; PartBytes where that was given).
+	WholeBytes int64
 	// ConnectTimeout bounds dialling and, separately, the TLS handshake (10 s).
 	ConnectTimeout time.Duration
 	// ResponseTimeout bounds every silence of the server: before its answer,
@@ -41,6 +44,11 @@ type Tuning struct {
 
 const (
 	minPartBytes = 5 << 20
+	// wholeBytes is little enough to begin again after a failure.
+	wholeBytes = 256 << 20
+	// bufferBytes is what a connection reads and writes at once: a usual
+	// document with its headers.
+	bufferBytes = 64 << 10
 	// slowFactor is how much longer than ResponseTimeout the first byte of an
 	// answer to a request that makes the server work may take.
 	slowFactor = 10
@@ -52,6 +60,10 @@ const (
 
 func (t Tuning) withDefaults() Tuning {
 	t.Workers = cmp.Or(max(t.Workers, 0), 32)
+	if t.WholeBytes <= 0 {
+		t.WholeBytes = max(t.PartBytes, 0)
+	}
+	t.WholeBytes = cmp.Or(t.WholeBytes, wholeBytes)
 	t.PartBytes = max(cmp.Or(max(t.PartBytes, 0), 8<<20), minPartBytes)
 	t.ConnectTimeout = cmp.Or(max(t.ConnectTimeout, 0), 10*time.Second)
 	t.ResponseTimeout = cmp.Or(max(t.ResponseTimeout, 0), 60*time.Second)
@@ -188,6 +200,8 @@ func transport(c *connection, t Tuning, answerTimeout time.Duration) *http.Trans
 		IdleConnTimeout:       90 * time.Second,
 		MaxIdleConns:          2 * idle,
 		MaxIdleConnsPerHost:   idle,
+		ReadBufferSize:        bufferBytes,
+		WriteBufferSize:       bufferBytes,
 		// A payload that happens to be gzip must arrive as it is stored.
 		DisableCompression: true,
 		Protocols:          http1(),

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ type direct struct {
 	credentials aws.CredentialsProvider
 	signer      awss3.HTTPSignerV4
 	conn        *connection
+	agent       string
 	endpoints   sync.Map // S3 bucket -> endpoint
 }
 
@@ -45,7 +47,7 @@ type endpoint struct {
 }
 
 func newDirect(client *http.Client, conn *connection, provider aws.CredentialsProvider) *direct {
-	d := &direct{http: client, conn: conn, credentials: provider}
+	d := &direct{http: client, conn: conn, credentials: provider, agent: strings.TrimSpace("kedge " + conn.userAgent)}
 	d.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 	if conn.version2 {
 		d.signer = signerVersion2{host: conn.host()}
@@ -93,7 +95,7 @@ func (d *direct) endpoint(ctx context.Context, bucket string) (*endpoint, error)
 	return found.(*endpoint), nil
 }
 
-// unsigned says that the signature does not cover the body. TLS does then.
+// unsigned says that the signature does not cover the body.
 const unsigned = "UNSIGNED-PAYLOAD"
 
 // emptySHA256 is the digest of no bytes.
@@ -109,13 +111,12 @@ const idempotent = "X-Idempotency-Key"
 const expectBytes = 2 << 20
 
 // request makes a signed request for one object. header may hold more headers,
-// under their canonical names, and is kept.
-func (d *direct) request(ctx context.Context, method string, loc location, header http.Header, body []byte) (*http.Request, error) {
+// under their canonical names, and is kept; query is that of the URL, escaped.
+//
+// The signature does not cover the body: for one with Content-MD5 it covers
+// that, and the server compares.
+func (d *direct) request(ctx context.Context, method string, loc location, query string, header http.Header, body []byte) (*http.Request, error) {
 	e, err := d.endpoint(ctx, loc.bucket)
-	if err != nil {
-		return nil, err
-	}
-	creds, err := d.credentials.Retrieve(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -128,41 +129,62 @@ func (d *direct) request(ctx context.Context, method string, loc location, heade
 	}
 	r := (&http.Request{
 		Method: method, Host: e.host, Header: header,
-		URL:   &url.URL{Scheme: e.scheme, Host: e.host, Path: path, RawPath: escaped},
+		URL:   &url.URL{Scheme: e.scheme, Host: e.host, Path: path, RawPath: escaped, RawQuery: query},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
-	digest := emptySHA256
 	if body != nil {
 		r.ContentLength = int64(len(body))
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-		switch {
-		case len(body) == 0:
+		if len(body) == 0 {
 			r.Body = http.NoBody
-		case len(body) >= expectBytes:
-			header["Expect"] = []string{"100-continue"}
-		}
-		digest = unsigned
-		if e.scheme != "https" && !d.conn.version2 {
-			sum := sha256.Sum256(body)
-			digest = hex.EncodeToString(sum[:])
 		}
 	}
-	header["X-Amz-Content-Sha256"] = []string{digest}
-	header["User-Agent"] = []string{strings.TrimSpace("kedge " + d.conn.userAgent)}
-	if err := d.signer.SignHTTP(ctx, creds, r, digest, e.service, e.region, time.Now()); err != nil {
-		return nil, err
-	}
-	header[idempotent] = nil
 	return r, nil
 }
 
-// do sends a request and returns an answer of status 200 or 204, whose body the
-// caller closes.
-func (d *direct) do(r *http.Request) (*http.Response, error) {
+// sign signs a request, just before it is sent.
+func (d *direct) sign(r *http.Request, loc location) error {
+	e, err := d.endpoint(r.Context(), loc.bucket)
+	if err != nil {
+		return err
+	}
+	creds, err := d.credentials.Retrieve(r.Context())
+	if err != nil {
+		return err
+	}
+	digest := emptySHA256
+	if r.ContentLength > 0 {
+		digest = unsigned
+	}
+	r.Header["X-Amz-Content-Sha256"] = []string{digest}
+	r.Header["User-Agent"] = []string{d.agent}
+	if r.ContentLength >= expectBytes {
+		r.Header["Expect"] = []string{"100-continue"}
+	}
+	if err := d.signer.SignHTTP(r.Context(), creds, r, digest, e.service, e.region, time.Now()); err != nil {
+		return err
+	}
+	if r.Body == nil || r.GetBody != nil {
+		r.Header[idempotent] = nil
+	}
+	return nil
+}
+
+// do signs and sends a request and returns an answer of status 200 or 204, whose
+// body the caller closes.
+func (d *direct) do(r *http.Request, loc location) (*http.Response, error) {
+	if err := d.sign(r, loc); err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close() // not read
+		}
+		return nil, err
+	}
 	response, err := d.http.Transport.RoundTrip(r) // whatever it answers: nothing is redirected
 	if err != nil {
-		return nil, err
+		// As http.Client does: what broke off in the middle of an answer's headers
+		// is told from nothing else by its type.
+		return nil, &url.Error{Op: r.Method, URL: r.URL.Redacted(), Err: err}
 	}
 	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusNoContent {
 		return response, nil
@@ -213,24 +235,50 @@ func (s stored) md5() string { return storedMD5(s.etag, s.sse, s.customerAlgorit
 
 // put stores an object in one request.
 func (d *direct) put(ctx context.Context, loc location, payload []byte, contentMD5 string, a attributes) (stored, error) {
-	header := http.Header{
-		"Content-Md5":  {contentMD5},
-		"Content-Type": {contentType},
-	}
+	header := http.Header{"Content-Md5": {contentMD5}, "Content-Type": {contentType}}
 	a.asHeaders(header)
 	if payload == nil {
 		payload = []byte{}
 	}
-	r, err := d.request(ctx, http.MethodPut, loc, header, payload)
+	r, err := d.request(ctx, http.MethodPut, loc, "", header, payload)
 	if err != nil {
 		return stored{}, err
 	}
-	response, err := d.do(r)
+	return d.send(r, loc)
+}
+
+// putStream stores an object of length bytes in one request. It closes body,
+// perhaps after it has returned.
+func (d *direct) putStream(ctx context.Context, loc location, body io.ReadCloser, length int64, contentMD5 string, a attributes) (stored, error) {
+	header := http.Header{"Content-Md5": {contentMD5}, "Content-Type": {contentType}}
+	a.asHeaders(header)
+	r, err := d.request(ctx, http.MethodPut, loc, "", header, nil)
+	if err != nil {
+		_ = body.Close() // not read
+		return stored{}, err
+	}
+	r.Body, r.ContentLength = body, length
+	return d.send(r, loc)
+}
+
+// putPart stores one part of an upload and returns its ETag.
+func (d *direct) putPart(ctx context.Context, loc location, upload string, number int32, part []byte, contentMD5 string) (etag *string, err error) {
+	query := "partNumber=" + strconv.Itoa(int(number)) + "&uploadId=" + strings.ReplaceAll(escape(upload), "/", "%2F")
+	r, err := d.request(ctx, http.MethodPut, loc, query, http.Header{"Content-Md5": {contentMD5}}, part)
+	if err != nil {
+		return nil, err
+	}
+	out, err := d.send(r, loc)
+	return out.etag, err
+}
+
+// send sends a request whose answer's body tells nothing; read, it leaves the
+// connection for the next request.
+func (d *direct) send(r *http.Request, loc location) (stored, error) {
+	response, err := d.do(r, loc)
 	if err != nil {
 		return stored{}, err
 	}
-	// A body in the answer to PUT tells nothing; read, it leaves the connection
-	// for the next request.
 	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswerBytes))
 	_ = response.Body.Close() // the answer is there
 	return told(response), err
@@ -238,11 +286,11 @@ func (d *direct) put(ctx context.Context, loc location, payload []byte, contentM
 
 // get opens an object. The caller closes the body.
 func (d *direct) get(ctx context.Context, loc location) (io.ReadCloser, stored, error) {
-	r, err := d.request(ctx, http.MethodGet, loc, make(http.Header, 8), nil)
+	r, err := d.request(ctx, http.MethodGet, loc, "", make(http.Header, 8), nil)
 	if err != nil {
 		return nil, stored{}, err
 	}
-	response, err := d.do(r)
+	response, err := d.do(r, loc)
 	if err != nil {
 		return nil, stored{}, err
 	}
@@ -251,11 +299,11 @@ func (d *direct) get(ctx context.Context, loc location) (io.ReadCloser, stored, 
 
 // head asks for what is known of an object.
 func (d *direct) head(ctx context.Context, loc location) (stored, error) {
-	r, err := d.request(ctx, http.MethodHead, loc, make(http.Header, 8), nil)
+	r, err := d.request(ctx, http.MethodHead, loc, "", make(http.Header, 8), nil)
 	if err != nil {
 		return stored{}, err
 	}
-	response, err := d.do(r)
+	response, err := d.do(r, loc)
 	if err != nil {
 		return stored{}, err
 	}

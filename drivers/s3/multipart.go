@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -43,17 +43,22 @@ func (s *Store) partBytes(length int64) (int64, error) {
 	return size, nil
 }
 
-// multipart sends a stream in parts, beginning with first, which lies in
-// buffer.
-func (w *write) multipart(ctx context.Context, parts *cutter, buffer, first []byte) (drivers.Receipt, error) {
+// partsAtOnce is how many parts of one upload are on their way at once, while
+// the next one is read.
+const partsAtOnce = 2
+
+// multipart sends a stream in parts of at most so many bytes, beginning with
+// first, which lies in buffer. It gives buffer back.
+func (w *write) multipart(ctx context.Context, parts *cutter, size int64, buffer *[]byte, first []byte) (drivers.Receipt, error) {
 	out, err := w.store.client.CreateMultipartUpload(ctx, w.store.attributes.ofUpload(&awss3.CreateMultipartUploadInput{
 		Bucket: &w.loc.bucket, Key: &w.loc.key, ContentType: aws.String(contentType),
 	}))
 	if err != nil {
+		w.store.buffers.put(buffer)
 		return drivers.Receipt{}, w.fail(err)
 	}
 	u := &upload{write: w, id: out.UploadId, unsure: w.store.attributes.ignoredBy(out.ServerSideEncryption)}
-	receipt, err := u.run(ctx, parts, buffer, first)
+	receipt, err := u.run(ctx, parts, size, buffer, first)
 	if err != nil {
 		return drivers.Receipt{}, u.abort(ctx, err)
 	}
@@ -64,32 +69,24 @@ func (w *write) multipart(ctx context.Context, parts *cutter, buffer, first []by
 type upload struct {
 	*write
 	id     *string
-	parts  []types.CompletedPart
-	sums   []byte // the MD5s of the parts, one after the other
 	length int64
 	unsure bool // whether the encryption that was asked for is made
+
+	mu   sync.Mutex // guards what the parts have become
+	sent []sentPart
 }
 
-func (u *upload) run(ctx context.Context, parts *cutter, buffer, part []byte) (drivers.Receipt, error) {
-	whole := md5.New()
-	for last := false; ; {
-		whole.Write(part)
-		u.length += int64(len(part))
-		if u.write.length >= 0 && u.length > u.write.length {
-			return drivers.Receipt{}, u.mismatch("the payload is longer than the %d bytes it was said to have", u.write.length)
-		}
-		if err := u.sendPart(ctx, part); err != nil {
-			return drivers.Receipt{}, err
-		}
-		if last {
-			break
-		}
-		var err error
-		if part, last, err = parts.next(buffer); err != nil {
-			return drivers.Receipt{}, u.sourceFailed(err)
-		}
+// sentPart is what became of one part.
+type sentPart struct {
+	etag *string
+	sum  [md5.Size]byte
+}
+
+func (u *upload) run(ctx context.Context, parts *cutter, size int64, buffer *[]byte, first []byte) (drivers.Receipt, error) {
+	sum, err := u.sendAll(ctx, parts, size, buffer, first)
+	if err != nil {
+		return drivers.Receipt{}, err
 	}
-	sum := hex.EncodeToString(whole.Sum(nil))
 	if err := u.asAnnounced(u.length, sum); err != nil {
 		return drivers.Receipt{}, err
 	}
@@ -97,34 +94,101 @@ func (u *upload) run(ctx context.Context, parts *cutter, buffer, part []byte) (d
 	if err != nil {
 		return drivers.Receipt{}, err
 	}
-	receipt := drivers.Receipt{Bytes: u.length, MD5: sum}
+	receipt := drivers.Receipt{Bytes: u.length, MD5: sum, Version: etag}
 	if etag == u.compositeETag() {
 		receipt.ProvenMD5 = sum
 	}
 	return receipt, nil
 }
 
-func (u *upload) sendPart(ctx context.Context, part []byte) error {
-	if len(u.parts) == maxParts {
-		return u.fail(&drivers.Error{
+// sendAll sends the parts, each from a buffer of its own, and returns the MD5
+// of them all.
+func (u *upload) sendAll(ctx context.Context, parts *cutter, size int64, buffer *[]byte, part []byte) (string, error) {
+	// Buffers go round among the senders: a sync.Pool might not find the one
+	// that another processor has just given back, and make one more.
+	free := make(chan *[]byte, partsAtOnce+1)
+	defer func() {
+		for close(free); ; {
+			b, ok := <-free
+			if !ok {
+				return
+			}
+			u.store.buffers.put(b)
+		}
+	}()
+	senders, sending := errgroup.WithContext(ctx)
+	senders.SetLimit(partsAtOnce)
+	whole := md5.New()
+	failed := func(err error) (string, error) {
+		if serr := senders.Wait(); serr != nil {
+			err = serr // it came first: what is read after it fails for it
+		}
+		return "", err
+	}
+	for last := false; ; {
+		whole.Write(part)
+		u.length += int64(len(part))
+		if u.write.length >= 0 && u.length > u.write.length {
+			free <- buffer
+			return failed(u.mismatch("the payload is longer than the %d bytes it was said to have", u.write.length))
+		}
+		number, err := u.number()
+		if err != nil {
+			free <- buffer
+			return failed(err)
+		}
+		held, body := buffer, part
+		senders.Go(func() error {
+			defer func() { free <- held }()
+			return u.sendPart(sending, number, body)
+		})
+		if last {
+			break
+		}
+		if sending.Err() != nil {
+			return failed(sending.Err())
+		}
+		select {
+		case buffer = <-free:
+		default:
+			buffer = u.store.buffers.get(size)
+		}
+		if part, last, err = parts.next(*buffer); err != nil {
+			free <- buffer
+			return failed(u.sourceFailed(err))
+		}
+	}
+	if err := senders.Wait(); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(whole.Sum(nil)), nil
+}
+
+// number gives the next part its number.
+func (u *upload) number() (int32, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.sent) == maxParts {
+		return 0, u.fail(&drivers.Error{
 			Op: "put", URI: u.uri, Kind: drivers.TooLarge,
 			Err:  fmt.Errorf("more than %d parts, with a length that was not known before", maxParts),
 			Mend: "set a larger part size",
 		})
 	}
+	u.sent = append(u.sent, sentPart{})
+	return int32(len(u.sent)), nil
+}
+
+// sendPart sends one part. It is safe for concurrent use.
+func (u *upload) sendPart(ctx context.Context, number int32, part []byte) error {
 	sum := md5.Sum(part)
-	number := aws.Int32(int32(len(u.parts) + 1))
-	out, err := u.store.client.UploadPart(ctx, &awss3.UploadPartInput{
-		Bucket: &u.loc.bucket, Key: &u.loc.key, UploadId: u.id, PartNumber: number,
-		Body:          bytes.NewReader(part),
-		ContentLength: aws.Int64(int64(len(part))),
-		ContentMD5:    contentMD5(sum),
-	})
+	etag, err := u.store.direct.putPart(ctx, u.loc, aws.ToString(u.id), number, part, contentMD5(sum[:]))
 	if err != nil {
 		return u.fail(err)
 	}
-	u.parts = append(u.parts, types.CompletedPart{ETag: out.ETag, PartNumber: number})
-	u.sums = append(u.sums, sum[:]...)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sent[number-1] = sentPart{etag, sum}
 	return nil
 }
 
@@ -134,7 +198,7 @@ func (u *upload) sendPart(ctx context.Context, part []byte) error {
 func (u *upload) complete(ctx context.Context) (etag string, err error) {
 	out, err := u.store.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
 		Bucket: &u.loc.bucket, Key: &u.loc.key, UploadId: u.id,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts()},
 	}, u.store.slow)
 	if err != nil {
 		return "", u.refused(ctx, err)
@@ -153,11 +217,22 @@ func (u *upload) complete(ctx context.Context) (etag string, err error) {
 	return tag(held.etag), nil
 }
 
+func (u *upload) parts() []types.CompletedPart {
+	parts := make([]types.CompletedPart, len(u.sent))
+	for i, p := range u.sent {
+		parts[i] = types.CompletedPart{ETag: p.etag, PartNumber: aws.Int32(int32(i + 1))}
+	}
+	return parts
+}
+
 // compositeETag is what S3 makes of the MD5s of the parts: the MD5 of them all
 // and the number of parts.
 func (u *upload) compositeETag() string {
-	sum := md5.Sum(u.sums)
-	return fmt.Sprintf("%s-%d", hex.EncodeToString(sum[:]), len(u.parts))
+	sum := md5.New()
+	for _, p := range u.sent {
+		sum.Write(p.sum[:])
+	}
+	return fmt.Sprintf("%s-%d", hex.EncodeToString(sum.Sum(nil)), len(u.sent))
 }
 
 // abort removes the parts of a failed upload and returns why it failed. It

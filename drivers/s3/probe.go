@@ -214,7 +214,7 @@ func (p *probe) object(i int, sum [md5.Size]byte) *awss3.PutObjectInput {
 	return p.store.attributes.ofObject(&awss3.PutObjectInput{
 		Bucket: &p.store.bucket, Key: &p.keys[i],
 		Body: bytes.NewReader(probePayload), ContentLength: aws.Int64(int64(len(probePayload))),
-		ContentMD5: contentMD5(sum), ContentType: aws.String(contentType),
+		ContentMD5: aws.String(contentMD5(sum[:])), ContentType: aws.String(contentType),
 	})
 }
 

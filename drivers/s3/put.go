@@ -19,10 +19,14 @@ import (
 // contentType is what Anchore's objects have.
 const contentType = "binary/octet-stream"
 
-// Put stores a payload. Bytes in memory, and a stream of at most
-// Tuning.PartBytes, go in one request; a longer stream goes in parts, with one
-// part in memory at a time. In parts or whole, the object appears only when
-// all of it has arrived.
+// Put stores a payload. Bytes in memory go in one request, and so does a stream
+// of at most Tuning.WholeBytes whose length and MD5 are known, or of at most
+// Tuning.PartBytes; another stream goes in parts, with at most partsAtOnce of
+// them on their way. In parts or whole, the object appears only when all of it
+// has arrived.
+//
+// An MD5 that the payload was said to have is not computed once more: it goes
+// with the request, and the server compares.
 //
 // A payload that is not what its Length or MD5 says fails with kind Corrupt,
 // and a stream's own error is returned wrapped with its kind; nothing is
@@ -54,22 +58,32 @@ type write struct {
 
 // whole sends a payload in one request.
 func (w *write) whole(ctx context.Context, payload []byte) (drivers.Receipt, error) {
-	sum := md5.Sum(payload)
-	sent := hex.EncodeToString(sum[:])
+	sent := w.md5
+	sum, err := hex.DecodeString(sent)
+	if err != nil || len(sum) != md5.Size {
+		of := md5.Sum(payload)
+		sum, sent = of[:], hex.EncodeToString(of[:])
+	}
 	if err := w.asAnnounced(int64(len(payload)), sent); err != nil {
 		return drivers.Receipt{}, err
 	}
-	out, err := w.store.direct.put(ctx, w.loc, payload, *contentMD5(sum), w.store.attributes)
+	out, err := w.store.direct.put(ctx, w.loc, payload, contentMD5(sum), w.store.attributes)
 	if err != nil {
 		return drivers.Receipt{}, w.refused(ctx, err)
 	}
 	if w.store.attributes.ignoredBy(out.sse) {
 		return drivers.Receipt{}, w.takeBack(ctx, notEncrypted(w.uri))
 	}
+	return w.receipt(int64(len(payload)), sent, out), nil
+}
+
+// receipt is what one request has achieved.
+func (w *write) receipt(length int64, sent string, out stored) drivers.Receipt {
 	return drivers.Receipt{
-		Bytes: int64(len(payload)), MD5: sent,
+		Bytes: length, MD5: sent,
 		ProvenMD5: provenMD5(out.etag, out.sse, sent),
-	}, nil
+		Version:   tag(out.etag),
+	}
 }
 
 // takeBack removes the object that was just stored and returns why.
@@ -84,6 +98,9 @@ func (w *write) takeBack(ctx context.Context, cause *drivers.Error) error {
 
 // stream reads the first part and decides by it how the payload travels.
 func (w *write) stream(ctx context.Context, p drivers.Payload) (drivers.Receipt, error) {
+	if w.inOneRequest() {
+		return w.through(ctx, p)
+	}
 	size, err := w.store.partBytes(w.length)
 	if err != nil {
 		return drivers.Receipt{}, &drivers.Error{Op: "put", URI: w.uri, Kind: drivers.TooLarge, Err: err}
@@ -95,18 +112,20 @@ func (w *write) stream(ctx context.Context, p drivers.Payload) (drivers.Receipt,
 	defer r.Close()
 
 	buffer := w.store.buffers.get(size)
-	defer w.store.buffers.put(buffer)
 	parts := &cutter{r: r}
 	first, last, err := parts.next(*buffer)
+	if err == nil && !last && (w.length < 0 || w.length > int64(len(first))) {
+		return w.multipart(ctx, parts, size, buffer, first)
+	}
+	defer w.store.buffers.put(buffer)
 	switch {
 	case err != nil:
 		return drivers.Receipt{}, w.sourceFailed(err)
 	case last:
 		return w.whole(ctx, first)
-	case w.length >= 0 && w.length <= int64(len(first)):
+	default:
 		return drivers.Receipt{}, w.mismatch("the payload is longer than the %d bytes it was said to have", w.length)
 	}
-	return w.multipart(ctx, parts, *buffer, first)
 }
 
 // asAnnounced compares what was read with what the payload said of itself.
@@ -155,9 +174,7 @@ func (w *write) refused(ctx context.Context, err error) error {
 	return failed
 }
 
-func contentMD5(sum [md5.Size]byte) *string {
-	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))
-}
+func contentMD5(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
 
 // cutter cuts a stream into parts. It reads one byte ahead, so that it knows
 // of each part whether it is the last.

@@ -52,8 +52,8 @@ func (s *Store) Prefix() string { return scheme + s.bucket + "/" + s.prefix }
 // Place is the prefix and the server or region.
 func (s *Store) Place() string { return s.Prefix() + " " + s.conn.String() }
 
-// Capabilities: deletes go many to a request; a multipart upload holds one part
-// in memory. Parts are longer than StreamBytes says only for a payload of known
+// Capabilities: deletes go many to a request; a multipart upload holds those
+// parts in memory that are on their way, and the one that is read. Parts are longer than StreamBytes says only for a payload of known
 // length that would otherwise take more than 10,000 of them (80 GB with parts
 // of 8 MiB).
 func (s *Store) Capabilities() drivers.Capabilities {
@@ -63,8 +63,12 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		BatchDelete: true,
 		Lists:       true,
 		Uploads:     true,
-		StreamBytes: s.tuning.PartBytes + 256<<10,
-		Workers:     s.tuning.Workers,
+
+		StreamBytes:    (partsAtOnce+1)*s.tuning.PartBytes + 256<<10,
+		GetStreamBytes: 256 << 10,
+		PassBytes:      s.tuning.WholeBytes,
+
+		Workers: s.tuning.Workers,
 	}
 }
 

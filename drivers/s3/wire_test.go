@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -201,4 +202,35 @@ func rewriteBody(r *http.Response, change func([]byte) []byte) error {
 	r.ContentLength = int64(len(body))
 	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
 	return nil
+}
+
+// TestAnswerBrokenOffInItsHeaders: half a line of an answer is trouble on the
+// wire and nothing else.
+func TestAnswerBrokenOffInItsHeaders(t *testing.T) {
+	broken := 0
+	s := behind(t, testenv.MinIO(t), func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut && r.Method != http.MethodGet || r.URL.Query().Has("list-type") {
+			return false
+		}
+		broken++
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Error(err)
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return true
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nServer: MinIO\r\nX-Amz")
+		_ = conn.Close()
+		return true
+	}, nil)
+	uri := uriOf(t, s, "doc")
+	_, err := s.Put(t.Context(), uri, drivers.InMemory([]byte("x"), md5Hex([]byte("x"))))
+	wantKind(t, err, drivers.Temporary)
+	_, _, err = s.Get(t.Context(), uri)
+	wantKind(t, err, drivers.Temporary)
+	if broken < 2 {
+		t.Errorf("%d answers were broken off: the test proves nothing", broken)
+	}
 }

@@ -79,8 +79,8 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		BatchDelete: s.server.bulkDeletes > 0,
 		Lists:       true,
 		Uploads:     true,
-		StreamBytes: s.tuning.SegmentBytes + 256<<10,
-		Workers:     s.tuning.Workers,
+		StreamBytes: s.tuning.SegmentBytes + 256<<10, GetStreamBytes: 256 << 10,
+		Workers: s.tuning.Workers,
 	}
 }
 

@@ -42,8 +42,11 @@ var rules = []rule{
 
 	// Opens a store from a section of a configuration, whatever its driver.
 	{packages: "drivers/all", may: []string{"config", "drivers/..."}, testsMay: []string{testenv}},
-	// A decorator is also tested around a real backend.
+	// A decorator is also tested around a real backend, and inside of another one.
 	{packages: "drivers/retry", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs"}},
+	{packages: "drivers/breaker", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs", "drivers/retry"}},
+	// Stands in front of S3 only.
+	{packages: "drivers/cloudfront", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/s3"}},
 	// Backends, decorators and the conformance suite know the interface, and
 	// never each other.
 	{packages: "drivers/...", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest"}},
@@ -56,6 +59,9 @@ var rules = []rule{
 
 	// Runs the program against real servers, kills it, and looks at what is left.
 	{packages: "internal/torture", may: []string{testenv, "checkpoint", "drivers", "pipeline", "pipeline/journal"}},
+
+	// Runs the program and its peers against real servers.
+	{packages: "bench/compare", may: []string{testenv, "bench", "drivers"}},
 
 	// What puts the parts together. Nothing imports cmd.
 	{packages: "bench/...", may: []string{"bench/...", "checkpoint", "config", "drivers/...", "pipeline/..."}, testsMay: []string{testenv}},
@@ -175,6 +181,7 @@ func TestCheck(t *testing.T) {
 		{"driver on pipeline", "drivers/db", []string{"pipeline"}, nil, nil, []string{"drivers/db must not import pipeline"}},
 		{"driver on configuration", "drivers/db", []string{"config"}, nil, nil, []string{"drivers/db must not import config"}},
 		{"decorator on driver", "drivers/retry", []string{"drivers/db"}, nil, nil, []string{"drivers/retry must not import drivers/db"}},
+		{"decorator on decorator", "drivers/breaker", []string{"drivers/retry"}, nil, []string{"drivers/retry"}, []string{"drivers/breaker must not import drivers/retry"}},
 		{"driver's tests", "drivers/db", nil, []string{"internal/testenv", "drivers/drivertest"}, []string{"drivers/db", "drivers/localfs"}, []string{"drivers/db (tests) must not import drivers/localfs"}},
 		{"opener of stores", "drivers/all", []string{"config", "drivers", "drivers/s3"}, nil, nil, none},
 		{"opener of stores on pipeline", "drivers/all", []string{"pipeline/catalog"}, nil, nil, []string{"drivers/all must not import pipeline/catalog"}},

@@ -4,6 +4,7 @@
 //
 //	go run ./internal/testenv/install              installs everything
 //	go run ./internal/testenv/install staticcheck  installs one and prints its path
+//	go run ./internal/testenv/install rclone       the same for a program that only "make bench" needs
 package main
 
 import (
@@ -55,7 +56,7 @@ func installAll(ctx context.Context, root string) error {
 }
 
 func installOne(ctx context.Context, root, name string) (string, error) {
-	for _, tool := range tools.All() {
+	for _, tool := range append(tools.All(), tools.Peers()...) {
 		if tool.Name == name {
 			return tool.Install(ctx, root, os.Stderr)
 		}

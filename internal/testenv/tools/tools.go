@@ -37,10 +37,16 @@ var (
 	MinIO       = Tool{"minio", "github.com/minio/minio", "github.com/minio/minio"}
 	VersityGW   = Tool{"versitygw", "github.com/versity/versitygw", "github.com/versity/versitygw/cmd/versitygw"}
 	Staticcheck = Tool{"staticcheck", "honnef.co/go/tools", "honnef.co/go/tools/cmd/staticcheck"}
+	Registry    = Tool{"registry", "github.com/distribution/distribution/v3", "github.com/distribution/distribution/v3/cmd/registry"}
+	Rclone      = Tool{"rclone", "github.com/rclone/rclone", "github.com/rclone/rclone"}
 )
 
-// All lists the tools.
-func All() []Tool { return []Tool{MinIO, VersityGW, Staticcheck} }
+// All lists the tools that the tests need.
+func All() []Tool { return []Tool{MinIO, VersityGW, Staticcheck, Registry} }
+
+// Peers lists the programs that "make bench" compares kedge with. No test needs
+// them, and they take minutes to build.
+func Peers() []Tool { return []Tool{Rclone} }
 
 // Find returns the path of the installed program; its error says how to
 // install one that is missing. root is the repository's top folder.

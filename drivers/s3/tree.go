@@ -1,0 +1,95 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+var _ drivers.Tree = (*Store)(nil)
+
+// PathURI gives s3://{S3 bucket}/{prefix}{path}.
+func (s *Store) PathURI(path string) (string, error) {
+	key := s.prefix + path
+	uri := scheme + s.bucket + "/" + key
+	var err error
+	switch {
+	case path == "" || !plainPath(path) || strings.HasSuffix(path, "/"):
+		err = errors.New("not a path of names between slashes")
+	case len(key) > maxKeyBytes:
+		err = fmt.Errorf("the key has %d bytes; S3 holds keys of at most %d", len(key), maxKeyBytes)
+	case !utf8.ValidString(key):
+		err = errors.New("the key is not UTF-8")
+	case strings.ContainsRune(key, 0):
+		err = errors.New("the key holds a NUL")
+	default:
+		return uri, nil
+	}
+	return "", &drivers.Error{Op: "put", URI: uri, Kind: drivers.InvalidKey, Err: err}
+}
+
+// ListAfter lists 1000 objects to a request. Info.Version is the ETag.
+func (s *Store) ListAfter(ctx context.Context, prefix, after string, fn func(path string, info drivers.Info) error) error {
+	l := &treeListing{store: s, fn: fn, place: scheme + s.bucket + "/" + s.prefix + prefix, last: s.prefix + after}
+	in := &awss3.ListObjectsV2Input{
+		Bucket: &s.bucket, Prefix: aws.String(s.prefix + prefix), EncodingType: types.EncodingTypeUrl,
+	}
+	if after != "" {
+		in.StartAfter = aws.String(s.prefix + after)
+	}
+	for {
+		out, err := s.client.ListObjectsV2(ctx, in)
+		if err != nil {
+			return s.fail("list", l.place, err)
+		}
+		for _, object := range out.Contents {
+			if err := l.object(ctx, out.EncodingType, object); err != nil {
+				return err
+			}
+		}
+		if !aws.ToBool(out.IsTruncated) {
+			return nil
+		}
+		if aws.ToString(out.NextContinuationToken) == "" {
+			return s.fail("list", l.place, errors.New("the server's listing does not go on"))
+		}
+		in.ContinuationToken = out.NextContinuationToken
+	}
+}
+
+// treeListing is one ListAfter on its way.
+type treeListing struct {
+	store       *Store
+	fn          func(path string, info drivers.Info) error
+	place, last string
+}
+
+// object hands on one object of a listing. One that goes back in the order
+// would be lost to a listing that starts again behind it.
+func (l *treeListing) object(ctx context.Context, encoding types.EncodingType, object types.Object) error {
+	key, err := l.store.exactKey(ctx, encoding, object.Key)
+	if err != nil {
+		return l.store.fail("list", l.place, err)
+	}
+	if key <= l.last {
+		if key == l.last {
+			return nil // a server whose StartAfter includes the key itself
+		}
+		return &drivers.Error{Op: "list", URI: l.place, Kind: drivers.Config,
+			Err: fmt.Errorf("the server does not list in the order of keys: %q comes behind %q", key, l.last)}
+	}
+	l.last = key
+	path := key[len(l.store.prefix):]
+	if path == "" || strings.HasSuffix(path, "/") {
+		return nil // what consoles make for a folder
+	}
+	return l.fn(path, drivers.Info{Bytes: aws.ToInt64(object.Size), Version: tag(object.ETag)})
+}

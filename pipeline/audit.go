@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -89,7 +91,15 @@ func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (AuditResu
 	}
 	a.ops = make(slots, max(1, workers))
 	result := AuditResult{Began: time.Now()}
+	ctx, giveUp := context.WithCancelCause(ctx)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { stopInOutage(ctx, stop, giveUp, a.Stores...) })
 	err := a.run(ctx, &result)
+	if err != nil {
+		err = cmp.Or(gaveUp(a.Stores...), cancelled(ctx), err)
+	}
+	giveUp(nil)
+	watchers.Wait()
 	result.Ended = time.Now()
 	return result, err
 }
@@ -163,6 +173,9 @@ func (a *audit) check(ctx context.Context, b *batch) error {
 		if err := a.checkIn(ctx, store, items); err != nil {
 			return err
 		}
+	}
+	if err := gaveUp(a.Stores...); err != nil {
+		return err
 	}
 	var o checkpoint.Outcome
 	for _, it := range b.items {
@@ -265,17 +278,17 @@ func (a *audit) checkHeld(ctx context.Context, batcher drivers.Batcher, items []
 			continue
 		}
 		if err == nil {
-			err = checkHeldPayload(it, results[i].Payload)
+			err = checkHeldPayload(it, results[i].Payload, results[i].Info.MD5)
 		}
 		a.conclude(ctx, it, err)
 	}
 	return left, cancelled(ctx)
 }
 
-func checkHeldPayload(it *item, payload []byte) error {
+func checkHeldPayload(it *item, payload []byte, told string) error {
 	it.fetchedBytes = int64(len(payload))
 	sum := md5.Sum(payload)
-	if err := checkPayload(it, hex.EncodeToString(sum[:]), int64(len(payload))); err != nil || !it.doc.Compressed {
+	if err := checkPayload(it, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil || !it.doc.Compressed {
 		return err
 	}
 	_, _, _, err := inflate(payload, 0)
@@ -291,7 +304,7 @@ func (a *audit) stream(ctx context.Context, s *Store, it *item) error {
 		}
 		it.fetchedBytes = info.Bytes
 		var body io.ReadCloser = &checkedReader{source: r, sum: md5.New(), check: func(digest string, bytes int64) error {
-			return checkPayload(it, digest, bytes)
+			return checkPayload(it, digest, info.MD5, bytes)
 		}}
 		if it.doc.Compressed {
 			body = newInflateReader(body)

@@ -49,18 +49,19 @@ func (m *migration) fetchBatch(ctx context.Context, batcher drivers.Batcher, ite
 		return err
 	}
 	for i, it := range items {
-		m.fetched(ctx, it, results[i].Payload, results[i].Err)
+		m.fetched(ctx, it, results[i].Payload, results[i].Info.MD5, results[i].Err)
 	}
 	return cancelled(ctx)
 }
 
 func (m *migration) fetchOne(ctx context.Context, it *item) {
 	var payload []byte
+	var told string
 	err := again(ctx, func() (err error) {
-		payload, err = readWhole(ctx, m.src, it.doc.URI, m.heldBytes(it))
+		payload, told, err = readWhole(ctx, m.src, it.doc.URI, m.heldBytes(it))
 		return err
 	})
-	m.fetched(ctx, it, payload, err)
+	m.fetched(ctx, it, payload, told, err)
 }
 
 // bodyAttempts is how often a payload is opened whose body breaks off: a
@@ -85,33 +86,35 @@ func again(ctx context.Context, do func() error) error {
 // errLonger says that a payload is longer than there is memory reserved for.
 var errLonger = &drivers.Error{Op: "get", Kind: drivers.TooLarge, Err: fmt.Errorf("longer than the catalog says")}
 
-// readWhole reads a payload of at most limit bytes.
-func readWhole(ctx context.Context, d drivers.Driver, uri string, limit int64) ([]byte, error) {
+// readWhole reads a payload of at most limit bytes, and gives the MD5 that the
+// store tells of it, "" where it tells none.
+func readWhole(ctx context.Context, d drivers.Driver, uri string, limit int64) (payload []byte, told string, err error) {
 	r, info, err := d.Get(ctx, uri)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer r.Close()
 	if info.Bytes > limit {
-		return nil, errLonger
+		return nil, "", errLonger
 	}
-	payload := make([]byte, info.Bytes)
+	payload = make([]byte, info.Bytes)
 	if _, err := io.ReadFull(r, payload); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	// The driver says whether the payload ended where it should.
 	if _, err := io.Copy(io.Discard, r); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return payload, nil
+	return payload, info.MD5, nil
 }
 
-// fetched takes a payload, or the reason why there is none.
-func (m *migration) fetched(ctx context.Context, it *item, payload []byte, err error) {
+// fetched takes a payload, with the MD5 that the source tells of it, or the
+// reason why there is none.
+func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told string, err error) {
 	switch {
 	case err == nil:
 		sum := md5.Sum(payload)
-		if err := checkPayload(it, hex.EncodeToString(sum[:]), int64(len(payload))); err != nil {
+		if err := checkPayload(it, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil {
 			it.fail(stageFetch, classOf(err, ClassFetch), err)
 			return
 		}
@@ -138,13 +141,18 @@ func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 }
 
 // checkPayload compares what was read with what the catalog says of it. A row
-// of an old installation may have no digest; its length then has to do.
-func checkPayload(it *item, digest string, bytes int64) error {
+// of an old installation may have no digest; its length then has to do, and what
+// the store itself says of the payload (told, "" for nothing): that does not
+// prove that it is what was put once, but that it came over the wire as it is
+// stored.
+func checkPayload(it *item, digest, told string, bytes int64) error {
 	switch {
 	case it.doc.Digest != "" && digest != it.doc.Digest:
 		return classed(ClassDigest, fmt.Errorf("the catalog's digest is %s, the payload's is %s (%d bytes)", it.doc.Digest, digest, bytes))
 	case it.doc.Digest == "" && it.doc.Bytes >= 0 && bytes != it.doc.Bytes:
 		return classed(ClassLength, fmt.Errorf("the catalog says %d bytes (and has no digest), the payload has %d", it.doc.Bytes, bytes))
+	case it.doc.Digest == "" && told != "" && digest != told:
+		return classed(ClassDigest, fmt.Errorf("the catalog has no digest; the store says that its MD5 is %s, that of the payload as it arrived is %s (%d bytes)", told, digest, bytes))
 	default:
 		return nil
 	}

@@ -8,6 +8,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/journal"
 )
@@ -99,15 +101,21 @@ type RefusedError struct{ Reason string }
 // Error gives the reason.
 func (e *RefusedError) Error() string { return e.Reason }
 
-// GaveUpError says that a store failed too often in a row. The run can be
-// resumed.
+// GaveUpError says that a store failed too often in a row, or that it has not
+// answered for as long as it is waited for. The run can be resumed.
 type GaveUpError struct {
 	Failures int
 	Last     string
+	// Outage is set for a store that does not answer. What was in flight then is
+	// taken up by the next run.
+	Outage *drivers.Outage
 }
 
 // Error gives the last failure.
 func (e *GaveUpError) Error() string {
+	if e.Outage != nil {
+		return fmt.Sprintf("gave up: %s has not answered for %s; the last: %s", e.Outage.Place, e.Outage.Until.Sub(e.Outage.Since).Round(time.Millisecond), e.Last)
+	}
 	return fmt.Sprintf("gave up after %d documents in a row failed because a store does not do its work; the last: %s", e.Failures, e.Last)
 }
 
@@ -162,7 +170,7 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	}
 	// One stream is set aside for payloads that turn out longer than their rows
 	// say, when the batch has reserved its memory already.
-	m.budgetBytes = max(o.MemoryBytes-m.streamCost(), o.MemoryBytes/2)
+	m.budgetBytes = max(o.MemoryBytes-m.streamCost(false), o.MemoryBytes/2)
 	m.budget = semaphore.NewWeighted(m.budgetBytes)
 	m.lateStream = make(slots, 1)
 	m.sourceOps = make(slots, m.workers(m.src))
@@ -173,7 +181,12 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	if err := m.cat.Lock(ctx, o.WaitForLock); err != nil {
 		return m.result, err
 	}
+	watching, unwatch := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { stopInOutage(watching, stop, giveUp, m.src, m.dst) })
 	err := m.locked(ctx)
+	unwatch()
+	watchers.Wait()
 	if uerr := m.cat.Unlock(context.WithoutCancel(ctx)); err == nil && uerr != nil {
 		err = uerr
 	}
@@ -207,7 +220,7 @@ func (m *migration) workers(s Store) int {
 // locked is the run while the lock is held.
 func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.refuse(ctx); err != nil {
-		return err
+		return cmp.Or(gaveUp(m.src, m.dst), err)
 	}
 	m.checkpoint, err = checkpoint.Open(m.Checkpoint, m.identity())
 	if err != nil {
@@ -258,7 +271,7 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 		defer close(enumerated)
 		return feed(running, enumerated)
 	})
-	p := pools{g: g, ctx: running}
+	p := pools{g: g, ctx: running, gaveUp: func() error { return gaveUp(m.src, m.dst) }}
 	prepared := p.stage(2, enumerated, m.prepare)
 	fetched := p.stage(4, prepared, m.fetch)
 	recompressed := p.stage(cpuWorkers(), fetched, m.recompress)
@@ -280,6 +293,8 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 type pools struct {
 	g   *errgroup.Group
 	ctx context.Context
+	// gaveUp fails when the run is to end because a store has been given up.
+	gaveUp func() error
 }
 
 // stage runs work on every batch of in with so many workers, and passes it on.
@@ -298,7 +313,8 @@ func (p pools) stage(workers int, in <-chan *batch, work func(context.Context, *
 					if !ok {
 						return nil
 					}
-					if err := work(p.ctx, b); err != nil {
+					err := work(p.ctx, b)
+					if err := cmp.Or(p.gaveUp(), err); err != nil {
 						return err
 					}
 					select {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"crypto/md5"
 
@@ -151,7 +152,11 @@ func (m *migration) probe(ctx context.Context) error {
 	}
 	crash.Point("probed")
 	same, err := m.holds(ctx, src, content)
-	if derr := m.dst.Delete(context.WithoutCancel(ctx), dst); derr != nil && err == nil {
+	// Also after an interrupt; but then nobody waits long for a store that is down.
+	clean, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainPatience, cancel) })()
+	if derr := m.dst.Delete(clean, dst); derr != nil && err == nil {
 		err = fmt.Errorf("the probe at the destination cannot be removed: %w", derr)
 	}
 	if err != nil {

@@ -74,7 +74,7 @@ func (m *migration) askLengths(ctx context.Context, b *batch) error {
 // may take, all together. Streamed payloads of a batch go one after the other,
 // so that they count once.
 func (m *migration) plan(b *batch) int64 {
-	var total int64
+	var total, stream int64
 	for _, it := range b.items {
 		if !it.pending() {
 			continue
@@ -83,20 +83,39 @@ func (m *migration) plan(b *batch) int64 {
 		cost := bytes + m.allow(it, bytes)
 		if it.streamed = it.streamed || bytes > m.limits.streamBytes || total+cost > 2*m.limits.batchBytes; it.streamed {
 			b.streams = true
+			stream = max(stream, m.streamCost(m.passes(it, bytes)))
 			continue
 		}
 		total += cost
 	}
-	if b.streams {
-		total += m.streamCost()
+	return total + stream
+}
+
+// passes says whether a streamed payload of so many bytes certainly goes through
+// the destination's driver without being held there: its length and digest are
+// known before, and it keeps its form.
+func (m *migration) passes(it *item, bytes int64) bool {
+	if bytes > m.dst.Capabilities().PassBytes || it.doc.Digest == "" {
+		return false
 	}
-	return total
+	switch {
+	case m.keepsForm():
+		return true
+	case it.doc.Compressed:
+		return m.dst.mayCompress() && m.dst.Compression.MinBytes < bytes // the plain document is longer than that
+	default:
+		return !m.dst.compresses(bytes)
+	}
 }
 
 // streamCost is what one payload holds while it is streamed from source to
 // destination, in bytes.
-func (m *migration) streamCost() int64 {
-	return m.src.Capabilities().StreamBytes + m.dst.Capabilities().StreamBytes + 4*chunkBytes
+func (m *migration) streamCost(passes bool) int64 {
+	cost := m.src.Capabilities().GetStreamBytes + 4*chunkBytes
+	if !passes {
+		cost += m.dst.Capabilities().StreamBytes
+	}
+	return cost
 }
 
 // inflated is how long a compressed report may be expected to be at most. One

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
 
@@ -43,6 +44,8 @@ type Snapshot struct {
 	Counts checkpoint.Counts // over all runs of this migration
 	Failed int64             // documents that failed in this run
 	Busy   [stageCount]int64 // batches in each stage
+	// Paused are the outages for which the run waits.
+	Paused []drivers.Outage
 }
 
 func (p *Progress) add(o checkpoint.Outcome) {
@@ -98,6 +101,7 @@ func (m *migration) keepTask(ctx context.Context) {
 			return
 		}
 		if m.Report != nil {
+			s.Paused = outages(m.src, m.dst)
 			m.Report(s)
 		}
 	}

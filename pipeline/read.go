@@ -13,12 +13,12 @@ import (
 // ReadPlain reads a document where its row says, checks it against the row, and
 // gives its plain bytes, all of them in memory.
 func ReadPlain(ctx context.Context, d drivers.Driver, row catalog.Document) ([]byte, error) {
-	payload, err := readWhole(ctx, d, row.URI, math.MaxInt64)
+	payload, told, err := readWhole(ctx, d, row.URI, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
 	sum := md5.Sum(payload)
-	if err := checkPayload(&item{doc: row}, hex.EncodeToString(sum[:]), int64(len(payload))); err != nil {
+	if err := checkPayload(&item{doc: row}, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil {
 		return nil, err
 	}
 	if !row.Compressed {

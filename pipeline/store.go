@@ -44,3 +44,12 @@ func (s Store) batcher() drivers.Batcher {
 	b, _ := s.Driver.(drivers.Batcher)
 	return b
 }
+
+// outage tells whether the store does not answer at present, where its driver
+// is watched for that.
+func (s Store) outage() (drivers.Outage, bool) {
+	if watched, ok := s.Driver.(drivers.Watched); ok {
+		return watched.Outage()
+	}
+	return drivers.Outage{}, false
+}

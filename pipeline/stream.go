@@ -79,14 +79,14 @@ func (m *migration) inflateThrough(ctx context.Context, it *item) (plainBytes in
 func (m *migration) openChecked(ctx context.Context, it *item) (io.ReadCloser, error) {
 	r, info, err := m.src.Get(ctx, it.doc.URI)
 	if err != nil {
-		return nil, err
+		return nil, classed(ClassFetch, err)
 	}
 	it.fetchedBytes = info.Bytes
 	return &checkedReader{source: r, sum: md5.New(), check: func(digest string, bytes int64) error {
 		if !it.doc.Compressed {
 			it.plainDigest, it.plainBytes = digest, bytes
 		}
-		return checkPayload(it, digest, bytes)
+		return checkPayload(it, digest, info.MD5, bytes)
 	}}, nil
 }
 
@@ -103,12 +103,18 @@ func (r *checkedReader) Read(p []byte) (int, error) {
 	n, err := r.source.Read(p)
 	r.sum.Write(p[:n])
 	r.bytes += int64(n)
-	if err == io.EOF {
+	switch err {
+	case nil:
+		return n, nil
+	case io.EOF:
 		if cerr := r.check(hex.EncodeToString(r.sum.Sum(nil)), r.bytes); cerr != nil {
-			err = cerr
+			return n, cerr
 		}
+		return n, io.EOF
+	default:
+		// The destination's driver fails for it, but not by its own fault.
+		return n, classed(ClassFetch, err)
 	}
-	return n, err
 }
 
 // Close closes the source.

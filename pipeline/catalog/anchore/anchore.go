@@ -36,6 +36,13 @@ type Options struct {
 	// MaxConnections bounds the pool, which the drivers db and db2 share; 0 is
 	// 16, and it is at least 4. The lock's session comes on top.
 	MaxConnections int
+	// LockPatience is how long the lock's session may leave a question unanswered
+	// before the lock counts as lost; 0 is 30 s.
+	LockPatience time.Duration
+	// Silence is how long a statement may go without a byte of its answer before
+	// its connection is given up; 0 is 10 minutes. Waiting for the lock is not
+	// bounded by it.
+	Silence time.Duration
 	// Application is the application_name that the server shows, default
 	// "kedge". The lock's session adds " migrate" to it.
 	Application string

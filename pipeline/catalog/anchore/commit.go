@@ -42,6 +42,10 @@ func (p *postgres) Commit(ctx context.Context, changes []catalog.Change) ([]bool
 	args := commitArguments(changes)
 
 	l := &p.lock
+	// Longer than the server is ever silent. The session has no bound of its own,
+	// for it may have to wait for the lock.
+	ctx, cancel := context.WithTimeout(ctx, l.options.silence())
+	defer cancel()
 	l.use.Lock()
 	defer l.use.Unlock()
 	if l.conn == nil {

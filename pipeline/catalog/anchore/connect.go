@@ -109,6 +109,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = o.Application
 	}
+	c.DialFunc = patiently(c.DialFunc, o.silence())
 	// Plans are made for each execution: one that was made while a table was
 	// still empty would scan the whole of it when it has grown.
 	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe

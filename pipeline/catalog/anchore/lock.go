@@ -1,6 +1,7 @@
 package anchore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,8 @@ import (
 const (
 	// watchEvery is how often an idle lock session is asked whether it lives.
 	watchEvery = time.Second
-	// watchPatience is how long it may take to answer before it counts as dead.
-	watchPatience = 30 * time.Second
+	// defaultPatience is how long it may take to answer before it counts as dead.
+	defaultPatience = 30 * time.Second
 	// cancelPatience is how long the server may take to end a statement whose
 	// context has ended; then the connection is given up, and the lock with it.
 	cancelPatience = 10 * time.Second
@@ -86,7 +87,7 @@ func (p *postgres) lockConfig() *pgx.ConnConfig {
 	// A cancelled context cancels the statement, not the session: closing the
 	// connection would give the lock away.
 	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelPatience}
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: min(cancelPatience, p.lock.options.silence())}
 	}
 	return c
 }
@@ -230,7 +231,7 @@ func (l *lockSession) watch(ctx context.Context) {
 // ping says whether the session lives and still is the one that took the lock:
 // a pooler between us and the server may change one for another.
 func (l *lockSession) ping(stop context.Context) bool {
-	ctx, cancel := context.WithTimeout(stop, watchPatience)
+	ctx, cancel := context.WithTimeout(stop, cmp.Or(l.options.LockPatience, defaultPatience))
 	defer cancel()
 	var pid int
 	err := l.conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid)

@@ -8,7 +8,7 @@ INSTALL := go run ./internal/testenv/install
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test-deps test lint fuzz torture
+.PHONY: help build demo test-deps test lint fuzz torture bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -40,3 +40,10 @@ fuzz: ## run every fuzz target for a while; FUZZTIME=10m for longer
 torture: ## kill migrations and compare all with a model: KILLS=1000 or DURATION=1h; SEED=…, PAIRS=db,s3
 	KILLS=$(if $(DURATION),$(KILLS),$(or $(KILLS),1000)) DURATION=$(DURATION) PAIRS=$(PAIRS) SEED=$(or $(SEED),$(shell date +%s)) \
 		go test -count=1 -timeout 0 -run '^(TestTorture|TestEveryPointOnEveryPair)$$' -v ./internal/torture
+
+bench: $(if $(KEDGE),,build) ## compare with rclone and the servers' own ceiling: COUNT=2000 ROUNDS=3 ONLY=localfs-s3,db KEDGE=bin/old,bin/kedge CLIENTS=8,32 FSYNC=off RCLONE=off OUT=table.md
+	go build -trimpath -buildvcs=false -o bin/ceiling ./bench/ceiling
+	rclone=$(or $(RCLONE),$$($(INSTALL) rclone)) && \
+		COUNT='$(COUNT)' ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' KEDGE='$(or $(KEDGE),bin/kedge)' RCLONE="$$rclone" CEILING=bin/ceiling \
+		CLIENTS='$(CLIENTS)' FSYNC='$(FSYNC)' OUT='$(OUT)' VERSION='$(VERSION)' \
+		go test -tags compare -count=1 -timeout 0 -run '^TestCompare$$' -v ./bench/compare

@@ -11,6 +11,7 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
@@ -35,6 +36,11 @@ var checkArchiveIDs = [...]string{"cliconfigtest", "cliconfigtest2"}
 // Run puts, gets and deletes a test document, with its row in the catalog, and
 // prints what was found.
 func (c *checkCommand) Run(ctx context.Context, a *app) error {
+	if f, err := config.Load(c.Config); err != nil {
+		return err
+	} else if f.IsRegistry() {
+		return c.runRegistry(ctx, a, f)
+	}
 	file, s, err := load(c.Config, c.AnalysisArchive)
 	if err != nil {
 		return err

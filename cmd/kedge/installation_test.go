@@ -33,7 +33,13 @@ type seeded struct {
 // seedDB puts a workload into driver db with COPY.
 func seedDB(t testing.TB, w bench.Workload) seeded {
 	t.Helper()
-	s := seeded{url: emptyInstallation(t), workload: w}
+	return seedInto(t, emptyInstallation(t), w)
+}
+
+// seedInto is seedDB with a database that is there already.
+func seedInto(t testing.TB, url string, w bench.Workload) seeded {
+	t.Helper()
+	s := seeded{url: url, workload: w}
 	conn := connect(t, s.url)
 	defer conn.Close(t.Context())
 	documents := pgx.CopyFromSlice(w.Documents, func(n int) ([]any, error) {

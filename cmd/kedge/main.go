@@ -55,6 +55,7 @@ type cli struct {
 	Verify  verifyCommand  `cmd:"" help:"Audit an installation: read every document where the catalog says, and check it."`
 	Purge   purgeCommand   `cmd:"" help:"Delete what migrate --nodelete has left at the source, after proof."`
 	Journal journalCommand `cmd:"" help:"Print the audit journal that a migration has written."`
+	Bench   benchCommand   `cmd:"" help:"Measure a store, and recommend --workers: rates and latencies by size and concurrency. Touches nothing but what it writes itself, and removes that."`
 	Demo    demoCommand    `cmd:"" help:"Make a small installation on SQLite, migrate it, interrupt that, resume, verify."`
 }
 

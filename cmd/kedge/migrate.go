@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -21,19 +22,22 @@ type migrateCommand struct {
 	Source      string `arg:"" name:"source.yaml" help:"Configuration of the store as it is."`
 	Destination string `arg:"" name:"dest.yaml" help:"Configuration of the store to move to."`
 
-	FromAnalysisArchive bool     `help:"Move from the source's analysis_archive instead of its object_store."`
-	ToAnalysisArchive   bool     `help:"Move to the destination's analysis_archive instead of its object_store."`
-	NoDelete            bool     `name:"nodelete" help:"Leave the source's data where it is."`
-	DontAsk             bool     `name:"dontask" help:"Do not ask for confirmation."`
-	Bucket              []string `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore, such as analysis_archive; may be given several times."`
-	Elsewhere           string   `enum:"report,ignore,move" default:"report" help:"What to do about documents that the catalog places neither in the source nor in the destination but in another place of the source's kind: report (and exit 2), ignore, move (default ${default})."`
-	UnreadableKeys      string   `enum:"keep,move" default:"keep" help:"What to do about documents whose key Anchore could not read back at the destination: keep them at the source and report, or move (default ${default})."`
-	Verify              string   `enum:"auto,readback" default:"auto" help:"How the destination proves what it holds: auto (by its own checksum, else by reading back), readback (always read back) (default ${default})."`
-	Workers             int      `placeholder:"N" help:"Operations in flight at each side; by default what suits the driver."`
-	Memory              int64    `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
-	MaxFailures         int      `default:"${maxFailures}" placeholder:"N" help:"Stop when so many documents in a row failed because a store does not do its work (default ${default})."`
-	Checkpoint          string   `placeholder:"PATH" help:"File that lets an interrupted migration go on. Default: in $XDG_STATE_HOME/kedge or ~/.local/state/kedge, named after the migration."`
-	Wait                bool     `help:"Wait while another migration holds the lock, instead of refusing."`
+	FromAnalysisArchive bool          `help:"Move from the source's analysis_archive instead of its object_store."`
+	ToAnalysisArchive   bool          `help:"Move to the destination's analysis_archive instead of its object_store."`
+	NoDelete            bool          `name:"nodelete" help:"Leave the source's data where it is."`
+	DontAsk             bool          `name:"dontask" help:"Do not ask for confirmation."`
+	Bucket              []string      `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore, such as analysis_archive; may be given several times."`
+	Elsewhere           string        `enum:"report,ignore,move" default:"report" help:"What to do about documents that the catalog places neither in the source nor in the destination but in another place of the source's kind: report (and exit 2), ignore, move (default ${default})."`
+	UnreadableKeys      string        `enum:"keep,move" default:"keep" help:"What to do about documents whose key Anchore could not read back at the destination: keep them at the source and report, or move (default ${default})."`
+	Verify              string        `enum:"auto,readback" default:"auto" help:"How the destination proves what it holds: auto (by its own checksum, else by reading back), readback (always read back) (default ${default})."`
+	Workers             int           `placeholder:"N" help:"Operations in flight at each side; by default what suits the driver."`
+	Memory              int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
+	MaxFailures         int           `default:"${maxFailures}" placeholder:"N" help:"Stop when so many documents in a row failed because a store does not do its work (default ${default})."`
+	GiveUpAfter         time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down (90s, 30m, 48h). The migration pauses, asks every few seconds, and goes on when there is an answer; after so long without one it stops, and the same command goes on later. 0: never pause (default ${default})."`
+	Checkpoint          string        `placeholder:"PATH" help:"File that lets an interrupted migration go on. Default: in $XDG_STATE_HOME/kedge or ~/.local/state/kedge, named after the migration."`
+	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
+
+	registryFlags
 }
 
 // minMemoryMiB is the smallest budget with which every driver can stream.
@@ -52,13 +56,21 @@ func (c *migrateCommand) Validate() error {
 	case c.MaxFailures < 1:
 		return errors.New("--max-failures: at least 1")
 	}
-	return nil
+	return checkPatience(c.GiveUpAfter)
 }
 
 const question = "Performing this operation requires *all* anchore-engine services to be stopped - proceed? (y/N)"
 
 // Run migrates.
 func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
+	if from, to, are, err := registries(c.Source, c.Destination); err != nil {
+		return err
+	} else if are {
+		return c.runRegistry(ctx, a, interrupted, from, to)
+	}
+	if err := c.registryOnly(); err != nil {
+		return err
+	}
 	sourceFile, source, err := load(c.Source, c.FromAnalysisArchive)
 	if err != nil {
 		return err
@@ -78,7 +90,7 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	if err := confirm(a, c.DontAsk); err != nil {
 		return err
 	}
-	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, true)
+	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, true, c.GiveUpAfter)
 	if err != nil {
 		return err
 	}
@@ -111,6 +123,9 @@ func load(path string, analysisArchive bool) (*config.File, *config.Store, error
 	f, err := config.Load(path)
 	if err != nil {
 		return nil, nil, err
+	}
+	if f.IsRegistry() {
+		return nil, nil, fmt.Errorf("%s is a registry's configuration, and this command is about an Anchore installation (kedge migrate without --nodelete empties a registry's old storage)", path)
 	}
 	s, err := section(f, analysisArchive)
 	return f, s, err

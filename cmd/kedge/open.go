@@ -11,6 +11,7 @@ import (
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
+	"github.com/kedge/kedge/drivers/breaker"
 	"github.com/kedge/kedge/drivers/retry"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
@@ -62,6 +63,19 @@ func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 // openStore opens the store of a section, with retries around it. One that is
 // to be written may be created.
 func (a *app) openStore(ctx context.Context, s *config.Store, cat *anchore.Catalog, workers int, create bool) (pipeline.Store, error) {
+	return a.openPatient(ctx, s, cat, workers, create, storeWait{})
+}
+
+// storeWait is how a command bears with a store that does not answer.
+type storeWait struct {
+	// role is what the store is to the command, for messages.
+	role string
+	// giveUpAfter is how long operations wait for it; 0 if they do not wait.
+	giveUpAfter time.Duration
+}
+
+// openPatient is openStore for a command that pauses while the store is down.
+func (a *app) openPatient(ctx context.Context, s *config.Store, cat *anchore.Catalog, workers int, create bool, w storeWait) (pipeline.Store, error) {
 	d, err := all.Open(ctx, s, all.Environment{
 		Postgres: cat.Postgres(), SQLite: cat.SQLite(), DatabasePlace: cat.Place(), Workers: workers, Create: create,
 	})
@@ -71,6 +85,9 @@ func (a *app) openStore(ctx context.Context, s *config.Store, cat *anchore.Catal
 	policy, err := all.RetryPolicy(s)
 	if err != nil {
 		return pipeline.Store{}, errors.Join(err, d.Close())
+	}
+	if w.giveUpAfter > 0 {
+		d = breaker.New(d, a.tellPauses(w))
 	}
 	return pipeline.Store{
 		Driver:      retry.New(d, a.tellRetries(d, policy)),
@@ -83,14 +100,36 @@ const retryNotice = 10 * time.Second
 
 // openPair opens the stores of a migration: the destination may be created
 // where that is said, the source never.
-func (a *app) openPair(ctx context.Context, source, destination *config.Store, cat *anchore.Catalog, workers int, create bool) (from, to pipeline.Store, err error) {
-	if from, err = a.openStore(ctx, source, cat, workers, false); err != nil {
+func (a *app) openPair(ctx context.Context, source, destination *config.Store, cat *anchore.Catalog, workers int, create bool, giveUpAfter time.Duration) (from, to pipeline.Store, err error) {
+	if from, err = a.openPatient(ctx, source, cat, workers, false, storeWait{"source", giveUpAfter}); err != nil {
 		return from, to, err
 	}
-	if to, err = a.openStore(ctx, destination, cat, workers, create); err != nil {
+	if to, err = a.openPatient(ctx, destination, cat, workers, create, storeWait{"destination", giveUpAfter}); err != nil {
 		return from, to, errors.Join(err, from.Close())
 	}
 	return from, to, nil
+}
+
+// tellPauses tells when a command begins and ends to wait for a store.
+func (a *app) tellPauses(w storeWait) breaker.Policy {
+	return breaker.Policy{
+		GiveUpAfter: w.giveUpAfter,
+		OnPause: func(store string, reason error, until time.Time) {
+			a.log.Warn(fmt.Sprintf("%s does not answer, pausing; giving up in %s", w.role, time.Until(until).Round(time.Second)),
+				"store", store, "reason", reason.Error())
+		},
+		OnResume: func(store string, paused time.Duration) {
+			a.log.Warn(w.role+" answers again, going on", "store", store, "paused", paused.Round(time.Second).String())
+		},
+	}
+}
+
+// checkPatience is for the flag --give-up-after.
+func checkPatience(giveUpAfter time.Duration) error {
+	if giveUpAfter < 0 {
+		return errors.New("--give-up-after: a time such as 90s, 30m or 48h, or 0")
+	}
+	return nil
 }
 
 // tellRetries tells of retries: each at level debug, and one now and then at

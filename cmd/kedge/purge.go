@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kedge/kedge/pipeline"
 )
@@ -14,15 +15,16 @@ type purgeCommand struct {
 	Source      string `arg:"" name:"source.yaml" help:"Configuration of the store that was migrated from."`
 	Destination string `arg:"" name:"dest.yaml" help:"Configuration of the store that was migrated to."`
 
-	FromAnalysisArchive bool     `help:"The source is its configuration's analysis_archive."`
-	ToAnalysisArchive   bool     `help:"The destination is its configuration's analysis_archive."`
-	DryRun              bool     `help:"Delete nothing, only prove and count."`
-	DontAsk             bool     `name:"dontask" help:"Do not ask for confirmation."`
-	Bucket              []string `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
-	Workers             int      `placeholder:"N" help:"Operations in flight at each side; by default what suits the driver."`
-	Memory              int64    `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
-	Checkpoint          string   `placeholder:"PATH" help:"File that lets an interrupted purge go on. Default: as for migrate."`
-	Wait                bool     `help:"Wait while another migration holds the lock, instead of refusing."`
+	FromAnalysisArchive bool          `help:"The source is its configuration's analysis_archive."`
+	ToAnalysisArchive   bool          `help:"The destination is its configuration's analysis_archive."`
+	DryRun              bool          `help:"Delete nothing, only prove and count."`
+	DontAsk             bool          `name:"dontask" help:"Do not ask for confirmation."`
+	Bucket              []string      `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
+	Workers             int           `placeholder:"N" help:"Operations in flight at each side; by default what suits the driver."`
+	Memory              int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
+	GiveUpAfter         time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down, as for migrate. 0: never pause (default ${default})."`
+	Checkpoint          string        `placeholder:"PATH" help:"File that lets an interrupted purge go on. Default: as for migrate."`
+	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
 }
 
 // Validate is called by kong.
@@ -30,7 +32,7 @@ func (c *purgeCommand) Validate() error {
 	if c.Memory < minMemoryMiB || c.Memory > maxMemoryMiB {
 		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
 	}
-	return nil
+	return checkPatience(c.GiveUpAfter)
 }
 
 // Run purges.
@@ -53,7 +55,7 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 			return err
 		}
 	}
-	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, false)
+	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, false, c.GiveUpAfter)
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func (c *purgeCommand) concluded(a *app, r pipeline.Result, err error) error {
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w; run the same command again to go on", err)
+		return fmt.Errorf("%w; %s", err, again(err))
 	case r.Interrupted:
 		return &interruptedError{"interrupted; run the same command again to go on"}
 	case r.Failed > 0:

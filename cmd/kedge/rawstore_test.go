@@ -137,9 +137,12 @@ func (s containerStore) get(ctx context.Context, uri string) ([]byte, error) {
 }
 
 func (s containerStore) list(ctx context.Context) ([]string, error) {
-	names, err := s.server.Client().ObjectNamesAll(ctx, s.container, &swift.ObjectsOpts{Prefix: s.prefix})
-	for i, name := range names {
-		names[i] = "swift://" + s.container + "/" + name
+	// With their details, as JSON: a plain list has a line a name, and a name may
+	// hold line ends.
+	objects, err := s.server.Client().ObjectsAll(ctx, s.container, &swift.ObjectsOpts{Prefix: s.prefix})
+	names := make([]string, len(objects))
+	for i, o := range objects {
+		names[i] = "swift://" + s.container + "/" + o.Name
 	}
 	return names, err
 }

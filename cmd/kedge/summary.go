@@ -63,6 +63,10 @@ func (p *progressLines) report(s pipeline.Snapshot) {
 	if s.Failed > 0 {
 		line += fmt.Sprintf(", %d failed", s.Failed)
 	}
+	for _, o := range s.Paused {
+		line += fmt.Sprintf("; paused: %s has not answered for %s, giving up in %s", o.Place,
+			now.Sub(o.Since).Round(time.Second), max(o.Until.Sub(now), 0).Round(time.Second))
+	}
 	fmt.Fprintln(p.out, line)
 }
 
@@ -85,20 +89,28 @@ func (a *app) concluded(r pipeline.Result, err error, c conclusion) error {
 	} else {
 		writeResult(a.stdout, r, c)
 	}
-	again := "run the same command again to go on"
 	switch {
 	case errors.Is(err, context.Canceled):
-		return &interruptedError{"stopped at once; " + again}
+		return &interruptedError{"stopped at once; " + again(err)}
 	case err != nil:
-		return fmt.Errorf("%w; %s", err, again)
+		return fmt.Errorf("%w; %s", err, again(err))
 	case r.Interrupted:
-		return &interruptedError{"interrupted; " + again}
+		return &interruptedError{"interrupted; " + again(err)}
 	case r.Failed > 0:
 		return &documentsError{fmt.Sprintf("%d documents stay behind; mend what can be mended and run the same command again", r.Failed)}
 	case len(r.Elsewhere) > 0 && c.elsewhere != pipeline.ElsewhereIgnore:
 		return &documentsError{"documents elsewhere were not moved; move them with --elsewhere=move, or leave them with --elsewhere=ignore"}
 	}
 	return nil
+}
+
+// again says how to go on after a run that ended with err.
+func again(err error) string {
+	var gaveUp *pipeline.GaveUpError
+	if errors.As(err, &gaveUp) && gaveUp.Outage != nil {
+		return "run the same command again when it is back"
+	}
+	return "run the same command again to go on"
 }
 
 func writeResult(w io.Writer, r pipeline.Result, c conclusion) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/config"
@@ -19,13 +20,14 @@ import (
 
 // verifyCommand audits an installation.
 type verifyCommand struct {
-	Config     string   `arg:"" name:"config.yaml" help:"Configuration of the installation: its object_store, and its analysis_archive if there is one."`
-	Bucket     []string `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
-	Sample     percent  `placeholder:"N%" help:"Check only so many documents of a hundred, always the same ones."`
-	Orphans    bool     `help:"Also list the payloads in the stores that no row of the catalog names."`
-	Workers    int      `placeholder:"N" help:"Operations in flight; by default what suits the drivers."`
-	Memory     int64    `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
-	Checkpoint string   `placeholder:"PATH" help:"File that lets an interrupted audit go on. Default: as for migrate."`
+	Config      string        `arg:"" name:"config.yaml" help:"Configuration of the installation: its object_store, and its analysis_archive if there is one."`
+	Bucket      []string      `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
+	Sample      percent       `placeholder:"N%" help:"Check only so many documents of a hundred, always the same ones."`
+	Orphans     bool          `help:"Also list the payloads in the stores that no row of the catalog names."`
+	Workers     int           `placeholder:"N" help:"Operations in flight; by default what suits the drivers."`
+	Memory      int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
+	GiveUpAfter time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down, as for migrate. 0: never pause (default ${default})."`
+	Checkpoint  string        `placeholder:"PATH" help:"File that lets an interrupted audit go on. Default: as for migrate."`
 }
 
 // percent is a share of a hundred, written with or without the sign.
@@ -46,7 +48,7 @@ func (c *verifyCommand) Validate() error {
 	if c.Memory < minMemoryMiB || c.Memory > maxMemoryMiB {
 		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
 	}
-	return nil
+	return checkPatience(c.GiveUpAfter)
 }
 
 // Run audits.
@@ -54,6 +56,9 @@ func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts
 	file, err := config.Load(c.Config)
 	if err != nil {
 		return err
+	}
+	if file.IsRegistry() {
+		return c.runRegistry(ctx, a, interrupted, file)
 	}
 	sections, err := c.sections(file)
 	if err != nil {
@@ -64,7 +69,7 @@ func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts
 		return err
 	}
 	defer cat.Close()
-	stores, err := a.openAll(ctx, sections, cat, c.Workers)
+	stores, err := a.openAll(ctx, sections, cat, c.Workers, c.GiveUpAfter)
 	defer closeAll(stores)
 	if err != nil {
 		return err
@@ -105,9 +110,9 @@ func (c *verifyCommand) sections(f *config.File) ([]*config.Store, error) {
 	return append(list, archive), all.Check(archive)
 }
 
-func (a *app) openAll(ctx context.Context, sections []*config.Store, cat *anchore.Catalog, workers int) (stores []pipeline.Store, err error) {
+func (a *app) openAll(ctx context.Context, sections []*config.Store, cat *anchore.Catalog, workers int, giveUpAfter time.Duration) (stores []pipeline.Store, err error) {
 	for _, s := range sections {
-		store, err := a.openStore(ctx, s, cat, workers, false)
+		store, err := a.openPatient(ctx, s, cat, workers, false, storeWait{"store", giveUpAfter})
 		if err != nil {
 			return stores, err
 		}
@@ -147,7 +152,7 @@ func (f findings) orphan(uri string, info drivers.Info) {
 
 func (c *verifyCommand) concluded(out findings, r pipeline.AuditResult, err error) error {
 	if err != nil {
-		return fmt.Errorf("%w; run the same command again to go on", err)
+		return fmt.Errorf("%w; %s", err, again(err))
 	}
 	if out.json {
 		if err := json.NewEncoder(out.w).Encode(map[string]any{"kind": "summary", "documents": r.Documents, "bytes": r.Bytes, "without_digest": r.NoDigest,

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/kedge/kedge/config"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/all"
+	"github.com/kedge/kedge/drivers/breaker"
+	"github.com/kedge/kedge/drivers/retry"
+	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/tree"
+)
+
+// registryFlags are the flags of migrate that are about a registry's storage.
+type registryFlags struct {
+	Repository     []string `sep:"none" placeholder:"NAME" help:"Of a registry's storage only this repository and the blobs that it needs; may be given several times."`
+	ExcludeUploads bool     `default:"true" negatable:"" help:"Leave out a registry's unfinished uploads (the default)."`
+}
+
+// openTree is a registry's storage with retries around it.
+type openTree struct {
+	drivers.Driver
+	drivers.Tree
+	drivers.Aborter
+	drivers.Syncer
+	drivers.Watched
+}
+
+// openRegistry opens a registry's storage. One that is to be written may be
+// created.
+func (a *app) openRegistry(ctx context.Context, r *config.Registry, e all.RegistryEnvironment, w storeWait) (tree.Store, error) {
+	opened, err := all.OpenRegistry(ctx, r, e)
+	if err != nil {
+		return nil, err
+	}
+	d := drivers.Driver(opened)
+	if w.giveUpAfter > 0 {
+		d = breaker.New(d, a.tellPauses(w))
+	}
+	// The decorator can do all that the driver can, which its type does not say.
+	repeated := retry.New(d, a.tellRetries(d, retry.Policy{}))
+	return openTree{repeated, repeated.(drivers.Tree), repeated.(drivers.Aborter), repeated.(drivers.Syncer), repeated.(drivers.Watched)}, nil
+}
+
+// loadRegistry reads and checks a registry's configuration.
+func loadRegistry(f *config.File) (*config.Registry, error) {
+	r, err := f.Registry(nil)
+	if err != nil {
+		return nil, err
+	}
+	return r, all.CheckRegistry(r)
+}
+
+// registries says whether the configurations are registries'. One of each kind
+// is refused.
+func registries(source, destination string) (from, to *config.File, are bool, err error) {
+	if from, err = config.Load(source); err != nil {
+		return nil, nil, false, err
+	}
+	if to, err = config.Load(destination); err != nil {
+		return nil, nil, false, err
+	}
+	if from.IsRegistry() != to.IsRegistry() {
+		kind := map[bool]string{true: "a registry's configuration", false: "an Anchore installation's"}
+		return nil, nil, false, &pipeline.RefusedError{Reason: fmt.Sprintf("%s is %s and %s is %s: documents and a registry's storage cannot be moved into each other",
+			source, kind[from.IsRegistry()], destination, kind[to.IsRegistry()])}
+	}
+	return from, to, from.IsRegistry(), nil
+}
+
+// anchoreOnly refuses flags that mean nothing for a registry.
+func (c *migrateCommand) anchoreOnly() error {
+	for flag, given := range map[string]bool{
+		"--bucket": len(c.Bucket) > 0, "--from-analysis-archive": c.FromAnalysisArchive, "--to-analysis-archive": c.ToAnalysisArchive,
+		"--elsewhere": c.Elsewhere != "report", "--unreadable-keys": c.UnreadableKeys != "keep", "--wait": c.Wait,
+	} {
+		if given {
+			return fmt.Errorf("%s is about an Anchore installation; these are registries' configurations", flag)
+		}
+	}
+	return nil
+}
+
+// registryOnly refuses flags that mean nothing for Anchore.
+func (c *migrateCommand) registryOnly() error {
+	if len(c.Repository) > 0 || !c.ExcludeUploads {
+		return errors.New("--repository and --no-exclude-uploads are about a registry's storage; these are an Anchore installation's configurations")
+	}
+	return nil
+}
+
+const registryQuestion = "The source will be emptied when all is proved: no registry may write to it any more, and none should serve from it afterwards - proceed? (y/N)"
+
+// runRegistry migrates a registry's storage.
+func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *interrupts, sourceFile, destinationFile *config.File) error {
+	if err := c.anchoreOnly(); err != nil {
+		return err
+	}
+	source, err := loadRegistry(sourceFile)
+	if err != nil {
+		return err
+	}
+	destination, err := loadRegistry(destinationFile)
+	if err != nil {
+		return err
+	}
+	if !a.globals.Quiet {
+		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(redactedRegistry(source)), indent(redactedRegistry(destination)))
+	}
+	if err := c.confirmRegistry(a); err != nil {
+		return err
+	}
+	from, err := a.openRegistry(ctx, source, all.RegistryEnvironment{Workers: c.Workers, ThroughCloudFront: true}, storeWait{"source", c.GiveUpAfter})
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := a.openRegistry(ctx, destination, all.RegistryEnvironment{Workers: c.Workers, Create: true}, storeWait{"destination", c.GiveUpAfter})
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	p := &treeProgress{out: a.stderr, quiet: a.globals.Quiet}
+	o := tree.Options{
+		Source: from, Destination: to, Checkpoint: c.Checkpoint, Repositories: c.Repository, Uploads: !c.ExcludeUploads,
+		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
+		MaxBackendFailures: c.MaxFailures, Log: a.log, Started: p.started, Report: p.report,
+	}
+	if o.Checkpoint == "" {
+		if o.Checkpoint, err = defaultCheckpoint(tree.Identity(o).Fingerprint); err != nil {
+			return err
+		}
+	}
+	result, err := tree.Run(ctx, interrupted.stop, o)
+	return a.treeConcluded(result, err, c.NoDelete)
+}
+
+func (c *migrateCommand) confirmRegistry(a *app) error {
+	if c.DontAsk || c.NoDelete {
+		return nil
+	}
+	if !term.IsTerminal(int(a.stdin.Fd())) {
+		return &pipeline.RefusedError{Reason: "not confirmed: the source will be emptied, and there is no terminal to ask on; give --dontask if no registry writes to it any more, or --nodelete to keep it"}
+	}
+	fmt.Fprint(a.stderr, registryQuestion+" ")
+	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if err != nil && answer == "" {
+		return &pipeline.RefusedError{Reason: "not confirmed"}
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	default:
+		return &pipeline.RefusedError{Reason: "not confirmed"}
+	}
+}
+
+// redactedRegistry is the storage's configuration with secrets masked.
+func redactedRegistry(r *config.Registry) string {
+	options, err := all.NewRegistryOptions(r)
+	if err != nil {
+		return ""
+	}
+	return r.Redacted(options)
+}
+
+// treeProgress prints a plain line now and then.
+type treeProgress struct {
+	out       progressOutput
+	quiet     bool
+	last      time.Time
+	lastMoved int64
+}
+
+// progressOutput is where lines go.
+type progressOutput interface{ Write(p []byte) (int, error) }
+
+func (p *treeProgress) started(s tree.Start) {
+	p.last, p.lastMoved = time.Now(), s.Counts.Moved()
+	if p.quiet {
+		return
+	}
+	if s.Resumed {
+		fmt.Fprintf(p.out, "Resuming pass %d: %d files were moved before\n", s.Pass, s.Counts.Moved())
+	} else {
+		fmt.Fprintf(p.out, "Pass %d\n", s.Pass)
+	}
+	fmt.Fprintf(p.out, "Checkpoint: %s\n", s.Checkpoint)
+}
+
+func (p *treeProgress) report(s tree.Snapshot) {
+	now := time.Now()
+	passed := now.Sub(p.last)
+	if p.quiet || passed < progressInterval {
+		return
+	}
+	moved := s.Counts.Moved()
+	rate := float64(moved-p.lastMoved) / passed.Seconds()
+	p.last, p.lastMoved = now, moved
+	line := fmt.Sprintf("%s: %d files moved, %s written, %.0f/s", s.Phase, moved, byteCount(s.Counts.BytesWritten), rate)
+	if s.Files > 0 {
+		line = fmt.Sprintf("%s: %d of %d files moved, %s written, %.0f/s", s.Phase, moved, s.Files, byteCount(s.Counts.BytesWritten), rate)
+		if left := s.Files - moved; rate >= 1 && left > 0 {
+			line += fmt.Sprintf(", about %s left", (time.Duration(float64(left)/rate) * time.Second).Round(time.Second))
+		}
+	}
+	if s.Counts.Deleted > 0 {
+		line += fmt.Sprintf(", %d deleted at the source", s.Counts.Deleted)
+	}
+	if s.Failed > 0 {
+		line += fmt.Sprintf(", %d failed", s.Failed)
+	}
+	for _, o := range s.Paused {
+		line += fmt.Sprintf("; paused: %s has not answered for %s, giving up in %s", o.Place,
+			now.Sub(o.Since).Round(time.Second), max(o.Until.Sub(now), 0).Round(time.Second))
+	}
+	fmt.Fprintln(p.out, line)
+}

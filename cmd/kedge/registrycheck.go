@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/kedge/kedge/config"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/all"
+	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/tree"
+)
+
+// registryCheckPath is where check puts its file; the registry does not look
+// there.
+const registryCheckPath = "docker/registry/kedge-check"
+
+// runRegistry puts, lists, gets and deletes a file in a registry's storage.
+func (c *checkCommand) runRegistry(ctx context.Context, a *app, f *config.File) error {
+	if c.AnalysisArchive {
+		return errors.New("--analysis-archive is about an Anchore installation; this is a registry's configuration")
+	}
+	r, err := loadRegistry(f)
+	if err != nil {
+		return err
+	}
+	store, err := a.openRegistry(ctx, r, all.RegistryEnvironment{Create: true, ThroughCloudFront: true}, storeWait{})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	k := &checker{store: pipeline.Store{Driver: store}, say: func(format string, args ...any) {
+		if a.globals.Output == "text" {
+			fmt.Fprintf(a.stdout, format+"\n", args...)
+		}
+	}}
+	k.say("Using config file %s (storage)", c.Config)
+	k.find("store", store.Place(), false)
+	if err = checkTree(ctx, store); err != nil {
+		k.find("test file", err.Error(), true)
+		err = fmt.Errorf("storage config check failed: %w", err)
+	} else {
+		k.find("test file", "put, listed, got and deleted", false)
+	}
+	if a.globals.Output == "json" {
+		return k.json(a.stdout, r.Driver, err)
+	}
+	k.table(a.stdout)
+	if err == nil {
+		k.say("Storage config check completed successfully")
+	}
+	return err
+}
+
+// checkTree tries what a migration does. Also after an interrupt nothing is to be
+// left behind.
+func checkTree(ctx context.Context, s tree.Store) (err error) {
+	content := []byte("This is a test file from kedge\n")
+	sum := md5.Sum(content)
+	uri, err := s.PathURI(registryCheckPath)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		clean := context.WithoutCancel(ctx)
+		err = errors.Join(err, s.Delete(clean, uri))
+		if _, serr := s.Stat(clean, uri); err == nil && drivers.KindOf(serr) != drivers.NotFound {
+			err = fmt.Errorf("delete %s: the test file is still there", uri)
+		}
+	}()
+	if _, err := s.Put(ctx, uri, drivers.InMemory(content, hex.EncodeToString(sum[:]))); err != nil {
+		return err
+	}
+	listed := false
+	if err := s.ListAfter(ctx, registryCheckPath, "", func(path string, _ drivers.Info) error {
+		listed = listed || path == registryCheckPath
+		return nil
+	}); err != nil {
+		return err
+	}
+	if !listed {
+		return fmt.Errorf("list %s: the test file is not listed", s.Place())
+	}
+	body, _, err := s.Get(ctx, uri)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	got, err := io.ReadAll(io.LimitReader(body, int64(len(content))+1))
+	if err == nil && !bytes.Equal(got, content) {
+		err = fmt.Errorf("get %s: other bytes came back than were put", uri)
+	}
+	return err
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"time"
 
 	"github.com/kedge/kedge/drivers"
@@ -66,7 +67,7 @@ func (m *migration) fetchOne(ctx context.Context, it *item) {
 
 // bodyAttempts is how often a payload is opened whose body breaks off: a
 // driver's retries end when the body has begun.
-const bodyAttempts = 4
+const bodyAttempts = 8
 
 // again repeats what fails for a reason that may pass.
 func again(ctx context.Context, do func() error) error {
@@ -76,7 +77,7 @@ func again(ctx context.Context, do func() error) error {
 			return err
 		}
 		select {
-		case <-time.After(time.Duration(attempt) * 200 * time.Millisecond):
+		case <-time.After(rand.N(time.Duration(attempt) * 400 * time.Millisecond)):
 		case <-ctx.Done():
 			return err
 		}

@@ -222,7 +222,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	if m.samePrefix() {
 		// Where the catalog cannot say what was moved, a batch that was in
 		// flight more than once may have been counted as often.
-		h.Counts.Moved = min(h.Counts.Moved, h.Documents)
+		h.Counts.Moved = min(h.Counts.Moved, max(0, h.Documents-m.result.Failed))
 	}
 	m.result.Counts = h.Counts
 	switch {

@@ -27,7 +27,7 @@ var buffers = sync.Pool{New: func() any { return new([streamBytes]byte) }}
 
 // Put writes a payload to a temporary file in the folder it belongs in, checks
 // its length and MD5, and renames it. When it fails, it has removed the
-// temporary file and the directories that it made. Receipt.ProvenMD5 is "": a
+// temporary file and the directories that are empty then. Receipt.ProvenMD5 is "": a
 // file system proves nothing.
 func (s *Store) Put(ctx context.Context, uri string, payload drivers.Payload) (drivers.Receipt, error) {
 	loc, err := s.locate("put", uri)
@@ -279,8 +279,8 @@ func (p *put) finish() error {
 	return nil
 }
 
-// undo removes the temporary file and the directories that this Put made, where
-// nobody else uses them by now, and gives err, with what went wrong on the way.
+// undo removes the temporary file and the directories above it as far as they are
+// empty, as Delete does, and gives err, with what went wrong on the way.
 func (p *put) undo(err error) error {
 	var also error
 	if p.file != nil {
@@ -288,8 +288,13 @@ func (p *put) undo(err error) error {
 			also = fmt.Errorf("removing the temporary file: %w", cause(rerr))
 		}
 	}
-	for _, dir := range slices.Backward(p.made) {
-		if rerr := removeEmpty(p.store.root, dir); rerr != nil && !stillUsed(rerr) {
+	// Not only those that this Put made: a killed one before it may have.
+	for _, dir := range slices.Backward(parents(p.loc.dir)) {
+		rerr := removeEmpty(p.store.root, dir)
+		if rerr != nil && stillUsed(rerr) {
+			break
+		}
+		if rerr != nil {
 			also = and(also, fmt.Errorf("removing a directory: %w", cause(rerr)))
 			break
 		}

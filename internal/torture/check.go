@@ -245,7 +245,7 @@ func (r *round) checkTasks(ctx context.Context) (findings []finding, err error) 
 	}
 	moved := r.model.count(moves)
 	for _, t := range tasks {
-		if rotten == 0 && moved > 0 && t.migrated == moved && t.state != "complete" {
+		if rotten == 0 && moved > 0 && t.migrated == moved && t.documents == moved && t.state != "complete" {
 			find("task %+v moved everything and is not complete", t)
 		}
 	}

@@ -52,7 +52,6 @@ type put struct {
 	loc     location
 	payload drivers.Payload
 
-	made    []string // directories that it made, under the root
 	folder  *os.Root // the one that the payload belongs in
 	file    *os.File // the temporary one
 	written int64
@@ -190,17 +189,14 @@ func (p *put) start() error {
 	return p.fail("making the directories", fmt.Errorf("removed again by others %d times: %w", startAttempts, syscall.EAGAIN))
 }
 
-// mkdirs makes the directories of the folder and remembers those that were not
-// there. One that others remove meanwhile is no error: start looks again.
+// mkdirs makes the directories of the folder. One that others remove meanwhile is
+// no error: start looks again.
 func (p *put) mkdirs() error {
 	for _, dir := range parents(p.loc.dir) {
 		switch err := p.store.root.Mkdir(dir, 0o755); {
 		case err == nil:
 			if err := p.store.owner.ofDirectory(p.store.root, dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
-			}
-			if !slices.Contains(p.made, dir) {
-				p.made = append(p.made, dir)
 			}
 		case errors.Is(err, fs.ErrExist):
 		case errors.Is(err, fs.ErrNotExist):
@@ -290,6 +286,9 @@ func (p *put) undo(err error) error {
 	}
 	// Not only those that this Put made: a killed one before it may have.
 	for _, dir := range slices.Backward(parents(p.loc.dir)) {
+		if p.staged {
+			break // made with the file, when it is moved to its place
+		}
 		rerr := removeEmpty(p.store.root, dir)
 		if rerr != nil && stillUsed(rerr) {
 			break
@@ -305,16 +304,24 @@ func (p *put) undo(err error) error {
 	return err
 }
 
-// removeEmpty removes a directory unless it is gone already.
+// removeEmpty removes a directory unless it is gone already. A link in its place
+// stays: what lies behind it may be in use.
 func removeEmpty(root *os.Root, dir string) error {
-	if err := root.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	info, err := root.Lstat(dir)
+	if err == nil && !info.IsDir() {
+		return syscall.ENOTDIR
 	}
-	return nil
+	if err == nil {
+		err = root.Remove(dir)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // stillUsed says that a directory could not be removed because it is not empty,
-// or is the place where something is mounted.
+// is the place where something is mounted, or is no directory but a link.
 func stillUsed(err error) bool {
-	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)
+	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.ENOTDIR)
 }

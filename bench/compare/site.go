@@ -50,7 +50,9 @@ func (r *rig) newSite(tb testing.TB, name, rclone string) *site {
 	case "minio2":
 		return objectSite(tb, r.secondMinIO(), rclone)
 	case "versitygw":
-		return objectSite(tb, testenv.VersityGW(tb), rclone)
+		// Without this it closes each connection after one request, and what is
+		// measured is how fast connections are made.
+		return objectSite(tb, testenv.NewVersityGW(tb, "VGW_KEEP_ALIVE=true"), rclone)
 	case "swift":
 		return containerSite(tb, testenv.Swift(tb), rclone)
 	case "db", "db2":

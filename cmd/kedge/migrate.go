@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -109,6 +110,7 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 
 func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Catalog) pipeline.Options {
 	p := &progressLines{out: a.stderr, quiet: a.globals.Quiet}
+	limitMemory(c.Memory << 20)
 	return pipeline.Options{
 		Source: from, Destination: to, Catalog: cat,
 		Checkpoint: c.Checkpoint, Buckets: c.Bucket, KeepSource: c.NoDelete,
@@ -118,6 +120,14 @@ func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Ca
 		Started: p.started, Report: p.report,
 	}
 }
+
+// besidesPayloads is what a run takes in bytes besides the payloads in its
+// budget: the program, its connections' buffers, what libraries copy.
+const besidesPayloads = 32 << 20
+
+// limitMemory makes the garbage collector work the harder the closer the program
+// comes to what it should take with this budget of bytes.
+func limitMemory(budget int64) { debug.SetMemoryLimit(budget + besidesPayloads) }
 
 func load(path string, analysisArchive bool) (*config.File, *config.Store, error) {
 	f, err := config.Load(path)

@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	// batchRows and batchBytes bound what one statement stores.
+	// batchRows and batchBytes bound what one statement stores. The client
+	// library holds what it sends two or three times over.
 	batchRows  = 1000
-	batchBytes = 16 << 20
+	batchBytes = 2 << 20
 )
 
 // compareKeys orders keys, so that batches that meet lock rows in one order.

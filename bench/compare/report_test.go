@@ -111,7 +111,11 @@ func TestScaled(t *testing.T) {
 func TestMeasure(t *testing.T) {
 	if os.Getenv("KEDGE_MEASURED_CHILD") != "" {
 		memory := make([]byte, 64<<20)
-		for began, i := time.Now(), 0; time.Since(began) < 300*time.Millisecond; i++ {
+		for i := 0; i < len(memory); i += 4096 {
+			memory[i]++
+		}
+		// All of it is in use for longer than the time between two looks.
+		for began, i := time.Now(), 0; time.Since(began) < 500*time.Millisecond; i++ {
 			memory[i*4096%len(memory)]++
 		}
 		return

@@ -58,19 +58,19 @@ func TestFaultsOfTheDatabase(t *testing.T) {
 		{name: "puts' answers lost", toDB2: true, breaks: at(objectStatement, faults.Rule{After: 3, Most: 3}, 0, faults.Reset)},
 		{name: "a read never answered", breaks: at(readStatement, faults.Rule{After: 1, Most: 1}, 0, faults.Silence)},
 		{name: "a commit's statement lost", breaks: at(commitStatements, faults.Rule{Most: 1}, 0, faults.Reset),
-			exit: exitFailed, says: "again to go on", task: "running"},
+			exit: exitDocuments, says: "again to go on", task: "running"},
 		{name: "a commit's answer lost", breaks: at(commitStatements, faults.Rule{After: 1, Most: 1}, 0, faults.Reset),
-			exit: exitFailed, says: "again to go on", least: 1, most: documents, task: "running"},
+			exit: exitDocuments, says: "again to go on", least: 1, most: documents, task: "running"},
 		{name: "a commit never answered", breaks: at(commitStatements, faults.Rule{After: 1, Most: 1}, 0, faults.Silence),
-			exit: exitFailed, says: "again to go on", least: 1, most: documents, task: "running"},
+			exit: exitDocuments, says: "again to go on", least: 1, most: documents, task: "running"},
 		{name: "a look at rows reset", breaks: at(rowsStatement, faults.Rule{After: 2, Most: 1}, 0, faults.Reset),
-			exit: exitFailed, says: "read rows of the catalog", most: documents, task: "failed"},
+			exit: exitDocuments, says: "read rows of the catalog", most: documents, task: "failed"},
 		{name: "the task's end lost", breaks: at(taskStatement, faults.Rule{Most: 1}, 0, faults.Reset),
-			exit: exitFailed, says: "update the migration's task", least: documents, most: documents, task: "running"},
+			exit: exitDocuments, says: "update the migration's task", least: documents, most: documents, task: "running"},
 		{name: "outage for a while", breaks: at(commitStatements, faults.Rule{After: 1, Most: 1}, 0, faults.Outage(300*time.Millisecond)),
-			exit: exitFailed, says: "again to go on", least: 1, most: documents, task: "running"},
+			exit: exitDocuments, says: "again to go on", least: 1, most: documents, task: "running"},
 		{name: "outage for good", breaks: at(removeStatement, faults.Rule{Most: 1}, 0, faults.Outage(0)),
-			exit: exitFailed, says: "again to go on", least: 1, most: documents, task: "running"},
+			exit: exitDocuments, says: "again to go on", least: 1, most: documents, task: "running"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			to := localfsPlace(archiveRoot(t))
@@ -94,7 +94,7 @@ func TestADatabaseThatFallsSilent(t *testing.T) {
 			{Sent: rowsStatement, How: faults.Silence},
 			{Rule: faults.Rule{After: 2}, Sent: "SELECT pg_backend_pid()", How: faults.Silence},
 		},
-		exit: exitFailed, says: "again to go on", task: "failed", // which a new connection could still write
+		exit: exitDocuments, says: "again to go on", task: "failed", // which a new connection could still write
 	})
 }
 

@@ -35,7 +35,7 @@ const (
 
 const description = `Moves an Anchore installation's archive from one storage backend to another.
 
-Exit status: 0 all done; 1 could not run, or could not go on; 2 ran, but some documents stayed behind, or a store failed so often that the run gave up; 3 refused (another migration holds the lock, the checkpoint is another migration's, source and destination are the same place, not confirmed); 130 interrupted, and the same command resumes it.`
+Exit status: 0 all done; 1 could not begin; 2 ran, but documents stayed behind, or it could not go on (the same command does then, once the reason is mended); 3 refused (another migration holds the lock, the checkpoint is another migration's, source and destination are the same place, not confirmed); 130 interrupted, and the same command resumes it.`
 
 // commands are the commands, reachable as "kedge COMMAND" and, as
 // anchore-manager spells them, as "kedge objectstorage COMMAND".
@@ -171,12 +171,13 @@ func (a *app) status(err error) (status int) {
 		refused     *pipeline.RefusedError
 		documents   *documentsError
 		gaveUp      *pipeline.GaveUpError
+		stopped     *stoppedError
 		interrupted *interruptedError
 	)
 	switch {
 	case errors.As(err, &held), errors.As(err, &mismatch), errors.As(err, &inUse), errors.As(err, &refused):
 		return exitRefused
-	case errors.As(err, &documents), errors.As(err, &gaveUp):
+	case errors.As(err, &documents), errors.As(err, &gaveUp), errors.As(err, &stopped):
 		return exitDocuments
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted

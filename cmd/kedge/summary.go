@@ -93,7 +93,7 @@ func (a *app) concluded(r pipeline.Result, err error, c conclusion) error {
 	case errors.Is(err, context.Canceled):
 		return &interruptedError{"stopped at once; " + again(err)}
 	case err != nil:
-		return fmt.Errorf("%w; %s", err, again(err))
+		return &stoppedError{fmt.Errorf("%w; %s", err, again(err))}
 	case r.Interrupted:
 		return &interruptedError{"interrupted; " + again(err)}
 	case r.Failed > 0:
@@ -103,6 +103,11 @@ func (a *app) concluded(r pipeline.Result, err error, c conclusion) error {
 	}
 	return nil
 }
+
+// stoppedError is a run that had begun and could not go on: documents stay behind.
+type stoppedError struct{ error }
+
+func (e *stoppedError) Unwrap() error { return e.error }
 
 // again says how to go on after a run that ended with err.
 func again(err error) string {

@@ -86,7 +86,11 @@ func (m *migration) put(ctx context.Context, it *item, proven proof, found, revi
 }
 
 func (m *migration) proofOf(it *item, stored string) proof {
-	return proof{pass: m.result.Pass, bytes: it.src.Bytes, stored: stored, source: it.src.Version}
+	p := proof{pass: m.result.Pass, bytes: it.src.Bytes, stored: stored}
+	if it.class != classBlob { // whose content cannot change
+		p.source = it.src.Version
+	}
+	return p
 }
 
 // count fills in what the file counts for.

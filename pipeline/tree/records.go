@@ -3,6 +3,7 @@ package tree
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -44,13 +45,14 @@ func (o outcome) write(tx *bolt.Tx) error {
 		}
 	}
 	proven, failed := tx.Bucket(bucketProven), tx.Bucket(bucketFailed)
+	proven.FillPercent = fillPercent
 	for _, path := range o.forget {
-		if err := proven.Delete([]byte(path)); err != nil {
+		if err := proven.Delete(shortKey(path)); err != nil {
 			return err
 		}
 	}
 	for path, p := range o.proofs {
-		if err := proven.Put([]byte(path), p.encode()); err != nil {
+		if err := proven.Put(shortKey(path), p.encode()); err != nil {
 			return err
 		}
 		if err := failed.Delete([]byte(path)); err != nil {
@@ -63,7 +65,7 @@ func (o outcome) write(tx *bolt.Tx) error {
 		}
 	}
 	for _, path := range o.named {
-		if err := tx.Bucket(bucketNamed).Put([]byte(path), nil); err != nil {
+		if err := tx.Bucket(bucketNamed).Put(shortKey(path), nil); err != nil {
 			return err
 		}
 	}
@@ -79,6 +81,13 @@ func (o outcome) write(tx *bolt.Tx) error {
 	return nil
 }
 
+// shortKey leaves away what all paths begin with: there may be millions of them.
+func shortKey(path string) []byte { return []byte(strings.TrimPrefix(path, root)) }
+
+// fillPercent is how full the database's pages are made: paths are recorded in
+// their order, so that a page is rarely split later.
+const fillPercent = 0.9
+
 // position is how far a range has come in the phase under way, "" if it has not
 // begun.
 func (s *state) position(rangeID string) (last string, err error) {
@@ -92,7 +101,7 @@ func (s *state) position(rangeID string) (last string, err error) {
 // proof finds what has been proved of a path.
 func (s *state) proof(path string) (p proof, found bool, err error) {
 	err = s.view(func(tx *bolt.Tx) (err error) {
-		if raw := tx.Bucket(bucketProven).Get([]byte(path)); raw != nil {
+		if raw := tx.Bucket(bucketProven).Get(shortKey(path)); raw != nil {
 			found = true
 			p, err = decodeProof(raw)
 		}
@@ -107,15 +116,19 @@ func (s *state) proofs(after, upTo string) (map[string]proof, error) {
 	found := map[string]proof{}
 	err := s.view(func(tx *bolt.Tx) error {
 		cursor := tx.Bucket(bucketProven).Cursor()
-		for k, v := cursor.Seek([]byte(after)); k != nil && string(k) <= upTo; k, v = cursor.Next() {
-			if string(k) == after {
+		for k, v := cursor.Seek(shortKey(after)); k != nil; k, v = cursor.Next() {
+			path := root + string(k)
+			if path == after {
 				continue
+			}
+			if path > upTo {
+				break
 			}
 			p, err := decodeProof(v)
 			if err != nil {
 				return err
 			}
-			found[string(k)] = p
+			found[path] = p
 		}
 		return nil
 	})
@@ -135,7 +148,7 @@ func (s *state) eachUnnamed(fn func(path string, p proof) error) error {
 			if err != nil {
 				return err
 			}
-			return fn(string(k), p)
+			return fn(root+string(k), p)
 		})
 	})
 }

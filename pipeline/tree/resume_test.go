@@ -113,14 +113,14 @@ func noDangling(t *testing.T, folder string) {
 // A run that is ended anywhere leaves no link without its blob, on neither side,
 // and the next one finishes.
 func TestEndedAnywhere(t *testing.T) {
-	content := shop(30)
-	for seed := range uint64(10) {
+	content := shop(20)
+	for seed := range uint64(4) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		r := newRig(t, content)
 		for try := 0; ; try++ {
 			ctx, kill := context.WithCancel(t.Context())
 			var mu sync.Mutex
-			left := random.IntN(700)
+			left := random.IntN(600)
 			before := func(string, string) error {
 				mu.Lock()
 				defer mu.Unlock()

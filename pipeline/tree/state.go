@@ -53,7 +53,7 @@ type proof struct {
 	pass   int64  // in which it was last looked at
 	bytes  int64  // its length
 	stored string // drivers.Info.Version at the destination, "" if not told
-	source string // and at the source
+	source string // and at the source, "" for a blob
 }
 
 func (p proof) encode() []byte {

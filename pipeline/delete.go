@@ -107,9 +107,15 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 			}
 			continue
 		}
-		if it.doc.URI != it.dest && m.samePayload(ctx, row, it.doc.URI) {
-			named = true
+		if it.doc.URI == it.dest {
+			continue
 		}
+		same, err := m.samePayload(ctx, row, it.doc.URI)
+		if err != nil {
+			m.deletedSource(it, err) // who cannot tell does not delete
+			return false, cancelled(ctx)
+		}
+		named = named || same
 	}
 	switch {
 	case reason != nil:
@@ -128,22 +134,30 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 
 // samePayload says whether another row names the payload at this URI, be it
 // under another spelling.
-func (m *migration) samePayload(ctx context.Context, row catalog.Document, uri string) bool {
+func (m *migration) samePayload(ctx context.Context, row catalog.Document, uri string) (bool, error) {
 	if row.NoURI || !strings.HasPrefix(row.URI, m.src.Scheme()) {
-		return false
+		return false, nil
 	}
 	if row.URI == uri || normal(row.URI) == normal(uri) {
-		return true
+		return true, nil
 	}
 	if !m.src.Capabilities().Identifies {
-		return false
+		return false, nil
 	}
 	theirs, err := m.src.Stat(ctx, row.URI)
-	if err != nil {
-		return false
+	if err == nil {
+		var ours drivers.Info
+		ours, err = m.src.Stat(ctx, uri)
+		if err == nil {
+			return ours.Identity != "" && ours.Identity == theirs.Identity, nil
+		}
 	}
-	ours, err := m.src.Stat(ctx, uri)
-	return err == nil && ours.Identity != "" && ours.Identity == theirs.Identity
+	switch drivers.KindOf(err) {
+	case drivers.NotFound, drivers.InvalidKey:
+		return false, nil // one of them is not there, or cannot be
+	default:
+		return false, err
+	}
 }
 
 // tellApart fails an item whose source and destination are one payload, as when

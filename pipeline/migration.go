@@ -120,7 +120,7 @@ func (e *GaveUpError) Error() string {
 }
 
 // errLockLost stops a run whose lock session has ended.
-var errLockLost = errors.New("the database session that held the migration lock has ended: stopped before anything more was changed")
+var errLockLost = errors.New("the database session that held the migration lock has ended: stopped before anything more was changed (whether a commit under way took effect, the next run reads from the rows)")
 
 // migration is one run.
 type migration struct {

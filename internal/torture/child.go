@@ -23,7 +23,7 @@ var Points = []string{
 }
 
 // hangs is how long a run may take before it counts as one that never ends.
-const hangs = 90 * time.Second
+const hangs = 4 * time.Minute
 
 // disruption is what is done to a run.
 type disruption struct {

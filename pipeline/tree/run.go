@@ -106,7 +106,7 @@ func (m *migration) run(ctx context.Context) (err error) {
 
 // streamCost is the memory in bytes that one streamed file takes.
 func (m *migration) streamCost() int64 {
-	return m.Source.Capabilities().StreamBytes + m.Destination.Capabilities().StreamBytes
+	return m.Source.Capabilities().GetStreamBytes + m.Destination.Capabilities().StreamBytes
 }
 
 // refuse finds the reasons not to begin at all that take no look at the stores.

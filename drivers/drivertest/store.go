@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long anything in the suite may hang before that is a failure.
-const patience = 2 * time.Minute
+const patience = 6 * time.Minute
 
 // store is one opened store in one test.
 type store struct {

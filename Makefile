@@ -6,15 +6,20 @@ SHELL   := bash
 INSTALL := go run ./internal/testenv/install
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test-deps test lint fuzz torture bench
+.PHONY: help build demo test-deps test lint fuzz torture bench release
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
 
 build: ## build bin/kedge
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)" -o bin/kedge ./cmd/kedge
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/kedge ./cmd/kedge
+
+release: ## archives, Debian packages, component lists and SHA256SUMS in bin/release, the same bytes each time: TARGETS=linux/amd64,darwin/arm64
+	go run ./internal/release -version '$(VERSION)' -commit '$(COMMIT)' -date '$(DATE)' $(if $(TARGETS),-targets '$(TARGETS)')
 
 demo: build ## migrate a small installation before your eyes
 	bin/kedge demo

@@ -8,7 +8,8 @@
 // type that is wanted. "$NAME" without braces is left as it is.
 //
 // Errors are of type *Error and name file, line and the key's whole path. They
-// are one line long and hold no value from the file.
+// are one line long and hold no value from the file; Error.Excerpt gives the line
+// at fault, as far as it may be shown.
 package config
 
 import (
@@ -33,6 +34,7 @@ type File struct {
 	Lookup func(name string) (string, bool)
 
 	root *yaml.Node
+	data []byte // for excerpts
 	// verbatim: values are taken as they stand, without ${NAME}.
 	verbatim bool
 }
@@ -53,7 +55,7 @@ func Parse(path string, data []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Path: path, root: root}
+	f := &File{Path: path, root: root, data: data}
 	if root.Kind != yaml.MappingNode {
 		return nil, f.errorf(root.Line, "", "the top level is %s, not a mapping with keys such as services and credentials", describe(root))
 	}
@@ -105,7 +107,7 @@ func (f *File) lookup(name string) (string, bool) {
 }
 
 func (f *File) errorf(line int, path, format string, args ...any) *Error {
-	return &Error{File: f.Path, Line: line, Path: path, Msg: fmt.Sprintf(format, args...)}
+	return &Error{File: f.Path, Line: line, Path: path, Msg: fmt.Sprintf(format, args...), excerpt: f.excerpt(line, path)}
 }
 
 // top is the section that is the whole file.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -13,6 +14,9 @@ type field struct {
 	secret   string   // the tag: "true", "false" or ""
 	falsy    bool
 	required bool
+	// standard and environment are the tags default and env: for people, in the
+	// first place.
+	standard, environment string
 }
 
 // fieldsOf lists the tagged fields of the struct that into points to.
@@ -53,6 +57,7 @@ func structFields(v reflect.Value) ([]field, error) {
 			secret:   f.Tag.Get("secret"),
 			falsy:    f.Tag.Get("falsy") == "empty",
 			required: f.Tag.Get("required") == "true",
+			standard: f.Tag.Get("default"), environment: f.Tag.Get("env"),
 		})
 	}
 	return fields, nil
@@ -115,10 +120,14 @@ func (f field) decode(s *section) error {
 	}
 	e := s.entries[chosen]
 	v, err := s.scalar(e)
-	if err != nil {
-		return err
+	if err == nil {
+		err = f.set(s, e, v)
 	}
-	return f.set(s, e, v)
+	var fault *Error
+	if errors.As(err, &fault) {
+		fault.excerpt = f.excerptOf(s.file, fault.Line, e.key)
+	}
+	return err
 }
 
 // set stores a value in the field, as the field's type.

@@ -20,6 +20,8 @@ type Error struct {
 	Path string // the key's whole path, such as services.catalog.object_store
 	Msg  string
 	Err  error // the cause for errors.Is, may be nil; Msg already tells it
+
+	excerpt string
 }
 
 // Error gives one line: "config.yaml:12: services.catalog: message".

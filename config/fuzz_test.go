@@ -56,6 +56,9 @@ func FuzzParse(f *testing.F) {
 			if quiet && strings.Contains(text, marker) {
 				t.Errorf("a secret is in %q", text)
 			}
+			if e != nil && (strings.ContainsAny(e.Excerpt(), "\n\r") || quiet && strings.Contains(e.Excerpt(), marker)) {
+				t.Errorf("excerpt %q", e.Excerpt())
+			}
 		}
 		file, err := Parse("f.yaml", data)
 		inspect(err)
@@ -74,6 +77,13 @@ func FuzzParse(f *testing.F) {
 			}
 			inspect(s.Options.Decode(&s3Options{}))
 			inspect(s.Options.Decode(&swiftOptions{}))
+			settings, _, err := s.Settings(&s3Options{})
+			inspect(err)
+			for _, set := range settings {
+				if quiet && strings.Contains(set.Value, marker) || strings.ContainsAny(set.Value+set.Path, "\n\r") {
+					t.Errorf("setting %+v", set)
+				}
+			}
 			redacted := s.Redacted(&s3Options{})
 			if quiet && strings.Contains(redacted, marker) {
 				t.Errorf("a secret is in\n%s", redacted)

@@ -153,6 +153,11 @@ func (r *redactor) secret(key string) bool {
 	case "false":
 		return false
 	}
+	return secretName(key)
+}
+
+// secretName says whether a key is a secret's, by its name.
+func secretName(key string) bool {
 	key = strings.ToLower(key)
 	for _, part := range []string{"key", "secret", "pass", "token"} {
 		if strings.Contains(key, part) {

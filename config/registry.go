@@ -56,7 +56,7 @@ func (f *File) Registry(environ []string) (*Registry, error) {
 	}
 	r := &Registry{File: f.Path, set: map[string]string{}}
 	// What environment variables change must not change the file itself.
-	file := &File{Path: f.Path, Lookup: f.Lookup, root: cloneNode(f.root, 0), verbatim: true}
+	file := &File{Path: f.Path, Lookup: f.Lookup, root: cloneNode(f.root, 0), data: f.data, verbatim: true}
 	for _, o := range overrides(environ) {
 		if err := o.apply(file.root); err != nil {
 			return nil, &Error{Msg: fmt.Sprintf("environment variable %s: %v", o.name, err)}
@@ -205,7 +205,7 @@ func (r *Registry) Locate(err error) error {
 	}
 	if name := r.setter(strings.ToLower(fault.Path), fault.Line == 0); name != "" {
 		located := *fault
-		located.File, located.Line = "environment variable "+name, 0
+		located.File, located.Line, located.excerpt = "environment variable "+name, 0, ""
 		return &located
 	}
 	return err

@@ -64,7 +64,8 @@ func (r *lineReader) Read(p []byte) (int, error) {
 // syntaxError makes an Error of one of the YAML parser's. reached is the number
 // of lines that the parser had seen.
 func syntaxError(path string, data []byte, reached int, err error) *Error {
-	return &Error{File: path, Line: brokenLine(data, reached), Msg: "not valid YAML: " + explain(err)}
+	line := brokenLine(data, reached)
+	return &Error{File: path, Line: line, Msg: "not valid YAML: " + explain(err), excerpt: excerptOfBroken(data, line)}
 }
 
 // searchBytes bounds what brokenLine may parse again in all.

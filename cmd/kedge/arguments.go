@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"unsafe"
+
+	"github.com/alecthomas/kong"
 )
 
 // takeArguments gives the program's arguments and masks the passwords of
@@ -38,4 +40,30 @@ func passwordIn(arg string) (from, to int) {
 		return 0, 0
 	}
 	return scheme + 3 + colon + 1, at
+}
+
+// withoutEmptyConnect drops a --db-connect whose value was left out, as in
+// "--db-connect migrate source.yaml dest.yaml": Anchore's documentation has such
+// lines, and a shell makes them of --db-connect ${db} where db is not set. The
+// database is then the configuration's. A command's name is never a database.
+func withoutEmptyConnect(parser *kong.Kong, args []string) []string {
+	kept := make([]string, 0, len(args))
+	for i, arg := range args {
+		if arg == "--" {
+			return append(kept, args[i:]...)
+		}
+		if arg != "--db-connect" || i+1 == len(args) || !isCommand(parser.Model.Node, args[i+1]) {
+			kept = append(kept, arg)
+		}
+	}
+	return kept
+}
+
+func isCommand(node *kong.Node, name string) bool {
+	for _, child := range node.Children {
+		if child.Name == name || isCommand(child, name) {
+			return true
+		}
+	}
+	return false
 }

@@ -17,12 +17,10 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
-
-// version is set by the linker (see Makefile).
-var version = "development"
 
 // Exit statuses, as --help tells them.
 const (
@@ -52,11 +50,14 @@ type cli struct {
 	Objectstorage struct {
 		commands
 	} `cmd:"" name:"objectstorage" help:"The same commands, as anchore-manager spells them."`
-	Verify  verifyCommand  `cmd:"" help:"Audit an installation: read every document where the catalog says, and check it."`
-	Purge   purgeCommand   `cmd:"" help:"Delete what migrate --nodelete has left at the source, after proof."`
-	Journal journalCommand `cmd:"" help:"Print the audit journal that a migration has written."`
-	Bench   benchCommand   `cmd:"" help:"Measure a store, and recommend --workers: rates and latencies by size and concurrency. Touches nothing but what it writes itself, and removes that."`
-	Demo    demoCommand    `cmd:"" help:"Make a small installation on SQLite, migrate it, interrupt that, resume, verify."`
+	Verify     verifyCommand     `cmd:"" help:"Audit an installation: read every document where the catalog says, and check it."`
+	Purge      purgeCommand      `cmd:"" help:"Delete what migrate --nodelete has left at the source, after proof."`
+	Journal    journalCommand    `cmd:"" help:"Print the audit journal that a migration has written."`
+	Bench      benchCommand      `cmd:"" help:"Measure a store, and recommend --workers: rates and latencies by size and concurrency. Touches nothing but what it writes itself, and removes that."`
+	Config     configCommand     `cmd:"" help:"Help with configurations: explain one, print an example."`
+	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
+	Man        manCommand        `cmd:"" hidden:"" help:"Print the manual's page, or write all pages into a directory."`
+	Demo       demoCommand       `cmd:"" help:"Make a small installation on SQLite, migrate it, interrupt that, resume, verify."`
 }
 
 // globals are the flags of every command.
@@ -102,13 +103,13 @@ func run(args []string) int {
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("kedge"), kong.Description(description), kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": version, "maxFailures": strconv.Itoa(pipeline.DefaultMaxBackendFailures)},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": thisBuild().String(), "drivers": strings.Join(all.Names(), ","), "maxFailures": strconv.Itoa(pipeline.DefaultMaxBackendFailures)},
 		kong.Exit(func(code int) { exited = code; panic(exitPanic{}) }))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "kedge:", err)
 		return exitFailed
 	}
-	parsed, err := parse(parser, args)
+	parsed, err := parse(parser, withoutEmptyConnect(parser, args))
 	if exited >= 0 {
 		return exited
 	}
@@ -157,7 +158,7 @@ func (a *app) status(err error) (status int) {
 	if err == nil {
 		return exitDone
 	}
-	message := strings.Join(strings.Fields(err.Error()), " ")
+	message := strings.Join(strings.Fields(err.Error()+quoteLine(err)), " ")
 	fmt.Fprintln(a.stderr, "kedge:", message)
 	defer func() {
 		if a.globals.Output == "json" && !a.stdout.written {

@@ -38,6 +38,7 @@ type migrateCommand struct {
 	Checkpoint          string        `placeholder:"PATH" help:"File that lets an interrupted migration go on. Default: in $XDG_STATE_HOME/kedge or ~/.local/state/kedge, named after the migration."`
 	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
 
+	sideLimits
 	registryFlags
 }
 
@@ -91,7 +92,7 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	if err := confirm(a, c.DontAsk); err != nil {
 		return err
 	}
-	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, true, c.GiveUpAfter)
+	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, true, c.GiveUpAfter, c.sideLimits)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/drivers/breaker"
+	"github.com/kedge/kedge/drivers/limit"
 	"github.com/kedge/kedge/drivers/retry"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
@@ -66,15 +67,19 @@ func (a *app) openStore(ctx context.Context, s *config.Store, cat *anchore.Catal
 	return a.openPatient(ctx, s, cat, workers, create, storeWait{})
 }
 
-// storeWait is how a command bears with a store that does not answer.
+// storeWait is how a command bears with a store that does not answer, and what
+// it asks of one that does.
 type storeWait struct {
 	// role is what the store is to the command, for messages.
 	role string
 	// giveUpAfter is how long operations wait for it; 0 if they do not wait.
 	giveUpAfter time.Duration
+	// limits are what the store may be asked for in a second.
+	limits limit.Limits
 }
 
-// openPatient is openStore for a command that pauses while the store is down.
+// openPatient is openStore for a command that pauses while the store is down, or
+// that keeps within limits.
 func (a *app) openPatient(ctx context.Context, s *config.Store, cat *anchore.Catalog, workers int, create bool, w storeWait) (pipeline.Store, error) {
 	d, err := all.Open(ctx, s, all.Environment{
 		Postgres: cat.Postgres(), SQLite: cat.SQLite(), DatabasePlace: cat.Place(), Workers: workers, Create: create,
@@ -89,6 +94,7 @@ func (a *app) openPatient(ctx context.Context, s *config.Store, cat *anchore.Cat
 	if w.giveUpAfter > 0 {
 		d = breaker.New(d, a.tellPauses(w))
 	}
+	d = limit.New(d, w.limits)
 	return pipeline.Store{
 		Driver:      retry.New(d, a.tellRetries(d, policy)),
 		Compression: pipeline.Compression{Enabled: s.Compression.Enabled, MinBytes: s.Compression.MinBytes},
@@ -100,11 +106,11 @@ const retryNotice = 10 * time.Second
 
 // openPair opens the stores of a migration: the destination may be created
 // where that is said, the source never.
-func (a *app) openPair(ctx context.Context, source, destination *config.Store, cat *anchore.Catalog, workers int, create bool, giveUpAfter time.Duration) (from, to pipeline.Store, err error) {
-	if from, err = a.openPatient(ctx, source, cat, workers, false, storeWait{"source", giveUpAfter}); err != nil {
+func (a *app) openPair(ctx context.Context, source, destination *config.Store, cat *anchore.Catalog, workers int, create bool, giveUpAfter time.Duration, limits sideLimits) (from, to pipeline.Store, err error) {
+	if from, err = a.openPatient(ctx, source, cat, workers, false, storeWait{"source", giveUpAfter, limits.source()}); err != nil {
 		return from, to, err
 	}
-	if to, err = a.openPatient(ctx, destination, cat, workers, create, storeWait{"destination", giveUpAfter}); err != nil {
+	if to, err = a.openPatient(ctx, destination, cat, workers, create, storeWait{"destination", giveUpAfter, limits.destination()}); err != nil {
 		return from, to, errors.Join(err, from.Close())
 	}
 	return from, to, nil

@@ -25,6 +25,8 @@ type purgeCommand struct {
 	GiveUpAfter         time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down, as for migrate. 0: never pause (default ${default})."`
 	Checkpoint          string        `placeholder:"PATH" help:"File that lets an interrupted purge go on. Default: as for migrate."`
 	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
+
+	sideLimits
 }
 
 // Validate is called by kong.
@@ -55,7 +57,7 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 			return err
 		}
 	}
-	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, false, c.GiveUpAfter)
+	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, false, c.GiveUpAfter, c.sideLimits)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/drivers/breaker"
+	"github.com/kedge/kedge/drivers/limit"
 	"github.com/kedge/kedge/drivers/retry"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/tree"
@@ -45,6 +46,7 @@ func (a *app) openRegistry(ctx context.Context, r *config.Registry, e all.Regist
 	if w.giveUpAfter > 0 {
 		d = breaker.New(d, a.tellPauses(w))
 	}
+	d = limit.New(d, w.limits)
 	// The decorator can do all that the driver can, which its type does not say.
 	repeated := retry.New(d, a.tellRetries(d, retry.Policy{}))
 	return openTree{repeated, repeated.(drivers.Tree), repeated.(drivers.Aborter), repeated.(drivers.Syncer), repeated.(drivers.Watched)}, nil
@@ -118,12 +120,12 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 	if err := c.confirmRegistry(a); err != nil {
 		return err
 	}
-	from, err := a.openRegistry(ctx, source, all.RegistryEnvironment{Workers: c.Workers, ThroughCloudFront: true}, storeWait{"source", c.GiveUpAfter})
+	from, err := a.openRegistry(ctx, source, all.RegistryEnvironment{Workers: c.Workers, ThroughCloudFront: true}, storeWait{"source", c.GiveUpAfter, c.source()})
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := a.openRegistry(ctx, destination, all.RegistryEnvironment{Workers: c.Workers, Create: true}, storeWait{"destination", c.GiveUpAfter})
+	to, err := a.openRegistry(ctx, destination, all.RegistryEnvironment{Workers: c.Workers, Create: true}, storeWait{"destination", c.GiveUpAfter, c.destination()})
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (c *verifyCommand) runRegistry(ctx context.Context, a *app, interrupted *in
 	if err != nil {
 		return err
 	}
-	store, err := a.openRegistry(ctx, r, all.RegistryEnvironment{Workers: c.Workers, ThroughCloudFront: true}, storeWait{"registry", c.GiveUpAfter})
+	store, err := a.openRegistry(ctx, r, all.RegistryEnvironment{Workers: c.Workers, ThroughCloudFront: true}, storeWait{"registry", c.GiveUpAfter, c.limits()})
 	if err != nil {
 		return err
 	}

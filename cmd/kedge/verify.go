@@ -28,6 +28,8 @@ type verifyCommand struct {
 	Memory      int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
 	GiveUpAfter time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down, as for migrate. 0: never pause (default ${default})."`
 	Checkpoint  string        `placeholder:"PATH" help:"File that lets an interrupted audit go on. Default: as for migrate."`
+
+	storeLimits
 }
 
 // percent is a share of a hundred, written with or without the sign.
@@ -69,7 +71,7 @@ func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts
 		return err
 	}
 	defer cat.Close()
-	stores, err := a.openAll(ctx, sections, cat, c.Workers, c.GiveUpAfter)
+	stores, err := a.openAll(ctx, sections, cat, c.Workers, storeWait{"store", c.GiveUpAfter, c.limits()})
 	defer closeAll(stores)
 	if err != nil {
 		return err
@@ -110,9 +112,9 @@ func (c *verifyCommand) sections(f *config.File) ([]*config.Store, error) {
 	return append(list, archive), all.Check(archive)
 }
 
-func (a *app) openAll(ctx context.Context, sections []*config.Store, cat *anchore.Catalog, workers int, giveUpAfter time.Duration) (stores []pipeline.Store, err error) {
+func (a *app) openAll(ctx context.Context, sections []*config.Store, cat *anchore.Catalog, workers int, w storeWait) (stores []pipeline.Store, err error) {
 	for _, s := range sections {
-		store, err := a.openPatient(ctx, s, cat, workers, false, storeWait{"store", giveUpAfter})
+		store, err := a.openPatient(ctx, s, cat, workers, false, w)
 		if err != nil {
 			return stores, err
 		}

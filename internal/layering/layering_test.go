@@ -37,6 +37,8 @@ var rules = []rule{
 	{packages: "drivers", testsMay: []string{testenv}},
 	{packages: testenv, may: []string{testenv}},
 	{packages: "internal/layering"},
+	// Builds what is handed out, by the go command and the program itself.
+	{packages: "internal/release"},
 	// Empty but in the torture harness's build.
 	{packages: "internal/crash"},
 
@@ -44,6 +46,7 @@ var rules = []rule{
 	{packages: "drivers/all", may: []string{"config", "drivers/..."}, testsMay: []string{testenv}},
 	// A decorator is also tested around a real backend, and inside of another one.
 	{packages: "drivers/retry", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs"}},
+	{packages: "drivers/limit", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs", "drivers/retry", "drivers/breaker"}},
 	{packages: "drivers/breaker", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs", "drivers/retry"}},
 	// Stands in front of S3 only.
 	{packages: "drivers/cloudfront", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/s3"}},

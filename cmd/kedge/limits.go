@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/kedge/kedge/bench"
+	"github.com/kedge/kedge/drivers/limit"
+)
+
+// sideLimits are the limits of a command with a source and a destination. They
+// are no part of what a checkpoint belongs to: an interrupted run goes on with
+// others.
+type sideLimits struct {
+	MaxBandwidth bandwidths     `placeholder:"RATE[,RATE]" help:"Bytes of documents a second, as they are stored, such as 10M or 500KiB (units are powers of 1024). One rate holds for each side by itself; two are the source's and the destination's; 0 is no limit. An interrupted run may go on with another limit. With a low limit give fewer --workers, who share it: servers give up clients that are too slow."`
+	MaxOps       operationRates `placeholder:"N[,N]" help:"Operations a second, such as 200, for one side or both as for --max-bandwidth. Each get, put, stat or delete of a document is one, also where many are done in one request; a thousand documents listed are one."`
+}
+
+func (l *sideLimits) source() limit.Limits {
+	return limit.Limits{Bytes: int64(l.MaxBandwidth[0]), Operations: float64(l.MaxOps[0])}
+}
+
+func (l *sideLimits) destination() limit.Limits {
+	return limit.Limits{Bytes: int64(l.MaxBandwidth[1]), Operations: float64(l.MaxOps[1])}
+}
+
+// storeLimits are the limits of a command that only reads.
+type storeLimits struct {
+	MaxBandwidth bandwidth     `placeholder:"RATE" help:"Bytes of documents read in a second from each store, such as 10M, as for migrate."`
+	MaxOps       operationRate `placeholder:"N" help:"Operations a second at each store, as for migrate."`
+}
+
+func (l *storeLimits) limits() limit.Limits {
+	return limit.Limits{Bytes: int64(l.MaxBandwidth), Operations: float64(l.MaxOps)}
+}
+
+// bandwidth is a number of bytes a second; 0 for no limit.
+type bandwidth int64
+
+// minBandwidth is a bound against a unit that was forgotten.
+const minBandwidth = 1 << 10
+
+// UnmarshalText reads 10M, 500KiB or 0.
+func (b *bandwidth) UnmarshalText(text []byte) error {
+	if strings.TrimSpace(string(text)) == "0" {
+		*b = 0
+		return nil
+	}
+	n, err := bench.ParseBytes(string(text))
+	if err != nil || n < minBandwidth {
+		return fmt.Errorf("%q is no rate such as 10M or 500KiB: at least 1K bytes a second, or 0 for no limit", text)
+	}
+	*b = bandwidth(n)
+	return nil
+}
+
+// bandwidths are the source's and the destination's.
+type bandwidths [2]bandwidth
+
+// UnmarshalText reads one rate for each side, or two.
+func (b *bandwidths) UnmarshalText(text []byte) error {
+	return bothSides(string(text), b[0].UnmarshalText, b[1].UnmarshalText)
+}
+
+// operationRate is a number of operations a second; 0 for no limit.
+type operationRate float64
+
+// maxOperationRate is a bound against slips of the finger.
+const maxOperationRate = 1e9
+
+// UnmarshalText reads 200, 0.5 or 0.
+func (r *operationRate) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	if err != nil || !(n == 0 || n >= 0.01 && n <= maxOperationRate) {
+		return fmt.Errorf("%q is no number of operations a second, such as 200, or 0 for no limit", text)
+	}
+	*r = operationRate(n)
+	return nil
+}
+
+// operationRates are the source's and the destination's.
+type operationRates [2]operationRate
+
+// UnmarshalText reads one rate for each side, or two.
+func (r *operationRates) UnmarshalText(text []byte) error {
+	return bothSides(string(text), r[0].UnmarshalText, r[1].UnmarshalText)
+}
+
+// bothSides reads "A,B", or "A" for both.
+func bothSides(text string, source, destination func([]byte) error) error {
+	first, second, two := strings.Cut(text, ",")
+	if !two {
+		second = first
+	}
+	if err := source([]byte(first)); err != nil {
+		return err
+	}
+	return destination([]byte(second))
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Every command has a page, and every flag is in its command's page or, where
+// all commands take it, in the program's.
+func TestManPagesNameEverything(t *testing.T) {
+	model, _ := places(t)
+	pages := map[string]string{}
+	for _, p := range manPages(model, buildOf("v1.2.3", "", "2026-01-02T03:04:05Z", nil)) {
+		pages[p.name] = p.text
+		if !strings.HasPrefix(p.text, `.TH "`) || !strings.Contains(p.text, `"2026-01-02" "kedge v1.2.3"`) {
+			t.Errorf("%s: no title: %.80s", p.name, p.text)
+		}
+	}
+	for _, leaf := range model.Leaves(true) {
+		name := strings.TrimPrefix(pathOf(leaf), "objectstorage ")
+		page, there := pages["kedge-"+strings.ReplaceAll(name, " ", "-")]
+		if !there {
+			t.Errorf("no page of %s", name)
+		}
+		if !strings.Contains(pages["kedge"], roff(name)) {
+			t.Errorf("kedge(1) does not name %s", name)
+		}
+		for _, f := range leaf.Flags {
+			if !strings.Contains(page, roff("--"+f.Name)) {
+				t.Errorf("kedge %s: --%s is not in its page", name, f.Name)
+			}
+		}
+	}
+	for _, f := range model.Flags {
+		if !strings.Contains(pages["kedge"], roff("--"+f.Name)) {
+			t.Errorf("--%s is not in kedge(1)", f.Name)
+		}
+	}
+	for _, want := range []string{".SH EXIT STATUS", ".TP\n0\nall done\n", ".TP\n130\ninterrupted"} {
+		if !strings.Contains(pages["kedge"], want) {
+			t.Errorf("kedge(1) lacks %q", want)
+		}
+	}
+}
+
+func TestManCommand(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "man1")
+	kedge(t, "man", "--directory", folder).want(t, exitDone)
+	page, err := os.ReadFile(filepath.Join(folder, "kedge.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := kedge(t, "man").want(t, exitDone); o.stdout != string(page) {
+		t.Error("kedge man prints another page than it writes")
+	}
+	if _, err := os.Stat(filepath.Join(folder, "kedge-config-explain.1")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRoff(t *testing.T) {
+	for text, want := range map[string]string{`a\b`: `a\eb`, "--x": `\-\-x`, ".SH": `\&.SH`, "'q": `\&'q`, "a…": "a..."} {
+		if got := roff(text); got != want {
+			t.Errorf("roff(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

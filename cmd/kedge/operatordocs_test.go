@@ -1,0 +1,396 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/kedge/kedge/config"
+	"github.com/kedge/kedge/drivers/all"
+	"github.com/kedge/kedge/internal/testenv"
+)
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// sourceFiles calls each with every file of the program, tests left out.
+func sourceFiles(t *testing.T, each func(path string, f *ast.File)) {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err == nil {
+			each(path, f)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func literal(e ast.Expr) string {
+	if b, ok := e.(*ast.BasicLit); ok && b.Kind == token.STRING {
+		text, _ := strconv.Unquote(b.Value)
+		return text
+	}
+	return ""
+}
+
+// Every class of failures is told of in a row of its own.
+func TestTroubleshootingNamesEveryClassOfFailures(t *testing.T) {
+	text := readText(t, "../../docs/troubleshooting.md")
+	classes := 0
+	sourceFiles(t, func(path string, f *ast.File) {
+		if !strings.Contains(filepath.ToSlash(path), "/pipeline/") {
+			return
+		}
+		for _, decl := range f.Decls {
+			g, ok := decl.(*ast.GenDecl)
+			if !ok || g.Tok != token.CONST {
+				continue
+			}
+			for _, spec := range g.Specs {
+				v := spec.(*ast.ValueSpec)
+				if !strings.HasPrefix(v.Names[0].Name, "Class") || len(v.Values) == 0 {
+					continue
+				}
+				classes++
+				if class := literal(v.Values[0]); class == "" || !strings.Contains(text, "\n| `"+class+"` | ") {
+					t.Errorf("docs/troubleshooting.md has no row for %s, %q", v.Names[0].Name, class)
+				}
+			}
+		}
+	})
+	if classes < 18 {
+		t.Errorf("only %d classes were found in the source", classes)
+	}
+}
+
+var codeSpan = regexp.MustCompile("`([^`]+)`")
+
+// Every message that is told of is one of the program's own.
+func TestTroubleshootingTellsOfRealMessages(t *testing.T) {
+	var literals strings.Builder
+	sourceFiles(t, func(_ string, f *ast.File) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if e, ok := n.(*ast.BasicLit); ok {
+				literals.WriteString(literal(e) + "\n")
+			}
+			return true
+		})
+	})
+	said := literals.String()
+	foreign := []string{"unexpected argument", "503 SlowDown"} // kong's, a server's
+	messages := 0
+	for _, line := range strings.Split(readText(t, "../../docs/troubleshooting.md"), "\n") {
+		cell, ok := strings.CutPrefix(line, "| `")
+		if !ok {
+			continue
+		}
+		cell, _, _ = strings.Cut("`"+cell, " | ")
+		for _, span := range codeSpan.FindAllStringSubmatch(cell, -1) {
+			messages++
+			for _, part := range regexp.MustCompile(`…|\bN\b| \(2, 1\)`).Split(span[1], -1) {
+				part = strings.Trim(part, " :,.;")
+				for _, word := range foreign {
+					part = strings.Trim(strings.ReplaceAll(part, word, ""), " ")
+				}
+				if !strings.Contains(said, part) {
+					t.Errorf("kedge never says %q", part)
+				}
+			}
+		}
+	}
+	if messages < 100 {
+		t.Errorf("only %d messages were found", messages)
+	}
+}
+
+// parseCommand fails the test unless the line is one that kedge takes.
+func parseCommand(t *testing.T, args []string) {
+	t.Helper()
+	var c cli
+	parser, err := kong.New(&c, kong.Vars{"version": "v0.0.0", "drivers": strings.Join(all.Names(), ","), "maxFailures": "1"}, kong.Writers(io.Discard, io.Discard), kong.Exit(func(int) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Errorf("kedge %s: %v", strings.Join(args, " "), err)
+	}
+}
+
+var commandLine = regexp.MustCompile("(?m)^ {4,}kedge ([^\n]+)$|`kedge ([^`]+)`")
+
+// The commands of the documents for operators are ones that kedge takes.
+func TestTheCommandsOfTheDocuments(t *testing.T) {
+	for path, least := range map[string]int{"../../docs/runbooks.md": 40, "../../docs/troubleshooting.md": 2, "../../contrib/README.md": 1} {
+		lines := commandLine.FindAllStringSubmatch(readText(t, path), -1)
+		complete := 0
+		for _, m := range lines {
+			args := strings.Fields(m[1] + m[2])
+			if len(args) == 1 || slices.Contains(args, "--orphans") && len(args) == 2 {
+				continue // a command that is only named
+			}
+			complete++
+			parseCommand(t, args)
+		}
+		if complete < least {
+			t.Errorf("%s: only %d commands were found", path, complete)
+		}
+	}
+}
+
+// reads fails the test unless kedge takes the configuration.
+func reads(t *testing.T, name, text string) {
+	t.Helper()
+	f, err := config.Parse(name, []byte(text))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	f.Lookup = func(string) (string, bool) { return "value", true }
+	if _, err := section(f, false); err != nil {
+		t.Error(err)
+	}
+	if f.HasAnalysisArchive() {
+		if _, err := section(f, true); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTheConfigurationsOfTheRunbooks(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readText(t, "../../docs/runbooks.md"), -1)
+	if len(blocks) < 7 {
+		t.Errorf("only %d configurations were found", len(blocks))
+	}
+	for i, block := range blocks {
+		reads(t, "configuration "+strconv.Itoa(i+1), block[1])
+	}
+}
+
+// The commands of a runbook, one after the other, on an installation.
+func TestTheRunbooksAreFollowed(t *testing.T) {
+	book := readText(t, "../../docs/runbooks.md")
+	toS3, toSplit, toOne := chapter(t, book, "From the database to S3"), chapter(t, book, "The analysis archive to S3"),
+		chapter(t, book, "From the database and an S3 archive to one S3 bucket")
+	for _, c := range []struct {
+		name                string
+		config, destination string
+		commands            []string
+		before              func(r *pageRig) // what makes the installation the chapter's
+		after               func(r *pageRig) func(string) place
+	}{
+		{"db to s3", toS3.blocks[0], toS3.blocks[1], toS3.commands, nil, func(r *pageRig) func(string) place { return everything(r.united) }},
+		{"db to db and s3, and back", toS3.blocks[0], toSplit.blocks[0], toSplit.commands, nil, func(r *pageRig) func(string) place { return everything(r.db) }},
+		{"db and s3 to s3, and back", toSplit.blocks[0], toOne.blocks[0], toOne.commands, func(r *pageRig) {
+			r.typed("kedge migrate --dontask --to-analysis-archive --bucket analysis_archive config.yaml config.yaml", "").want(t, exitDone)
+		}, func(r *pageRig) func(string) place { return archived(r.archive, r.db) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newPageRig(t, pageDocument{bucket: "analysis_archive", archiveID: "sha256:0873c923e00e0fd2ba78041bfb64a105e1ecb7678916d1f7776311e45bf5634b"})
+			minio := testenv.MinIO(t)
+			t.Setenv("ANCHORE_OBJ_STORAGE_ACCESS_KEY", minio.AccessKey)
+			t.Setenv("ANCHORE_OBJ_STORAGE_SECRET_KEY", minio.SecretKey)
+			for name, text := range map[string]string{"config.yaml": c.config, "dest-config.yaml": c.destination} {
+				text = strings.TrimPrefix(text, "services:\n  catalog:\n")
+				text = strings.NewReplacer("https://minio.example.com:9000", minio.URL, "bucket: anchorearchive", "bucket: newanchorebucket").Replace(text)
+				r.config(name, text)
+			}
+			if c.before != nil {
+				c.before(r)
+			}
+			if len(c.commands) < 6 {
+				t.Errorf("only %d commands", len(c.commands))
+			}
+			for _, command := range c.commands {
+				o := r.typed(command, "y\n")
+				if o.exit != exitDone {
+					t.Fatalf("%s: exit status %d\n%s%s", command, o.exit, o.stdout, o.stderr)
+				}
+				if strings.HasPrefix(command, "kedge verify") && !strings.Contains(o.stdout, ": 0 are not well") {
+					t.Errorf("%s: %s", command, o.stdout)
+				}
+			}
+			r.are(c.after(r))
+		})
+	}
+}
+
+// runbook is a chapter of the runbooks: its configurations and its commands, in
+// their order.
+type runbook struct{ blocks, commands []string }
+
+func chapter(t *testing.T, book, heading string) (b runbook) {
+	t.Helper()
+	_, text, found := strings.Cut(book, "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("no chapter %q", heading)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(text, -1) {
+		b.blocks = append(b.blocks, m[1])
+	}
+	for _, m := range regexp.MustCompile(`(?m)^ {4}(kedge .+)$`).FindAllStringSubmatch(text, -1) {
+		b.commands = append(b.commands, m[1])
+	}
+	return b
+}
+
+// Links within and between the documents lead somewhere.
+func TestTheLinksOfTheDocuments(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, path := range []string{"../../docs/runbooks.md", "../../docs/troubleshooting.md", "../../contrib/README.md"} {
+		for _, m := range link.FindAllStringSubmatch(readText(t, path), -1) {
+			file, anchor, _ := strings.Cut(m[1], "#")
+			target := path
+			if file != "" {
+				target = filepath.Join(filepath.Dir(path), file)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %v", path, err)
+				continue
+			}
+			if anchor != "" && !slices.Contains(anchors(readText(t, target)), anchor) {
+				t.Errorf("%s: %s has no heading #%s", path, target, anchor)
+			}
+		}
+	}
+}
+
+// anchors are a document's headings as links name them.
+func anchors(text string) (list []string) {
+	for _, line := range strings.Split(text, "\n") {
+		if heading := strings.TrimLeft(line, "#"); heading != line {
+			name := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+			list = append(list, strings.ReplaceAll(name, " ", "-"))
+		}
+	}
+	return list
+}
+
+type manifest struct {
+	Kind     string
+	Metadata struct{ Name string }
+	Data     map[string]string
+	Spec     struct {
+		Template struct {
+			Spec struct {
+				RestartPolicy string `yaml:"restartPolicy"`
+				Containers    []struct {
+					Command, Args []string
+					Env           []struct {
+						Name      string
+						ValueFrom struct {
+							SecretKeyRef struct{ Name, Key string } `yaml:"secretKeyRef"`
+						} `yaml:"valueFrom"`
+					}
+				}
+				Volumes []struct {
+					Name                  string
+					PersistentVolumeClaim struct {
+						ClaimName string `yaml:"claimName"`
+					} `yaml:"persistentVolumeClaim"`
+					ConfigMap struct{ Name string } `yaml:"configMap"`
+				}
+			}
+		}
+	}
+	StringData map[string]string `yaml:"stringData"`
+}
+
+// The Job's command is one that kedge takes, its configurations can be read, and
+// what it refers to is in the file.
+func TestTheKubernetesJob(t *testing.T) {
+	decoder := yaml.NewDecoder(bytes.NewReader([]byte(readText(t, "../../contrib/kubernetes/job.yaml"))))
+	objects := make(map[string]manifest)
+	for {
+		var m manifest
+		err := decoder.Decode(&m)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects[m.Kind+"/"+m.Metadata.Name] = m
+	}
+	pod := objects["Job/kedge-migrate"].Spec.Template.Spec
+	if len(pod.Containers) != 1 || pod.RestartPolicy != "Never" {
+		t.Fatalf("%+v", pod)
+	}
+	c := pod.Containers[0]
+	if !slices.Equal(c.Command, []string{"kedge"}) {
+		t.Errorf("the command is %v", c.Command)
+	}
+	parseCommand(t, c.Args)
+	var names []string
+	for _, e := range c.Env {
+		names = append(names, e.Name)
+		ref := e.ValueFrom.SecretKeyRef
+		if objects["Secret/"+ref.Name].StringData[ref.Key] == "" {
+			t.Errorf("%s: there is no key %s of secret %s", e.Name, ref.Key, ref.Name)
+		}
+	}
+	for _, v := range pod.Volumes {
+		_, claimed := objects["PersistentVolumeClaim/"+v.PersistentVolumeClaim.ClaimName]
+		_, configured := objects["ConfigMap/"+v.ConfigMap.Name]
+		if !claimed && !configured {
+			t.Errorf("volume %s is nowhere", v.Name)
+		}
+	}
+	data := objects["ConfigMap/kedge-migrate"].Data
+	if len(data) != 2 {
+		t.Errorf("%d configurations", len(data))
+	}
+	for name, text := range data {
+		reads(t, name, text)
+		if !slices.Contains(c.Args, "/config/"+name) {
+			t.Errorf("%s is not used", name)
+		}
+		for _, m := range regexp.MustCompile(`\$\{(\w+)\}`).FindAllStringSubmatch(text, -1) {
+			if !slices.Contains(names, m[1]) {
+				t.Errorf("%s: no variable %s", name, m[1])
+			}
+		}
+	}
+}
+
+// The unit's command is one that kedge takes.
+func TestTheSystemdUnit(t *testing.T) {
+	m := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/kedge (.+)$`).FindStringSubmatch(readText(t, "../../contrib/systemd/kedge-migrate.service"))
+	if m == nil {
+		t.Fatal("no ExecStart")
+	}
+	parseCommand(t, strings.Fields(m[1]))
+}

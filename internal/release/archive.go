@@ -1,0 +1,91 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// file is a file of an archive.
+type file struct {
+	path string // with slashes, relative
+	mode os.FileMode
+	data []byte
+}
+
+func sortFiles(files []file) {
+	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.path, b.path) })
+}
+
+// tarball packs files below a folder. All of them are root's and have the same
+// time; the order is that of their paths.
+func tarball(folder string, files []file, when time.Time) ([]byte, error) {
+	var out bytes.Buffer
+	packed, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	w := tar.NewWriter(packed)
+	files = slices.Clone(files)
+	sortFiles(files)
+	made := map[string]bool{}
+	for _, f := range files {
+		name := path.Join(folder, f.path)
+		if err := makeFolders(w, path.Dir(name), made, when); err != nil {
+			return nil, err
+		}
+		header := header(name, f.mode, when)
+		header.Typeflag, header.Size = tar.TypeReg, int64(len(f.data))
+		if err := w.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(f.data); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	if err := packed.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+func makeFolders(w *tar.Writer, name string, made map[string]bool, when time.Time) error {
+	if name == "." || made[name] {
+		return nil
+	}
+	if err := makeFolders(w, path.Dir(name), made, when); err != nil {
+		return err
+	}
+	made[name] = true
+	header := header(name+"/", 0o755, when)
+	header.Typeflag = tar.TypeDir
+	return w.WriteHeader(header)
+}
+
+func header(name string, mode os.FileMode, when time.Time) *tar.Header {
+	return &tar.Header{Name: name, Mode: int64(mode.Perm()), ModTime: when.UTC().Truncate(time.Second), Uname: "root", Gname: "root", Format: tar.FormatUSTAR}
+}
+
+// gzipped is data as gzip -9n packs it: without name and time.
+func gzipped(data []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(data); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}

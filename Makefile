@@ -28,7 +28,7 @@ test-deps: ## install the servers and tools that the tests need
 	$(INSTALL)
 
 test: test-deps lint ## all that a commit must pass
-	go test -race -p 2 -timeout 60m $$(go list ./... | grep -v /internal/torture)
+	go test -race -p 2 -timeout 75m $$(go list ./... | grep -v /internal/torture)
 	# By itself and without -race: what it runs is the program as it is shipped,
 	# and kills at an instant should not all come before the start.
 	go test -timeout 30m ./internal/torture

@@ -300,7 +300,7 @@ func (a *audit) stream(ctx context.Context, s *Store, it *item) error {
 	return again(ctx, func() error {
 		r, info, err := s.Get(ctx, it.doc.URI)
 		if err != nil {
-			return err
+			return &unopened{err}
 		}
 		it.fetchedBytes = info.Bytes
 		var body io.ReadCloser = &checkedReader{source: r, sum: md5.New(), check: func(digest string, bytes int64) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -69,11 +70,18 @@ func (m *migration) fetchOne(ctx context.Context, it *item) {
 // driver's retries end when the body has begun.
 const bodyAttempts = 8
 
+// unopened is why a payload could not even be opened, for which a driver's
+// retries have been made already.
+type unopened struct{ error }
+
+func (u *unopened) Unwrap() error { return u.error }
+
 // again repeats what fails for a reason that may pass.
 func again(ctx context.Context, do func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := do()
-		if err == nil || attempt == bodyAttempts || drivers.KindOf(err) != drivers.Temporary {
+		var final *unopened
+		if err == nil || attempt == bodyAttempts || drivers.KindOf(err) != drivers.Temporary || errors.As(err, &final) {
 			return err
 		}
 		select {
@@ -92,7 +100,7 @@ var errLonger = &drivers.Error{Op: "get", Kind: drivers.TooLarge, Err: fmt.Error
 func readWhole(ctx context.Context, d drivers.Driver, uri string, limit int64) (payload []byte, told string, err error) {
 	r, info, err := d.Get(ctx, uri)
 	if err != nil {
-		return nil, "", err
+		return nil, "", &unopened{err}
 	}
 	defer r.Close()
 	if info.Bytes > limit {
@@ -185,7 +193,7 @@ func readBack(ctx context.Context, d drivers.Driver, uri string) (digest string,
 func readOnce(ctx context.Context, d drivers.Driver, uri string) (digest string, err error) {
 	r, _, err := d.Get(ctx, uri)
 	if err != nil {
-		return "", err
+		return "", &unopened{err}
 	}
 	defer r.Close()
 	sum := md5.New()

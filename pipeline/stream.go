@@ -36,7 +36,11 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 		p.Open = func(ctx context.Context) (io.ReadCloser, error) { return m.openChecked(ctx, it) }
 		return p, nil
 	}
-	plainBytes, err := m.inflateThrough(ctx, it)
+	var plainBytes int64
+	err := again(ctx, func() (err error) {
+		plainBytes, err = m.inflateThrough(ctx, it)
+		return err
+	})
 	if err != nil {
 		return p, err
 	}
@@ -79,7 +83,7 @@ func (m *migration) inflateThrough(ctx context.Context, it *item) (plainBytes in
 func (m *migration) openChecked(ctx context.Context, it *item) (io.ReadCloser, error) {
 	r, info, err := m.src.Get(ctx, it.doc.URI)
 	if err != nil {
-		return nil, classed(ClassFetch, err)
+		return nil, classed(ClassFetch, &unopened{err})
 	}
 	it.fetchedBytes = info.Bytes
 	return &checkedReader{source: r, sum: md5.New(), check: func(digest string, bytes int64) error {

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,13 +193,33 @@ type wireEnd struct {
 	took   time.Duration
 }
 
+// sharedBuffer is a buffer that several writers may use at once, as they do the
+// standard error output.
+type sharedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *sharedBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *sharedBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
 // migrate runs a migration as the program does, but in this process and with
 // less patience. It fails the test when the run takes too long or leaves a
 // goroutine behind.
 func (w *wired) migrate(run wireRun, rest func()) wireEnd {
 	w.Helper()
 	before := goleak.IgnoreCurrent()
-	var stdout, stderr bytes.Buffer
+	var stdout bytes.Buffer
+	var stderr sharedBuffer // the log and the progress both write to it
 	a := &app{globals: &globals{Output: "json", LogLevel: "info", DBTimeout: -1}, stdout: &output{w: &stdout}, stderr: &stderr}
 	a.log = newLog(a.stderr, a.globals)
 	ctx, cancel := context.WithTimeout(w.Context(), wireDeadline)

@@ -147,8 +147,13 @@ func confirm(a *app, dontAsk bool) error {
 	if dontAsk {
 		return nil
 	}
+	return ask(a, question, "all anchore-engine services must be stopped, and there is no terminal to ask on; give --dontask if they are")
+}
+
+// ask asks for a yes; unasked is why it refuses where there is no terminal.
+func ask(a *app, question, unasked string) error {
 	if !term.IsTerminal(int(a.stdin.Fd())) {
-		return &pipeline.RefusedError{Reason: "not confirmed: all anchore-engine services must be stopped, and there is no terminal to ask on; give --dontask if they are"}
+		return &pipeline.RefusedError{Reason: "not confirmed: " + unasked}
 	}
 	fmt.Fprint(a.stderr, question+" ")
 	answer, err := bufio.NewReader(a.stdin).ReadString('\n')

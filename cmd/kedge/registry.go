@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
@@ -149,20 +145,7 @@ func (c *migrateCommand) confirmRegistry(a *app) error {
 	if c.DontAsk || c.NoDelete {
 		return nil
 	}
-	if !term.IsTerminal(int(a.stdin.Fd())) {
-		return &pipeline.RefusedError{Reason: "not confirmed: the source will be emptied, and there is no terminal to ask on; give --dontask if no registry writes to it any more, or --nodelete to keep it"}
-	}
-	fmt.Fprint(a.stderr, registryQuestion+" ")
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
-	if err != nil && answer == "" {
-		return &pipeline.RefusedError{Reason: "not confirmed"}
-	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
-	default:
-		return &pipeline.RefusedError{Reason: "not confirmed"}
-	}
+	return ask(a, registryQuestion, "the source will be emptied, and there is no terminal to ask on; give --dontask if no registry writes to it any more, or --nodelete to keep it")
 }
 
 // redactedRegistry is the storage's configuration with secrets masked.

@@ -9,6 +9,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
 
+# Tests of the program that are run once more with a program that has the race
+# detector in it: every driver, an interrupt, retries, a registry, an audit.
+RACE_TESTS := ^(TestEveryPairOfDrivers|TestInterruptedOnceDrainsAndResumes|TestSwiftInTrouble|TestRegistryServesDuringMigration|TestPurge|TestVerifyIsReadOnlyAndResumes)$$
+
 .DEFAULT_GOAL := build
 .PHONY: help build demo test-deps test lint fuzz torture bench release
 
@@ -28,10 +32,12 @@ test-deps: ## install the servers and tools that the tests need
 	$(INSTALL)
 
 test: test-deps lint ## all that a commit must pass
-	go test -race -p 2 -timeout 75m $$(go list ./... | grep -v /internal/torture)
-	# By itself and without -race: what it runs is the program as it is shipped,
-	# and kills at an instant should not all come before the start.
-	go test -timeout 30m ./internal/torture
+	go test -race -p 2 -timeout 40m $$(go list ./... | grep -vE '/(internal/torture|cmd/kedge)$$')
+	# Without -race: what these run is the program as it is shipped, whose memory
+	# and kills at an instant would be others.
+	go test -p 1 -timeout 60m ./cmd/kedge ./internal/torture
+	# The whole program under the race detector.
+	KEDGE_TEST_RACE=1 go test -timeout 20m -run '$(RACE_TESTS)' ./cmd/kedge
 	internal/testenv/fuzz
 
 lint: ## gofmt, go vet and staticcheck

@@ -61,8 +61,9 @@ type skewed struct {
 	ahead   time.Duration
 	proxy   *httputil.ReverseProxy
 	refused atomic.Int64
-	// hold is called before a request is passed on; nil for none.
-	hold func(*http.Request)
+	// hold, once it is set, is called before a request is passed on. The server
+	// may be at work already when a test sets it.
+	hold atomic.Pointer[func(*http.Request)]
 }
 
 func (p *skewed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -77,8 +78,8 @@ func (p *skewed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message></Error>`)
 		return
 	}
-	if p.hold != nil {
-		p.hold(r)
+	if hold := p.hold.Load(); hold != nil {
+		(*hold)(r)
 	}
 	p.proxy.ServeHTTP(w, r)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -52,9 +53,11 @@ func TestKilledAtRandomAndResumed(t *testing.T) {
 	minio := testenv.MinIO(t)
 	from, to := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")
 	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{true, 2})}
+	// At most 900 documents a second for at most 18 seconds: not all of them.
+	limited := slices.Concat(args, []string{"--max-ops=0,900"})
 	began, killed := time.Now(), 0
 	for killed < kills {
-		cmd := started(t, args...)
+		cmd := started(t, limited...)
 		// Long enough to get somewhere, short enough for all kills to hit.
 		time.Sleep(300*time.Millisecond + time.Duration(r.Int64N(int64(1500*time.Millisecond))))
 		if err := cmd.Process.Kill(); err != nil {
@@ -62,7 +65,7 @@ func TestKilledAtRandomAndResumed(t *testing.T) {
 		}
 		_ = cmd.Wait()
 		if cmd.ProcessState.ExitCode() == exitDone {
-			t.Fatalf("the migration was done after %d kills: make it larger\n%s", killed, log(cmd))
+			t.Fatalf("the migration was done after %d kills: make it slower\n%s", killed, log(cmd))
 		}
 		killed++
 		s.spotCheck(t, r, from, to)

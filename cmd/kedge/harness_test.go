@@ -30,7 +30,11 @@ func build(m *testing.M) int {
 	}
 	defer os.RemoveAll(folder)
 	binary = filepath.Join(folder, "kedge")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	arguments := []string{"build", "-o", binary}
+	if os.Getenv("KEDGE_TEST_RACE") != "" { // the program under the race detector, not the tests around it
+		arguments = append(arguments, "-race")
+	}
+	if out, err := exec.Command("go", append(arguments, ".")...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}

@@ -176,13 +176,14 @@ func TestPurgeLooksAtTheRowLast(t *testing.T) {
 	kedge(t, "migrate", "--dontask", "--nodelete", source, destination).want(t, exitDone)
 	// While this document is read back, its row goes back to the source.
 	var once sync.Once
-	proxy.hold = func(r *http.Request) {
+	hold := func(r *http.Request) {
 		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, k.ArchiveID) {
 			once.Do(func() {
 				execute(t, s.url, `UPDATE archive_metadata SET content_url = 'db://' || "userId" || '/' || bucket || '/' || "archiveId" WHERE "archiveId" = $1`, k.ArchiveID)
 			})
 		}
 	}
+	proxy.hold.Store(&hold)
 	ends(t, started(t, "purge", "--dontask", source, destination)).want(t, exitDocuments).says(t, "row-changed")
 	left, err := from.raw.list(t.Context())
 	if err != nil || len(left) != 1 || !strings.HasSuffix(left[0], k.ArchiveID) {

@@ -17,6 +17,9 @@ func TestAKilledUploadLeavesNothing(t *testing.T) {
 	minio, swift := testenv.MinIO(t), testenv.Swift(t)
 	bucket, container := minio.Bucket(t), swift.Container(t)
 	swift.RemoveContainerAfter(t, container+"_segments")
+	// With chunksize even a payload whose MD5 is known goes in parts.
+	inParts := s3Place(minio, bucket, "")
+	inParts.options = append(inParts.options, "chunksize: 8388608")
 	segments := func() int {
 		names, err := swift.Client().ObjectNamesAll(t.Context(), container+"_segments", nil)
 		if err != nil {
@@ -30,7 +33,7 @@ func TestAKilledUploadLeavesNothing(t *testing.T) {
 		behind func(key string) int
 	}{
 		{
-			s3Place(minio, bucket, ""),
+			inParts,
 			func(key string) bool { return uploadsOf(t, minio, bucket, key) > 0 },
 			func(key string) int { return uploadsOf(t, minio, bucket, key) },
 		},
@@ -46,14 +49,15 @@ func TestAKilledUploadLeavesNothing(t *testing.T) {
 			source, destination := from.config(t, s.url, compression{}), c.to.config(t, s.url, compression{})
 			k := s.workload.Key(0)
 			key := strings.Join([]string{k.UserID, k.Bucket, k.ArchiveID}, "/")
-			cmd := started(t, "migrate", "--dontask", source, destination)
+			// So slow that the upload surely goes on for seconds after it was seen.
+			cmd := started(t, "migrate", "--dontask", "--max-bandwidth=0,16M", source, destination)
 			waitFor(t, func() bool { return c.begun(key) })
 			if err := cmd.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
 			_ = cmd.Wait()
 			if !c.begun(key) {
-				t.Fatal("the upload was over before the kill: make the document larger")
+				t.Fatal("the upload was over before the kill: make it slower")
 			}
 			s.check(t, from)
 			kedge(t, "migrate", "--dontask", source, destination).want(t, exitDone)

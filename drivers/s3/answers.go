@@ -129,7 +129,7 @@ func judgeStatus(op, code, message string, status int) verdict {
 		return verdict{kind: drivers.Full, text: "the server's storage is full"}
 	case status == http.StatusRequestEntityTooLarge:
 		return verdict{kind: drivers.TooLarge, text: "larger than the server takes"}
-	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout,
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status == statusClosedRequest,
 		status == http.StatusTemporaryRedirect, // until Amazon's DNS knows a new S3 bucket
 		status >= 500 && status != http.StatusNotImplemented:
 		return verdict{kind: drivers.Temporary}
@@ -142,6 +142,10 @@ func judgeStatus(op, code, message string, status int) verdict {
 	}
 	return verdict{kind: drivers.Other}
 }
+
+// statusClosedRequest is nginx's and MinIO's word for a request that was broken
+// off; MinIO answers so to all that are under way when it is shut down.
+const statusClosedRequest = 499
 
 // aboutKey recognises a 400 without a code of its own for the object's name.
 func aboutKey(message string) bool {

@@ -147,6 +147,14 @@ func TestSlowDown(t *testing.T) {
 	}
 }
 
+// TestAServerThatIsShutDown: MinIO breaks off what is under way, in words that no
+// standard has.
+func TestAServerThatIsShutDown(t *testing.T) {
+	s := lame(t, "HTTP/1.1 499 status code 499\r\nContent-Length: 0\r\n\r\n", func(net.Conn) {})
+	_, _, err := s.Get(t.Context(), "s3://arch/k")
+	wantKind(t, err, drivers.Temporary, "get s3://arch/k: the server answered 499")
+}
+
 // TestEchoedSecret: a server that repeats the credentials.
 func TestEchoedSecret(t *testing.T) {
 	const body = "<Error><Code>Odd</Code><Message>hushhush is wrong</Message></Error>"

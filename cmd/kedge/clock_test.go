@@ -26,7 +26,7 @@ func TestAClockThatWasSetBack(t *testing.T) {
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	checkpoint := filepath.Join(t.TempDir(), "k.checkpoint")
 	args := []string{"migrate", "--dontask", "--checkpoint", checkpoint, from.config(t, s.url, compression{}), to.config(t, s.url, compression{true, 1})}
-	cmd := started(t, args...)
+	cmd := startedSlow(t, args...)
 	someMoved(t, s.url, to.prefix)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -37,6 +37,13 @@ func started(t testing.TB, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// startedSlow is started for a run that is to be caught in the middle: however
+// fast the machine is, so many documents take seconds.
+func startedSlow(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	return started(t, append(slices.Clip(args), "--max-ops=0,2000")...)
+}
+
 func log(cmd *exec.Cmd) string {
 	return cmd.Stdout.(*bytes.Buffer).String() + cmd.Stderr.(*bytes.Buffer).String()
 }
@@ -103,7 +110,7 @@ func TestInterruptedOnceDrainsAndResumes(t *testing.T) {
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	checkpoint := filepath.Join(t.TempDir(), "here.checkpoint")
 	args := []string{"migrate", "--dontask", "--checkpoint", checkpoint, from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
-	cmd := started(t, args...)
+	cmd := startedSlow(t, args...)
 	waitFor(t, func() bool {
 		return execute(t, s.url, `SELECT FROM archive_metadata WHERE content_url LIKE 'file:%' LIMIT 1`) == 1
 	})

@@ -109,7 +109,7 @@ func TestTheDatabaseRestartsMidRun(t *testing.T) {
 			s := installationOn(t, server, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 80})
 			from, to := dbPlace(s.url), c.to(s.url)
 			args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{true, 1})}
-			cmd := started(t, args...)
+			cmd := startedSlow(t, args...)
 			someMoved(t, s.url, to.prefix)
 			c.end(t)
 			o := ends(t, cmd)
@@ -159,7 +159,7 @@ func TestALostLockThatSomebodyElseTakes(t *testing.T) {
 	s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 82})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{true, 1})}
-	cmd := started(t, args...)
+	cmd := startedSlow(t, args...)
 	someMoved(t, s.url, to.prefix)
 	conn := connect(t, s.url)
 	defer conn.Close(t.Context())

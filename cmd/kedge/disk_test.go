@@ -218,7 +218,7 @@ func TestAFileSystemThatTurnsReadOnly(t *testing.T) {
 		s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 87})
 		from, to := dbPlace(s.url), localfsPlace(filepath.Join(disk, "archive"))
 		args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
-		cmd := started(t, args...)
+		cmd := startedSlow(t, args...)
 		someMoved(t, s.url, to.prefix)
 		remount(t, disk, unix.MS_RDONLY, "")
 		ends(t, cmd).want(t, exitDocuments).says(t, "read-only", "run the same command again")
@@ -237,7 +237,7 @@ func TestAFileSystemThatTurnsReadOnly(t *testing.T) {
 		execute(t, s.url, `TRUNCATE archive_migration_tasks, tasks`)
 		to := db2Place(s.url)
 		args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
-		cmd := started(t, args...)
+		cmd := startedSlow(t, args...)
 		someMoved(t, s.url, to.prefix)
 		remount(t, disk, unix.MS_RDONLY, "")
 		ends(t, cmd).want(t, exitDocuments).says(t, "read-only", "source could not be deleted")

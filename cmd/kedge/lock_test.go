@@ -30,7 +30,7 @@ func TestASecondMigrationIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	cmd := started(t, args...)
+	cmd := startedSlow(t, args...)
 	waitFor(t, func() bool { return execute(t, s.url, `SELECT FROM tasks WHERE state = 'running'`) == 1 })
 	var holder int
 	watch := connect(t, s.url)
@@ -59,7 +59,7 @@ func TestALostLockStopsTheMigration(t *testing.T) {
 	minio := testenv.MinIO(t)
 	from, to := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")
 	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
-	cmd := started(t, args...)
+	cmd := startedSlow(t, args...)
 	waitFor(t, func() bool {
 		return execute(t, s.url, `SELECT FROM archive_metadata WHERE content_url LIKE 's3:%' LIMIT 1`) == 1
 	})

@@ -14,7 +14,7 @@ func TestACheckpointThatIsOvertaken(t *testing.T) {
 	s := seedDB(t, bench.Workload{Documents: 20000, Seed: 40})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	there, back := from.config(t, s.url, compression{}), to.config(t, s.url, compression{})
-	cmd := started(t, "migrate", "--dontask", there, back)
+	cmd := startedSlow(t, "migrate", "--dontask", there, back)
 	waitFor(t, func() bool {
 		return execute(t, s.url, `SELECT FROM archive_metadata WHERE content_url LIKE 'file:%' LIMIT 1`) == 1
 	})
@@ -172,7 +172,7 @@ func TestAKilledMigrationDoesNotStayRunning(t *testing.T) {
 	s := seedDB(t, bench.Workload{Documents: 5000, Seed: 47})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
-	cmd := started(t, args...)
+	cmd := startedSlow(t, args...)
 	waitFor(t, func() bool { return execute(t, s.url, `SELECT FROM tasks WHERE state = 'running'`) == 1 })
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

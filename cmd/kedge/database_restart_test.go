@@ -126,6 +126,30 @@ func TestTheDatabaseRestartsMidRun(t *testing.T) {
 	}
 }
 
+// Connections to the database are cut again and again, but for the session that
+// holds the lock: what reads and what stores tries again, and nothing fails.
+func TestConnectionsThatAreCutDoNotEndAMigration(t *testing.T) {
+	s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 99})
+	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
+	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{true, 1})}
+	cmd := startedSlow(t, args...)
+	someMoved(t, s.url, to.prefix)
+	var cut int64
+	for range 8 {
+		cut += execute(t, s.url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kedge' AND datname = current_database()
+			AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')`)
+		time.Sleep(200 * time.Millisecond)
+	}
+	if err := cmd.Wait(); err != nil || cut == 0 {
+		t.Fatalf("%d connections were cut: %v\n%s", cut, err, log(cmd))
+	}
+	if counts := s.check(t, from, to); counts[1] != s.workload.Documents {
+		t.Errorf("%d documents at the destination, want all %d", counts[1], s.workload.Documents)
+	}
+	empty(t, from.raw)
+	s.oneCompleteTask(t)
+}
+
 // A commit whose answer never arrives may have taken effect or not: the run
 // stops, and the next one finds out from the rows.
 func TestACommitWhoseAnswerIsLost(t *testing.T) {

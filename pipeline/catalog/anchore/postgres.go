@@ -64,7 +64,7 @@ func (p *postgres) Page(ctx context.Context, s catalog.Selection, after catalog.
 	if limit <= 0 {
 		return nil, fmt.Errorf("page of %d documents", limit)
 	}
-	docs, err := p.page(ctx, s, after, limit)
+	docs, err := again(ctx, func() ([]catalog.Document, error) { return p.page(ctx, s, after, limit) })
 	return docs, failed(ctx, "read a page of the catalog", err)
 }
 
@@ -143,14 +143,16 @@ func (p *postgres) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Docu
 	for _, k := range keys {
 		users, buckets, ids = append(users, k.UserID), append(buckets, k.Bucket), append(ids, k.ArchiveID)
 	}
-	rows, err := p.pool.Query(ctx, `
-		SELECT `+documentColumns+` FROM archive_metadata
-		JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)) k
-		  ON bucket = k.b AND "archiveId" = k.a AND "userId" = k.u `+inOrder, users, buckets, ids)
-	if err != nil {
-		return nil, failed(ctx, "read rows of the catalog", err)
-	}
-	docs, err := appendDocuments(nil, rows)
+	docs, err := again(ctx, func() ([]catalog.Document, error) {
+		rows, err := p.pool.Query(ctx, `
+			SELECT `+documentColumns+` FROM archive_metadata
+			JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)) k
+			  ON bucket = k.b AND "archiveId" = k.a AND "userId" = k.u `+inOrder, users, buckets, ids)
+		if err != nil {
+			return nil, err
+		}
+		return appendDocuments(nil, rows)
+	})
 	return docs, failed(ctx, "read rows of the catalog", err)
 }
 

@@ -48,24 +48,28 @@ func (p *postgres) StartTask(ctx context.Context, from, to string, documents int
 
 func (p *postgres) UpdateTask(ctx context.Context, id int64, state catalog.TaskState, documents, migrated int64) error {
 	doing := fmt.Sprintf("update the migration's task %d", id)
-	var n int64
-	err := p.pool.QueryRow(ctx, `
-		WITH task AS (
-			UPDATE tasks SET state = $2::text::task_states,
-				last_state = CASE WHEN state IS DISTINCT FROM $2::text::task_states THEN state ELSE last_state END,
-				ended_at = CASE WHEN $2::text IN ('complete', 'failed') THEN $3 WHEN $2::text = 'running' THEN NULL ELSE ended_at END,
-				executor_id = CASE WHEN $2::text = 'running' THEN $7 ELSE executor_id END, last_updated = $3
-			WHERE id = $1 AND type = $6 RETURNING id),
-		migration AS (
-			UPDATE archive_migration_tasks m SET archive_documents_to_migrate = $4, archive_documents_migrated = $5
-			FROM task WHERE m.id = task.id RETURNING m.id)
-		SELECT count(*) FROM migration`,
-		id, string(state), taskTime(), clamp(documents), clamp(migrated), taskType, executor()).Scan(&n)
+	n, err := again(ctx, func() (n int64, err error) {
+		err = p.pool.QueryRow(ctx, updateTask, id, string(state), taskTime(), clamp(documents), clamp(migrated), taskType, executor()).Scan(&n)
+		return n, err
+	})
 	if err == nil && n != 1 {
 		return fmt.Errorf("%s: there is no such task", doing)
 	}
 	return failed(ctx, doing, err)
 }
+
+// updateTask may be run twice: the second time changes only the time.
+const updateTask = `
+	WITH task AS (
+		UPDATE tasks SET state = $2::text::task_states,
+			last_state = CASE WHEN state IS DISTINCT FROM $2::text::task_states THEN state ELSE last_state END,
+			ended_at = CASE WHEN $2::text IN ('complete', 'failed') THEN $3 WHEN $2::text = 'running' THEN NULL ELSE ended_at END,
+			executor_id = CASE WHEN $2::text = 'running' THEN $7 ELSE executor_id END, last_updated = $3
+		WHERE id = $1 AND type = $6 RETURNING id),
+	migration AS (
+		UPDATE archive_migration_tasks m SET archive_documents_to_migrate = $4, archive_documents_migrated = $5
+		FROM task WHERE m.id = task.id RETURNING m.id)
+	SELECT count(*) FROM migration`
 
 func (p *postgres) EndStale(ctx context.Context, except int64) error {
 	_, err := p.pool.Exec(ctx, `

@@ -53,6 +53,11 @@ type Counts struct {
 	BytesWritten int64 `json:"bytes_written"` // at the destination
 	NoDigest     int64 `json:"no_digest"`     // moved documents whose row had no digest to check
 	AlreadyThere int64 `json:"already_there"` // found done by an earlier, interrupted run
+	// Skipped are documents that nothing had to be done for.
+	Skipped int64 `json:"skipped,omitempty"`
+	// BytesCounted are the bytes of the moved and the skipped documents as they
+	// were counted at the start: what their rows say, whatever was read.
+	BytesCounted int64 `json:"bytes_counted,omitempty"`
 }
 
 // Add adds other to c.
@@ -62,6 +67,8 @@ func (c *Counts) Add(other Counts) {
 	c.BytesWritten += other.BytesWritten
 	c.NoDigest += other.NoDigest
 	c.AlreadyThere += other.AlreadyThere
+	c.Skipped += other.Skipped
+	c.BytesCounted += other.BytesCounted
 }
 
 // Header is the checkpoint's state beside batches and failures.
@@ -74,6 +81,9 @@ type Header struct {
 	TaskID int64 `json:"task_id"`
 	// Documents is the number of documents to migrate, counted at the start.
 	Documents int64 `json:"documents"`
+	// Bytes is how many they have, as counted at the start; 0 in a file that an
+	// older kedge began.
+	Bytes int64 `json:"bytes,omitempty"`
 	// Position is where enumeration goes on: behind the last batch intended.
 	Position Position `json:"position"`
 	// NextBatch is the number of the next batch.
@@ -203,10 +213,11 @@ func (c *Checkpoint) Header() Header {
 }
 
 // Begin starts a new pass over the catalog: position and counts from zero, with
-// this task and this number of documents. Failures stay until they are cleared.
-func (c *Checkpoint) Begin(taskID, documents int64) *Ticket {
+// this task and this number of documents and bytes. Failures stay until they are
+// cleared.
+func (c *Checkpoint) Begin(taskID, documents, bytes int64) *Ticket {
 	return c.change(func(h *Header) {
-		h.TaskID, h.Documents = taskID, documents
+		h.TaskID, h.Documents, h.Bytes = taskID, documents, bytes
 		h.Position, h.Finished, h.Counts = Position{}, false, Counts{}
 	}, nil)
 }
@@ -349,9 +360,9 @@ func (c *Checkpoint) HasFailed(e Entry) (failed bool, err error) {
 	return failed, err
 }
 
-// Recount changes the number of documents to migrate.
-func (c *Checkpoint) Recount(documents int64) *Ticket {
-	return c.change(func(h *Header) { h.Documents = documents }, nil)
+// Recount changes the number of documents to migrate, and of their bytes.
+func (c *Checkpoint) Recount(documents, bytes int64) *Ticket {
+	return c.change(func(h *Header) { h.Documents, h.Bytes = documents, bytes }, nil)
 }
 
 // Close writes what is still waiting and closes the file. It returns the first

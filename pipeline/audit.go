@@ -297,7 +297,7 @@ func checkHeldPayload(it *item, payload []byte, told string) error {
 
 // stream reads a payload to its end without holding it.
 func (a *audit) stream(ctx context.Context, s *Store, it *item) error {
-	return again(ctx, func() error {
+	return again(ctx, *s, func() error {
 		r, info, err := s.Get(ctx, it.doc.URI)
 		if err != nil {
 			return &unopened{err}

@@ -70,6 +70,11 @@ type item struct {
 	// was not looked at.
 	plainDigest string
 	plainBytes  int64
+
+	// passed has a bit for each stage that has counted it, and paced says that it
+	// was counted for the run's pace.
+	passed uint8
+	paced  bool
 }
 
 // Stages, as failures name them.
@@ -193,6 +198,10 @@ func (s slots) one(ctx context.Context, do func()) error {
 	<-s
 	return cancelled(ctx)
 }
+
+// inFlight is how many operations are in flight, and limit how many there may be.
+func (s slots) inFlight() int64 { return int64(len(s)) }
+func (s slots) limit() int64    { return int64(cap(s)) }
 
 // cancelled gives the reason why ctx has ended, nil while it has not.
 func cancelled(ctx context.Context) error {

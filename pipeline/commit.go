@@ -37,7 +37,9 @@ func (m *migration) commit(ctx context.Context, b *batch) error {
 	for i, it := range items {
 		if it.moved = applied[i]; !it.moved {
 			missed = append(missed, it)
+			continue
 		}
+		m.progress.passed(StageCommit, it)
 	}
 	return m.explain(ctx, missed)
 }

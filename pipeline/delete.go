@@ -57,7 +57,9 @@ func (m *migration) deleteBatch(ctx context.Context, batcher drivers.Batcher, it
 func (m *migration) deletedSource(it *item, err error) {
 	if err != nil {
 		it.fail(stageDelete, ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
+		return
 	}
+	m.progress.passed(StageDelete, it)
 }
 
 // deletable gives the items whose source may go.

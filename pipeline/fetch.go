@@ -59,7 +59,7 @@ func (m *migration) fetchBatch(ctx context.Context, batcher drivers.Batcher, ite
 func (m *migration) fetchOne(ctx context.Context, it *item) {
 	var payload []byte
 	var told string
-	err := again(ctx, func() (err error) {
+	err := again(ctx, m.src, func() (err error) {
 		payload, told, err = readWhole(ctx, m.src, it.doc.URI, m.heldBytes(it))
 		return err
 	})
@@ -76,14 +76,15 @@ type unopened struct{ error }
 
 func (u *unopened) Unwrap() error { return u.error }
 
-// again repeats what fails for a reason that may pass.
-func again(ctx context.Context, do func() error) error {
+// again repeats what fails at a store for a reason that may pass.
+func again(ctx context.Context, s Store, do func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := do()
 		var final *unopened
 		if err == nil || attempt == bodyAttempts || drivers.KindOf(err) != drivers.Temporary || errors.As(err, &final) {
 			return err
 		}
+		s.Meter.Retried()
 		select {
 		case <-time.After(rand.N(time.Duration(attempt) * 400 * time.Millisecond)):
 		case <-ctx.Done():
@@ -129,6 +130,7 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told 
 		}
 		it.payload, it.digest, it.bytes = payload, hex.EncodeToString(sum[:]), int64(len(payload))
 		it.fetchedBytes = it.bytes
+		m.progress.passed(StageFetch, it)
 	case drivers.KindOf(err) == drivers.TooLarge:
 		it.streamed = true
 	default:
@@ -182,9 +184,9 @@ func (m *migration) alreadyThere(ctx context.Context, it *item) bool {
 }
 
 // readBack reads a stored payload for its MD5.
-func readBack(ctx context.Context, d drivers.Driver, uri string) (digest string, err error) {
-	err = again(ctx, func() (err error) {
-		digest, err = readOnce(ctx, d, uri)
+func readBack(ctx context.Context, s Store, uri string) (digest string, err error) {
+	err = again(ctx, s, func() (err error) {
+		digest, err = readOnce(ctx, s, uri)
 		return err
 	})
 	return digest, err

@@ -29,8 +29,11 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 		} else {
 			o.Cleared = append(o.Cleared, it.entry())
 		}
-		if m.counts(it) {
+		switch {
+		case m.counts(it):
 			o.Counts.Add(countsOf(it))
+		case m.skips(it):
+			o.Counts.Add(checkpoint.Counts{Skipped: 1, BytesCounted: max(it.doc.Bytes, 0)})
 		}
 		if it.absent || m.Purge && m.KeepSource {
 			continue // nothing was done
@@ -46,7 +49,7 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	crash.Point("journaled")
 	o.JournalBytes = m.journal.Offset()
 	m.checkpoint.Done(b.number, o)
-	m.progress.add(o)
+	m.progress.finished(m, b, o)
 	return nil
 }
 
@@ -58,8 +61,11 @@ func (m *migration) counts(it *item) bool {
 	return it.moved && !it.counted
 }
 
+// skips says whether there was nothing to be done for the item.
+func (m *migration) skips(it *item) bool { return it.absent && it.failure == nil }
+
 func countsOf(it *item) checkpoint.Counts {
-	c := checkpoint.Counts{Moved: 1, BytesRead: it.fetchedBytes, BytesWritten: it.receipt.Bytes}
+	c := checkpoint.Counts{Moved: 1, BytesRead: it.fetchedBytes, BytesWritten: it.receipt.Bytes, BytesCounted: max(it.doc.Bytes, 0)}
 	if it.earlier {
 		c.AlreadyThere = 1
 	} else if it.doc.Digest == "" {

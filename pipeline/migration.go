@@ -40,6 +40,7 @@ const (
 const (
 	DefaultMemoryBytes        = 64 << 20
 	DefaultMaxBackendFailures = 200
+	defaultReportEvery        = 2 * time.Second
 )
 
 // Options say what a migration does. Source, Destination and Catalog are the
@@ -79,8 +80,12 @@ type Options struct {
 	// Started, if set, is called when the counting is over and the first
 	// document is about to be moved.
 	Started func(Start)
-	// Report, if set, is called every two seconds with the progress.
-	Report func(Snapshot)
+	// Report, if set, is called with the progress every ReportEvery, two seconds
+	// if that is 0.
+	Report      func(Snapshot)
+	ReportEvery time.Duration
+	// Progress, if set, can be asked at any time how far the run has come.
+	Progress *Progress
 }
 
 // Start is what is known before the first document moves.
@@ -144,7 +149,7 @@ type migration struct {
 	destOps   slots // puts and read-backs at the destination
 	cpu       slots
 
-	progress Progress
+	progress *Progress
 	streak   streak
 	result   Result
 	// sweeping: the run has come to the end and goes once more from the start.
@@ -177,6 +182,9 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	m.destOps = make(slots, m.workers(m.dst))
 	m.cpu = make(slots, cpuWorkers())
 	m.result.Began = time.Now()
+	m.progress = o.Progress
+	m.progress.attach(m)
+	defer m.progress.end()
 
 	if err := m.cat.Lock(ctx, o.WaitForLock); err != nil {
 		return m.result, err
@@ -206,6 +214,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.ReportEvery == 0 {
+		o.ReportEvery = defaultReportEvery
+	}
+	if o.Progress == nil {
+		o.Progress = new(Progress)
 	}
 	return o
 }
@@ -262,6 +276,8 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 	var watchers sync.WaitGroup
 	watchers.Go(func() { m.watchLock(watching) })
 	watchers.Go(func() { m.keepTask(watching) })
+	watchers.Go(func() { m.progress.watch(watching) })
+	watchers.Go(func() { m.report(watching) })
 	defer watchers.Wait()
 	defer unwatch()
 
@@ -271,15 +287,15 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 		defer close(enumerated)
 		return feed(running, enumerated)
 	})
-	p := pools{g: g, ctx: running, gaveUp: func() error { return gaveUp(m.src, m.dst) }}
-	prepared := p.stage(2, enumerated, m.prepare)
-	fetched := p.stage(4, prepared, m.fetch)
-	recompressed := p.stage(cpuWorkers(), fetched, m.recompress)
-	stored := p.stage(4, recompressed, m.put)
-	verified := p.stage(4, stored, m.verify)
-	committed := p.stage(2, verified, m.commit)
-	deleted := p.stage(4, committed, m.delete)
-	for range p.stage(1, deleted, m.finish) {
+	p := pools{g: g, ctx: running, gaveUp: func() error { return gaveUp(m.src, m.dst) }, progress: m.progress}
+	prepared := p.stage(prepareStage, 2, enumerated, m.prepare)
+	fetched := p.stage(StageFetch, 4, prepared, m.fetch)
+	recompressed := p.stage(StageRecompress, cpuWorkers(), fetched, m.recompress)
+	stored := p.stage(StagePut, 4, recompressed, m.put)
+	verified := p.stage(StageVerify, 4, stored, m.verify)
+	committed := p.stage(StageCommit, 2, verified, m.commit)
+	deleted := p.stage(StageDelete, 4, committed, m.delete)
+	for range p.stage(finishStage, 1, deleted, m.finish) {
 		continue // finish has seen it; nothing is left to do
 	}
 	err := g.Wait()
@@ -293,13 +309,17 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 type pools struct {
 	g   *errgroup.Group
 	ctx context.Context
+	// progress is told which batches wait for which stage.
+	progress *Progress
 	// gaveUp fails when the run is to end because a store has been given up.
 	gaveUp func() error
 }
 
-// stage runs work on every batch of in with so many workers, and passes it on.
-func (p pools) stage(workers int, in <-chan *batch, work func(context.Context, *batch) error) <-chan *batch {
+// stage runs work, which is that of s, on every batch of in with so many workers,
+// and passes it on.
+func (p pools) stage(s Stage, workers int, in <-chan *batch, work func(context.Context, *batch) error) <-chan *batch {
 	out := make(chan *batch, 1)
+	p.progress.staffed(s, workers)
 	var running sync.WaitGroup
 	running.Add(workers)
 	for range workers {
@@ -313,10 +333,12 @@ func (p pools) stage(workers int, in <-chan *batch, work func(context.Context, *
 					if !ok {
 						return nil
 					}
+					p.progress.queued(s, -1)
 					err := work(p.ctx, b)
 					if err := cmp.Or(p.gaveUp(), err); err != nil {
 						return err
 					}
+					p.progress.queued(s+1, 1)
 					select {
 					case out <- b:
 					case <-p.ctx.Done():

@@ -1,130 +1,287 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
-	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline/catalog"
 )
 
-// Stage is a stage of the pipeline, for Snapshot.Busy.
-type Stage int
-
-// The stages that do work worth watching.
-const (
-	StageFetch Stage = iota
-	StageRecompress
-	StagePut
-	StageVerify
-	StageCommit
-	StageDelete
-	stageCount
-)
-
-// String names the stage.
-func (s Stage) String() string {
-	return [...]string{"fetch", "recompress", "put", "verify", "commit", "delete"}[s]
-}
-
-// Progress is how far a run has come. Safe for concurrent use.
+// Progress is how far a run has come. The zero value is ready to be handed to a
+// run in Options.Progress, one run each, and can be asked before the run has
+// begun and after it has ended. Safe for concurrent use.
 type Progress struct {
-	mu     sync.Mutex
-	counts checkpoint.Counts
-	failed int64 // failures seen by this run
-	inWork [stageCount]atomic.Int64
+	stages [stageCount]stageMeter
+	// pacing is the stage by which the run's pace is taken: of those that go
+	// document by document, the one after which the least is left to do.
+	pacing Stage
+	// Documents, with their bytes as the catalog counts them, that have passed
+	// that stage.
+	pacedDocuments, pacedBytes atomic.Int64
+
+	mu          sync.Mutex
+	began, over time.Time
+	purge       bool
+	total, done Amount
+	first       Amount // done by earlier runs
+	counts      checkpoint.Counts
+	failed      int64
+	classes     map[string]int64
+	buckets     map[string]*BucketCount
+	sizes       []int64
+	source      side
+	destination side
+	pace        pace
 }
 
-// Snapshot is the progress at one moment.
-type Snapshot struct {
-	Counts checkpoint.Counts // over all runs of this migration
-	Failed int64             // documents that failed in this run
-	Busy   [stageCount]int64 // batches in each stage
-	// Paused are the outages for which the run waits.
-	Paused []drivers.Outage
+// side is one of the two stores of a run.
+type side struct {
+	store Store
+	ops   slots
 }
 
-func (p *Progress) add(o checkpoint.Outcome) {
+func (s side) state() SideState {
+	if s.store.Driver == nil {
+		return SideState{}
+	}
+	at := s.store.Meter.Measurements()
+	return SideState{
+		Name: s.store.Name(), InFlight: s.ops.inFlight(), Limit: s.ops.limit(),
+		Operations: at.Operations, Errors: at.Errors, Retries: at.Retries, Bytes: at.Bytes, Latency: at.Latency,
+	}
+}
+
+// attach says what run the progress is of.
+func (p *Progress) attach(m *migration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.purge = m.Purge; p.purge {
+		p.pacing = StageVerify
+	} else {
+		p.pacing = StagePut
+	}
+	p.source, p.destination = side{m.src, m.sourceOps}, side{m.dst, m.destOps}
+	p.classes, p.buckets = make(map[string]int64), make(map[string]*BucketCount)
+	p.sizes = make([]int64, len(SizeBounds)+1)
+}
+
+// end says that the run is over.
+func (p *Progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = time.Now()
+}
+
+// begin says what the migration is about, and what earlier runs have done.
+func (p *Progress) begin(h checkpoint.Header) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.began = time.Now()
+	p.counts = h.Counts
+	p.total = Amount{h.Documents, h.Bytes}
+	p.done = Amount{h.Counts.Moved + h.Counts.Skipped, h.Counts.BytesCounted}
+	p.first = p.done
+}
+
+// staffed says that so many workers run a stage from now on.
+func (p *Progress) staffed(s Stage, workers int) {
+	if s.watched() {
+		p.stages[s].watch(workers)
+	}
+}
+
+// queued counts batches that wait for a stage.
+func (p *Progress) queued(s Stage, batches int64) {
+	if s.watched() {
+		p.stages[s].queued.Add(batches)
+	}
+}
+
+// busy counts a batch into a stage until the returned function is called.
+func (p *Progress) busy(s Stage) func() { return p.stages[s].begin() }
+
+// passed counts a document as done by a stage, once.
+func (p *Progress) passed(s Stage, it *item) {
+	bit := uint8(1) << s
+	if it.passed&bit != 0 {
+		return
+	}
+	it.passed |= bit
+	p.stages[s].documents.Add(1)
+	if s == p.pacing {
+		p.paced(it)
+	}
+}
+
+// paced counts a document for the run's pace, once.
+func (p *Progress) paced(it *item) {
+	if it.paced {
+		return
+	}
+	it.paced = true
+	p.pacedDocuments.Add(1)
+	p.pacedBytes.Add(max(it.doc.Bytes, 0))
+}
+
+// finished takes in how a batch ended.
+func (p *Progress) finished(m *migration, b *batch, o checkpoint.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.counts.Add(o.Counts)
 	p.failed += int64(len(o.Failed))
+	for _, it := range b.items {
+		counts := m.counts(it)
+		if it.failure != nil {
+			p.classes[it.failure.Class]++
+		}
+		if counts || it.failure != nil {
+			p.bucket(it.doc.Bucket).add(it, counts)
+		}
+		if counts && (m.Purge || !it.earlier) {
+			size, _ := slices.BinarySearch(SizeBounds, it.fetchedBytes)
+			p.sizes[size]++
+		}
+		if counts || m.skips(it) || it.failure != nil && (m.Purge || !it.counted) {
+			p.done.add(Amount{1, max(it.doc.Bytes, 0)})
+			p.paced(it)
+		}
+	}
 }
 
-// busy counts a batch into a stage until the returned function is called.
-func (p *Progress) busy(s Stage) func() {
-	p.inWork[s].Add(1)
-	return func() { p.inWork[s].Add(-1) }
-}
-
-func (p *Progress) snapshot() Snapshot {
+// tally tells what has been counted.
+func (p *Progress) tally() (counts checkpoint.Counts, failed int64) {
 	p.mu.Lock()
-	s := Snapshot{Counts: p.counts, Failed: p.failed}
-	p.mu.Unlock()
-	for i := range s.Busy {
-		s.Busy[i] = p.inWork[i].Load()
+	defer p.mu.Unlock()
+	return p.counts, p.failed
+}
+
+// bucket gives the counts of a logical bucket.
+func (p *Progress) bucket(name string) *BucketCount {
+	if p.buckets[name] == nil && len(p.buckets) >= maxBuckets {
+		name = OtherBuckets
+	}
+	if p.buckets[name] == nil {
+		p.buckets[name] = &BucketCount{Bucket: name}
+	}
+	return p.buckets[name]
+}
+
+func (c *BucketCount) add(it *item, counts bool) {
+	if it.failure != nil {
+		c.Failed++
+	}
+	if counts {
+		c.Documents++
+		c.BytesRead += it.fetchedBytes
+		c.BytesWritten += it.receipt.Bytes
+	}
+}
+
+// Snapshot tells how far the run has come at this moment.
+func (p *Progress) Snapshot() Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Snapshot{
+		At: time.Now(), Began: p.began, Ended: p.over, Counts: p.counts, Failed: p.failed,
+		Total: p.total, Done: p.done.within(p.total), SizeBuckets: slices.Clone(p.sizes), Left: -1,
+		Source: p.source.state(), Destination: p.destination.state(),
+	}
+	s.Retries = s.Source.Retries + s.Destination.Retries
+	for i := range p.stages {
+		s.Stages = append(s.Stages, p.stages[i].state(Stage(i).String()))
+	}
+	for class, n := range p.classes {
+		s.Failures = append(s.Failures, ClassCount{class, n})
+	}
+	slices.SortFunc(s.Failures, func(a, b ClassCount) int { return cmp.Compare(a.Class, b.Class) })
+	for _, c := range p.buckets {
+		s.ByBucket = append(s.ByBucket, *c)
+	}
+	slices.SortFunc(s.ByBucket, func(a, b BucketCount) int { return cmp.Compare(a.Bucket, b.Bucket) })
+	if !p.began.IsZero() {
+		p.tellPace(&s)
 	}
 	return s
 }
 
-// taskInterval is how often the row in the table tasks is brought up to date.
-const taskInterval = 2 * time.Second
+// tellPace adds what a look at the time before tells.
+func (p *Progress) tellPace(s *Snapshot) {
+	until := s.At
+	if !p.over.IsZero() {
+		until = p.over
+	}
+	if passed := until.Sub(p.began).Seconds(); passed > 0 {
+		s.Average.DocumentsPerSecond = float64(p.done.Documents-p.first.Documents) / passed
+		s.Average.BytesPerSecond = float64(p.carried()) / passed
+	}
+	if !p.over.IsZero() {
+		return
+	}
+	now := p.sample()
+	s.Paused = outages(p.source.store, p.destination.store)
+	s.Left = p.pace.left(now, Amount{p.total.Documents - p.first.Documents, p.total.Bytes - p.first.Bytes})
+	before := p.pace.before(now)
+	passed := now.at.Sub(before.at)
+	if passed <= 0 {
+		return
+	}
+	s.Now.DocumentsPerSecond = float64(now.paced.Documents-before.paced.Documents) / passed.Seconds()
+	s.Now.BytesPerSecond = float64(now.carried-before.carried) / passed.Seconds()
+	for i := range s.Stages {
+		s.Stages[i].BusyShare = share(now.busy[i]-before.busy[i], passed, s.Stages[i].Workers)
+	}
+	if len(s.Paused) == 0 {
+		s.bottleneck = p.findBottleneck(before, now, s.Stages)
+	}
+}
 
-// keepTask keeps the task's row current, and reports progress, while the run
-// goes on. A failed update stops the run: it says that the database is gone.
-func (m *migration) keepTask(ctx context.Context) {
-	tick := time.NewTicker(taskInterval)
+// share is the part of their time that workers were busy.
+func share(busy, passed time.Duration, workers int) float64 {
+	if workers == 0 {
+		return 0
+	}
+	return min(1, max(0, busy.Seconds()/passed.Seconds()/float64(workers)))
+}
+
+// carried are the bytes that the run's pace is told in.
+func (p *Progress) carried() int64 {
+	meter := p.source.store.Meter
+	if p.purge {
+		meter = p.destination.store.Meter
+	}
+	return meter.Measurements().Bytes
+}
+
+// sample looks at what is measured over time. p.mu is held.
+func (p *Progress) sample() sample {
+	s := sample{
+		at: time.Now(), paced: Amount{p.pacedDocuments.Load(), p.pacedBytes.Load()}, carried: p.carried(),
+		source: answersOf(p.source), destination: answersOf(p.destination),
+	}
+	for i := range p.stages {
+		s.busy[i], s.queued[i] = p.stages[i].load()
+	}
+	commits := p.stages[StageCommit].latency.Latency()
+	s.commits = answers{count: commits.Count, sum: commits.Sum}
+	return s
+}
+
+// watch samples the run until ctx ends.
+func (p *Progress) watch(ctx context.Context) {
+	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
-	var last int64 = -1
-	var stalled drainWatch
 	for {
+		p.mu.Lock()
+		p.pace.take(p.sample(), len(outages(p.source.store, p.destination.store)) > 0)
+		p.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		s := m.progress.snapshot()
-		if s.Counts.Moved != last && !m.Purge {
-			last = s.Counts.Moved
-			h := m.checkpoint.Header()
-			if err := m.cat.UpdateTask(ctx, h.TaskID, catalog.TaskRunning, h.Documents, last); err != nil && ctx.Err() == nil {
-				m.giveUp(err)
-				return
-			}
-		}
-		if m.stopping() && stalled.still(s) {
-			m.giveUp(ErrStalled)
-			return
-		}
-		if m.Report != nil {
-			s.Paused = outages(m.src, m.dst)
-			m.Report(s)
-		}
 	}
-}
-
-// drainPatience is how long a run that was asked to stop may go without ending
-// a batch before it stops at once.
-const drainPatience = 15 * time.Second
-
-// ErrStalled ends a run that was asked to stop while a store does not answer:
-// what is in flight is taken up by the next run.
-var ErrStalled = fmt.Errorf("a store does not answer: stopped without finishing what was in flight: %w", context.Canceled)
-
-// drainWatch notices that nothing moves any more.
-type drainWatch struct {
-	since  time.Time
-	counts checkpoint.Counts
-	failed int64
-}
-
-func (w *drainWatch) still(s Snapshot) bool {
-	if w.since.IsZero() || s.Counts != w.counts || s.Failed != w.failed {
-		*w = drainWatch{since: time.Now(), counts: s.Counts, failed: s.Failed}
-	}
-	return time.Since(w.since) > drainPatience
 }

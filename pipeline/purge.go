@@ -28,11 +28,12 @@ func (m *migration) beginPurge(ctx context.Context) error {
 		if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return true }); err != nil {
 			return err
 		}
-		if err := m.checkpoint.Begin(0, totals.Documents).Wait(ctx); err != nil {
+		if err := m.checkpoint.Begin(0, totals.Documents, totals.Bytes).Wait(ctx); err != nil {
 			return err
 		}
 	}
 	h = m.checkpoint.Header()
+	m.progress.begin(h)
 	m.result.Documents = h.Documents
 	if m.Started != nil {
 		m.Started(Start{Resumed: m.result.Resumed, Checkpoint: m.Checkpoint, Documents: h.Documents, Moved: h.Counts.Moved, Bytes: totals.Bytes})
@@ -57,6 +58,7 @@ func (m *migration) findLeft(ctx context.Context, b *batch) error {
 		switch {
 		case err == nil:
 			it.fetchedBytes = info.Bytes
+			m.progress.passed(StageFetch, it)
 		case drivers.KindOf(err) == drivers.NotFound && !it.revived:
 			it.absent = true
 		case drivers.KindOf(err) == drivers.NotFound:

@@ -197,5 +197,11 @@ func (m *migration) stored(it *item, receipt drivers.Receipt, err error) {
 	it.receipt = receipt
 	if err != nil {
 		it.fail(stagePut, classOf(err, ClassPut), err)
+		return
 	}
+	if it.streamed {
+		m.progress.passed(StageFetch, it)
+		m.progress.passed(StageRecompress, it)
+	}
+	m.progress.passed(StagePut, it)
 }

@@ -15,6 +15,8 @@ func (m *migration) recompress(ctx context.Context, b *batch) error {
 	return m.cpu.each(ctx, items, func(_ context.Context, it *item) {
 		if err := m.recompressOne(it); err != nil {
 			it.fail(stageRecompress, classOf(err, ClassZlib), err)
+		} else if !it.streamed {
+			m.progress.passed(StageRecompress, it)
 		}
 	})
 }

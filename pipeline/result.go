@@ -82,9 +82,11 @@ func (m *migration) begin(ctx context.Context) error {
 		// What it began with, unless rows have come since.
 		if !m.samePrefix() {
 			documents += h.Counts.Moved
+			bytes += h.Counts.BytesCounted
 		}
 		h.Documents = max(h.Documents, documents)
-		m.checkpoint.Recount(h.Documents)
+		h.Bytes = max(h.Bytes, bytes)
+		m.checkpoint.Recount(h.Documents, h.Bytes)
 		if err := m.cat.UpdateTask(ctx, h.TaskID, catalog.TaskRunning, h.Documents, h.Counts.Moved); err != nil {
 			return err
 		}
@@ -99,7 +101,7 @@ func (m *migration) begin(ctx context.Context) error {
 			return err
 		}
 		crash.Point("started")
-		if err := m.checkpoint.Begin(id, documents).Wait(ctx); err != nil {
+		if err := m.checkpoint.Begin(id, documents, bytes).Wait(ctx); err != nil {
 			return err
 		}
 		h = m.checkpoint.Header()
@@ -107,7 +109,7 @@ func (m *migration) begin(ctx context.Context) error {
 	if err := m.cat.EndStale(ctx, h.TaskID); err != nil {
 		return err
 	}
-	m.progress.add(checkpoint.Outcome{Counts: h.Counts})
+	m.progress.begin(h)
 	m.result.TaskID, m.result.Documents = h.TaskID, h.Documents
 	if m.Started != nil {
 		m.Started(Start{

@@ -4,12 +4,18 @@ import (
 	"context"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/metrics"
 )
 
 // Store is a driver opened with one configuration, with its compression rule.
 type Store struct {
 	drivers.Driver
 	Compression Compression
+	// Meter counts what the driver does; nil if nothing does.
+	Meter *metrics.Meter
+	// Limits says to what the operator keeps the store, for messages, as in
+	// "--max-ops 200"; "" where there is no limit.
+	Limits string
 }
 
 // Compression is a store's rule: which payloads are compressed when they are

@@ -37,7 +37,7 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 		return p, nil
 	}
 	var plainBytes int64
-	err := again(ctx, func() (err error) {
+	err := again(ctx, m.src, func() (err error) {
 		plainBytes, err = m.inflateThrough(ctx, it)
 		return err
 	})

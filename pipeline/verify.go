@@ -27,6 +27,8 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 	for _, it := range items {
 		if !m.proven(it) {
 			unproven = append(unproven, it)
+		} else {
+			m.progress.passed(StageVerify, it)
 		}
 	}
 	if err := m.destOps.each(ctx, unproven, m.proveByReading); err != nil {
@@ -50,6 +52,7 @@ func (m *migration) proven(it *item) bool {
 func (m *migration) proveByReading(ctx context.Context, it *item) {
 	digest, err := readBack(ctx, m.dst, it.dest)
 	if err == nil && digest == it.digest {
+		m.progress.passed(StageVerify, it)
 		return
 	}
 	if ctx.Err() != nil {

@@ -35,6 +35,18 @@ func (l *storeLimits) limits() limit.Limits {
 	return limit.Limits{Bytes: int64(l.MaxBandwidth), Operations: float64(l.MaxOps)}
 }
 
+// limitsText names the flags that limit a store, "" where none does.
+func limitsText(l limit.Limits) string {
+	var flags []string
+	if l.Operations > 0 {
+		flags = append(flags, fmt.Sprintf("--max-ops %g", l.Operations))
+	}
+	if l.Bytes > 0 {
+		flags = append(flags, fmt.Sprintf("--max-bandwidth %s/s", byteCount(l.Bytes)))
+	}
+	return strings.Join(flags, " and ")
+}
+
 // bandwidth is a number of bytes a second; 0 for no limit.
 type bandwidth int64
 

@@ -13,6 +13,7 @@ import (
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/drivers/breaker"
 	"github.com/kedge/kedge/drivers/limit"
+	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/drivers/retry"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
@@ -91,14 +92,27 @@ func (a *app) openPatient(ctx context.Context, s *config.Store, cat *anchore.Cat
 	if err != nil {
 		return pipeline.Store{}, errors.Join(err, d.Close())
 	}
+	meter := new(metrics.Meter)
+	d = metrics.New(d, meter)
 	if w.giveUpAfter > 0 {
 		d = breaker.New(d, a.tellPauses(w))
 	}
 	d = limit.New(d, w.limits)
 	return pipeline.Store{
-		Driver:      retry.New(d, a.tellRetries(d, policy)),
+		Driver:      retry.New(d, countRetries(meter, a.tellRetries(d, policy))),
 		Compression: pipeline.Compression{Enabled: s.Compression.Enabled, MinBytes: s.Compression.MinBytes},
+		Meter:       meter, Limits: limitsText(w.limits),
 	}, nil
+}
+
+// countRetries has retries counted.
+func countRetries(meter *metrics.Meter, policy retry.Policy) retry.Policy {
+	tell := policy.OnRetry
+	policy.OnRetry = func(op, uri string, err error, wait time.Duration) {
+		meter.Retried()
+		tell(op, uri, err, wait)
+	}
+	return policy
 }
 
 // retryNotice is how often at most a store's trouble is told at level warn.

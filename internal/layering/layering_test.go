@@ -47,6 +47,7 @@ var rules = []rule{
 	// A decorator is also tested around a real backend, and inside of another one.
 	{packages: "drivers/retry", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs"}},
 	{packages: "drivers/limit", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs", "drivers/retry", "drivers/breaker"}},
+	{packages: "drivers/metrics", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs"}},
 	{packages: "drivers/breaker", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs", "drivers/retry"}},
 	// Stands in front of S3 only.
 	{packages: "drivers/cloudfront", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/s3"}},

@@ -1,0 +1,70 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+)
+
+// bottleneck is what keeps a run from being faster.
+type bottleneck struct{ stage, why string }
+
+// leastShare is how busy a stage's workers must be for it to be one.
+const leastShare = 0.5
+
+// findBottleneck names the stage whose workers were the busiest, of those before
+// which batches were waiting.
+func (p *Progress) findBottleneck(before, now sample, stages []StageState) bottleneck {
+	found := prepareStage // for none
+	for i := Stage(0); i < stageCount; i++ {
+		queue := max(before.queued[i], now.queued[i]) > 0
+		if queue && stages[i].BusyShare >= leastShare && (found == prepareStage || stages[i].BusyShare > stages[found].BusyShare) {
+			found = i
+		}
+	}
+	switch found {
+	case StageFetch, StageDelete:
+		return bottleneck{found.String(), p.source.why(before.source, now.source, now.at.Sub(before.at))}
+	case StagePut, StageVerify:
+		return bottleneck{found.String(), p.destination.why(before.destination, now.destination, now.at.Sub(before.at))}
+	case StageRecompress:
+		return bottleneck{found.String(), "compression takes what the processors can give"}
+	case StageCommit:
+		return bottleneck{found.String(), "the database takes " + brief(mean(before.commits, now.commits)) + " for a batch"}
+	default:
+		return bottleneck{}
+	}
+}
+
+// why says why a store's operations take their time.
+func (s side) why(before, now answers, passed time.Duration) string {
+	// Operations in flight that are not at the back end wait for a limit.
+	atBackEnd := (now.sum - before.sum).Seconds() / passed.Seconds()
+	if s.store.Limits != "" && atBackEnd < float64(before.inFlight+now.inFlight)/4 {
+		return fmt.Sprintf("%s is held back by %s", s.store.Name(), s.store.Limits)
+	}
+	if now.count == before.count {
+		return s.store.Name() + " has not answered lately"
+	}
+	return fmt.Sprintf("%s answers in %s", s.store.Name(), brief(mean(before, now)))
+}
+
+func mean(before, now answers) time.Duration {
+	if now.count == before.count {
+		return 0
+	}
+	return (now.sum - before.sum) / time.Duration(now.count-before.count)
+}
+
+// brief writes a time in two or three digits.
+func brief(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d >= time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d >= 10*time.Millisecond:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	default:
+		return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+	}
+}

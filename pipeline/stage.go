@@ -1,0 +1,103 @@
+package pipeline
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kedge/kedge/drivers/metrics"
+)
+
+// Stage is a stage of the pipeline, in their order.
+type Stage int
+
+// The stages that do work worth watching, between the two that do not.
+const (
+	prepareStage Stage = iota - 1
+	StageFetch
+	StageRecompress
+	StagePut
+	StageVerify
+	StageCommit
+	StageDelete
+	finishStage
+
+	stageCount = finishStage // of those that are watched
+)
+
+func (s Stage) watched() bool { return s > prepareStage && s < finishStage }
+
+// String names the stage.
+func (s Stage) String() string {
+	return [...]string{stageFetch, stageRecompress, stagePut, stageVerify, stageCommit, stageDelete}[s]
+}
+
+// stageMeter counts what a stage does. Safe for concurrent use.
+type stageMeter struct {
+	queued, documents atomic.Int64
+	latency           metrics.Histogram
+
+	mu       sync.Mutex
+	workers  int
+	inFlight int64
+	batches  int64
+	// busy is the time of the batches that are done. began is the sum of when
+	// those in flight began, in nanoseconds after the epoch.
+	busy  time.Duration
+	began time.Duration
+	epoch time.Time
+}
+
+// begin counts a batch into the stage until the returned function is called.
+func (m *stageMeter) begin() (end func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.epoch.IsZero() {
+		m.epoch = time.Now()
+	}
+	at := time.Since(m.epoch)
+	m.inFlight++
+	m.began += at
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		took := time.Since(m.epoch) - at
+		m.inFlight--
+		m.began -= at
+		m.busy += took
+		m.batches++
+		m.latency.Observe(took)
+	}
+}
+
+// state tells of the stage, with the time that batches in flight have taken up
+// to now.
+func (m *stageMeter) state(name string) StageState {
+	s := StageState{Name: name, Queued: m.queued.Load(), Documents: m.documents.Load(), Latency: m.latency.Latency()}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.Workers, s.InFlight, s.Batches, s.Busy = m.workers, m.inFlight, m.batches, m.busyNow()
+	return s
+}
+
+// load tells of what state tells of the busy time and the queue.
+func (m *stageMeter) load() (busy time.Duration, queued int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.busyNow(), m.queued.Load()
+}
+
+func (m *stageMeter) busyNow() time.Duration {
+	if m.inFlight == 0 {
+		return m.busy
+	}
+	return m.busy + time.Duration(m.inFlight)*time.Since(m.epoch) - m.began
+}
+
+// watch says that so many workers run the stage from now on.
+func (m *stageMeter) watch(workers int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.workers = workers
+	m.queued.Store(0) // what was queued when an earlier flow ended is gone
+}

@@ -16,6 +16,9 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 	if m.KeepSource {
 		return nil
 	}
+	if err := m.settled.wait(ctx); err != nil {
+		return err
+	}
 	items, err := m.deletable(ctx, b)
 	if err != nil {
 		return err
@@ -123,7 +126,7 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 	case reason != nil:
 		it.fail(stageDelete, ClassRowChanged, reason)
 	case named:
-	case !m.madeFromKey(it) || m.odd[normal(it.doc.URI)]:
+	case !m.madeFromKey(it) || m.settled.isOdd(it.doc.URI):
 		// Any row may name such a place; and nothing tells which.
 		if _, err := m.src.Stat(ctx, it.doc.URI); drivers.KindOf(err) != drivers.NotFound {
 			it.fail(stageDelete, ClassDelete, fmt.Errorf("the document was moved, its source %s is left: the place is not made from the document's key, or other rows name it too", it.doc.URI))

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/kedge/kedge/checkpoint"
@@ -156,10 +155,6 @@ func (m *migration) newItem(d catalog.Document) *item {
 		return it
 	}
 	it.dest = dest
-	if m.odd[normal(dest)] {
-		it.fail(stageEnumerate, ClassPlaceTaken, fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", dest))
-		return it
-	}
 	if m.dst.Capabilities().ParsesURI && !m.MoveUnreadable {
 		if err := drivers.ReadableByAnchore(dest); err != nil {
 			it.fail(stageEnumerate, ClassUnreadableKey, err)

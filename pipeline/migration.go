@@ -77,9 +77,11 @@ type Options struct {
 	// WaitForLock waits for the migration lock instead of failing.
 	WaitForLock bool
 	Log         *slog.Logger
-	// Started, if set, is called when the counting is over and the first
-	// document is about to be moved.
+	// Started, if set, is called when the first document is about to be moved.
 	Started func(Start)
+	// Counted, if set, is called when it is known what the migration is about,
+	// perhaps while documents are moved already.
+	Counted func(Total)
 	// Report, if set, is called with the progress every ReportEvery, two seconds
 	// if that is 0.
 	Report      func(Snapshot)
@@ -93,11 +95,19 @@ type Start struct {
 	TaskID     int64
 	Resumed    bool
 	Checkpoint string
-	// Documents and Bytes are what the migration is about, over all its runs
-	// and as counted by the first of them; Moved is what earlier runs did.
+	// Documents is what the migration is about, over all its runs, as far as
+	// earlier runs have counted it; Moved is what they did.
 	Documents, Moved int64
-	Bytes            int64
-	Elsewhere        []Place
+}
+
+// Total is what the migration is about.
+type Total struct {
+	TaskID int64
+	// Documents is over all runs of the migration; Bytes, as stored, is of what is
+	// left to be moved.
+	Documents, Bytes int64
+	// Elsewhere names the places of rows that the migration does not touch.
+	Elsewhere []Place
 }
 
 // RefusedError is the refusal to begin: nothing was changed.
@@ -143,8 +153,9 @@ type migration struct {
 	// budgetBytes is what budget holds; lateStream admits one stream more.
 	budgetBytes int64
 	lateStream  slots
-	// odd are the places of rows that are not made from their keys.
-	odd       map[string]bool
+	// snapshot is the catalog as it was before anything was changed.
+	snapshot  catalog.Snapshot
+	settled   *settlement
 	sourceOps slots // gets and deletes at the source
 	destOps   slots // puts and read-backs at the destination
 	cpu       slots
@@ -171,7 +182,7 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	defer giveUp(nil)
 	m := &migration{
 		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, giveUp: giveUp,
-		limits: limitsFor(o.MemoryBytes),
+		limits: limitsFor(o.MemoryBytes), settled: newSettlement(),
 	}
 	// One stream is set aside for payloads that turn out longer than their rows
 	// say, when the batch has reserved its memory already.
@@ -233,6 +244,11 @@ func (m *migration) workers(s Store) int {
 
 // locked is the run while the lock is held.
 func (m *migration) locked(ctx context.Context) (err error) {
+	defer func() {
+		if m.snapshot != nil {
+			m.snapshot.Close()
+		}
+	}()
 	if err := m.refuse(ctx); err != nil {
 		return cmp.Or(gaveUp(m.src, m.dst), err)
 	}
@@ -261,11 +277,16 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
+	beside, err := m.lookBeside(ctx, m.checkpoint.Header().Counts)
+	if err != nil {
+		return err
+	}
 	err = m.flow(ctx, m.enumerate)
 	if err == nil && !m.stopped && m.result.Resumed && !m.Purge {
 		m.sweeping = true
 		err = m.flow(ctx, m.sweep)
 	}
+	err = beside.end(m.stopped, err)
 	drop, err = m.end(ctx, err)
 	return err
 }
@@ -293,7 +314,11 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 	recompressed := p.stage(StageRecompress, cpuWorkers(), fetched, m.recompress)
 	stored := p.stage(StagePut, 4, recompressed, m.put)
 	verified := p.stage(StageVerify, 4, stored, m.verify)
+	if !m.settled.known() {
+		p.room = waitingBatches
+	}
 	committed := p.stage(StageCommit, 2, verified, m.commit)
+	p.room = 0
 	deleted := p.stage(StageDelete, 4, committed, m.delete)
 	for range p.stage(finishStage, 1, deleted, m.finish) {
 		continue // finish has seen it; nothing is left to do
@@ -305,6 +330,10 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 	return err
 }
 
+// waitingBatches is how many committed batches may wait to have their sources
+// deleted until the catalog has been looked through. They hold no payloads.
+const waitingBatches = 64
+
 // pools are the stages' workers, all owned by one errgroup.
 type pools struct {
 	g   *errgroup.Group
@@ -313,12 +342,14 @@ type pools struct {
 	progress *Progress
 	// gaveUp fails when the run is to end because a store has been given up.
 	gaveUp func() error
+	// room is how many batches more than one may wait behind a stage.
+	room int
 }
 
 // stage runs work, which is that of s, on every batch of in with so many workers,
 // and passes it on.
 func (p pools) stage(s Stage, workers int, in <-chan *batch, work func(context.Context, *batch) error) <-chan *batch {
-	out := make(chan *batch, 1)
+	out := make(chan *batch, 1+p.room)
 	p.progress.staffed(s, workers)
 	var running sync.WaitGroup
 	running.Add(workers)

@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,82 +33,28 @@ func (m *migration) refuse(ctx context.Context) error {
 		return err
 	}
 	for _, bucket := range m.Buckets {
-		t, err := m.cat.Count(ctx, catalog.Selection{Buckets: []string{bucket}})
+		some, err := m.cat.Page(ctx, catalog.Selection{Buckets: []string{bucket}}, catalog.Position{}, 1)
 		if err != nil {
 			return err
 		}
-		if t.Documents+t.NoURI == 0 {
+		if len(some) == 0 {
 			return fmt.Errorf("--bucket %s: the catalog has no document in a bucket of that name", bucket)
 		}
 	}
 	if m.Purge && m.samePrefix() {
 		return &RefusedError{fmt.Sprintf("source and destination give the same URIs, such as %s…: the catalog cannot say which of them holds a document", m.src.Prefix())}
 	}
-	if err := m.refuseOverlap(ctx); err != nil {
+	var err error
+	if m.snapshot, err = m.cat.Snapshot(ctx); err != nil {
 		return err
 	}
-	return m.probe(ctx)
-}
-
-// maxPrefixes bounds how many places of earlier configurations are looked at.
-const maxPrefixes = 1000
-
-// refuseOverlap refuses places of which one is inside of another in such a way
-// that two documents could have one URI: s3://b/ and s3://b/new/ collide for a
-// user named "new". Besides source and destination, the places that rows of
-// their kinds name matter: what is put must not overwrite a document there, and
-// what is deleted must not be one.
-func (m *migration) refuseOverlap(ctx context.Context) error {
-	for _, s := range []Store{m.src, m.dst} {
-		if s.Capabilities().HashedPaths {
-			continue // MD5s do not meet
-		}
-		prefixes, err := m.cat.Prefixes(ctx, s.Scheme(), false, maxPrefixes)
-		if err != nil {
+	if _, err := os.Lstat(m.Checkpoint); errors.Is(err, fs.ErrNotExist) {
+		// The first run, certainly: whatever refuses it leaves no file behind.
+		if err := m.survey(ctx); err != nil {
 			return err
 		}
-		if !s.samePlaceAs(m.other(s)) {
-			prefixes = append(prefixes, m.other(s).Prefix())
-		}
-		for _, p := range prefixes {
-			if err := m.refuseMeeting(ctx, s.Prefix(), p); err != nil {
-				return err
-			}
-		}
 	}
-	return nil
-}
-
-func (m *migration) other(s Store) Store {
-	if s.Driver == m.src.Driver {
-		return m.dst
-	}
-	return m.src
-}
-
-// samePlaceAs says whether two stores have one prefix.
-func (s Store) samePlaceAs(other Store) bool { return s.Prefix() == other.Prefix() }
-
-// refuseMeeting refuses two prefixes of which one continues the other with what
-// may be a user's name.
-func (m *migration) refuseMeeting(ctx context.Context, a, b string) error {
-	if a == b || (!strings.HasPrefix(a, b) && !strings.HasPrefix(b, a)) {
-		return nil
-	}
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	extension := strings.TrimPrefix(b, a)
-	users, err := m.cat.Users(ctx)
-	if err != nil {
-		return err
-	}
-	for _, user := range users {
-		if strings.HasPrefix(user+"/", extension) || strings.HasPrefix(extension, user+"/") {
-			return &RefusedError{fmt.Sprintf("%s lies inside of %s, and the user %q may have documents there under the same names: choose another prefix", b, a, user)}
-		}
-	}
-	return nil
+	return m.probe(ctx)
 }
 
 // refuseCheckpoint refuses a checkpoint inside of an archive, where it would be

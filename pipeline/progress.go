@@ -27,6 +27,7 @@ type Progress struct {
 	began, over time.Time
 	purge       bool
 	total, done Amount
+	counted     bool   // total is known
 	first       Amount // done by earlier runs
 	counts      checkpoint.Counts
 	failed      int64
@@ -82,9 +83,16 @@ func (p *Progress) begin(h checkpoint.Header) {
 	defer p.mu.Unlock()
 	p.began = time.Now()
 	p.counts = h.Counts
-	p.total = Amount{h.Documents, h.Bytes}
+	p.total, p.counted = Amount{h.Documents, h.Bytes}, h.Documents > 0 || p.purge
 	p.done = Amount{h.Counts.Moved + h.Counts.Skipped, h.Counts.BytesCounted}
 	p.first = p.done
+}
+
+// count says what the migration is about, once that is known.
+func (p *Progress) count(total Amount) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.total, p.counted = total, true
 }
 
 // staffed says that so many workers run a stage from now on.
@@ -187,8 +195,11 @@ func (p *Progress) Snapshot() Snapshot {
 	defer p.mu.Unlock()
 	s := Snapshot{
 		At: time.Now(), Began: p.began, Ended: p.over, Counts: p.counts, Failed: p.failed,
-		Total: p.total, Done: p.done.within(p.total), SizeBuckets: slices.Clone(p.sizes), Left: -1,
+		Total: p.total, Counted: p.counted, Done: p.done, SizeBuckets: slices.Clone(p.sizes), Left: -1,
 		Source: p.source.state(), Destination: p.destination.state(),
+	}
+	if p.counted {
+		s.Done = p.done.within(p.total)
 	}
 	s.Retries = s.Source.Retries + s.Destination.Retries
 	for i := range p.stages {
@@ -223,7 +234,9 @@ func (p *Progress) tellPace(s *Snapshot) {
 	}
 	now := p.sample()
 	s.Paused = outages(p.source.store, p.destination.store)
-	s.Left = p.pace.left(now, Amount{p.total.Documents - p.first.Documents, p.total.Bytes - p.first.Bytes})
+	if p.counted {
+		s.Left = p.pace.left(now, Amount{p.total.Documents - p.first.Documents, p.total.Bytes - p.first.Bytes})
+	}
 	before := p.pace.before(now)
 	passed := now.at.Sub(before.at)
 	if passed <= 0 {

@@ -16,12 +16,14 @@ import (
 // Anchore knows of no such thing.
 func (m *migration) beginPurge(ctx context.Context) error {
 	m.selection = catalog.Selection{Prefix: m.dst.Prefix(), Buckets: m.Buckets}
-	totals, err := m.cat.Count(ctx, m.selection)
+	totals, err := m.snapshot.Count(ctx, m.selection)
 	if err != nil {
 		return err
 	}
-	if err := m.findOdd(ctx); err != nil {
-		return err
+	if !m.settled.known() {
+		if err := m.survey(ctx); err != nil {
+			return err
+		}
 	}
 	h := m.checkpoint.Header()
 	if m.result.Resumed = m.checkpoint.Resumed() && !h.Finished; !m.result.Resumed {
@@ -36,7 +38,7 @@ func (m *migration) beginPurge(ctx context.Context) error {
 	m.progress.begin(h)
 	m.result.Documents = h.Documents
 	if m.Started != nil {
-		m.Started(Start{Resumed: m.result.Resumed, Checkpoint: m.Checkpoint, Documents: h.Documents, Moved: h.Counts.Moved, Bytes: totals.Bytes})
+		m.Started(Start{Resumed: m.result.Resumed, Checkpoint: m.Checkpoint, Documents: h.Documents, Moved: h.Counts.Moved})
 	}
 	return nil
 }

@@ -21,6 +21,9 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 		}
 	}
 	defer m.progress.busy(StagePut)()
+	if err := m.guard(ctx, b); err != nil {
+		return err
+	}
 	shared, err := m.shareDestinations(ctx, b)
 	if err != nil {
 		return err

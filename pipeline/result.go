@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
-	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
@@ -22,7 +20,8 @@ type Result struct {
 	// pending when the run was interrupted.
 	State       catalog.TaskState
 	Interrupted bool
-	// Documents is what the migration is about, counted at its start.
+	// Documents is what the migration is about, as it was at its start; 0 where
+	// the run was ended before it was counted.
 	Documents int64
 	// Counts are over all runs of the migration.
 	Counts checkpoint.Counts
@@ -54,8 +53,8 @@ const (
 	maxPlaces   = 50
 )
 
-// begin counts, looks for rows elsewhere, and makes or takes up the task.
-func (m *migration) begin(ctx context.Context) error {
+// begin makes or takes up the task.
+func (m *migration) begin(ctx context.Context) (err error) {
 	if m.Purge {
 		return m.beginPurge(ctx)
 	}
@@ -63,45 +62,16 @@ func (m *migration) begin(ctx context.Context) error {
 	if m.Elsewhere == ElsewhereMove {
 		m.selection.Prefix = m.src.Scheme()
 	}
-	totals, err := m.cat.Count(ctx, m.selection)
-	if err != nil {
-		return err
-	}
-	documents, bytes, err := m.toMove(ctx, totals)
-	if err != nil {
-		return err
-	}
-	if err := m.findOdd(ctx); err != nil {
-		return err
-	}
 	h := m.checkpoint.Header()
 	if m.result.Resumed, err = m.resumes(ctx, h); err != nil {
 		return err
 	}
 	if m.result.Resumed {
-		// What it began with, unless rows have come since.
-		if !m.samePrefix() {
-			documents += h.Counts.Moved
-			bytes += h.Counts.BytesCounted
-		}
-		h.Documents = max(h.Documents, documents)
-		h.Bytes = max(h.Bytes, bytes)
-		m.checkpoint.Recount(h.Documents, h.Bytes)
 		if err := m.cat.UpdateTask(ctx, h.TaskID, catalog.TaskRunning, h.Documents, h.Counts.Moved); err != nil {
 			return err
 		}
 	} else {
-		// Failures of the last pass are found again by enumeration, but for
-		// sources that could not be deleted: no row names them any more.
-		if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return f.Stage != stageDelete }); err != nil {
-			return err
-		}
-		id, err := m.cat.StartTask(ctx, m.src.Name(), m.dst.Name(), documents)
-		if err != nil {
-			return err
-		}
-		crash.Point("started")
-		if err := m.checkpoint.Begin(id, documents, bytes).Wait(ctx); err != nil {
+		if err := m.beginAnew(ctx); err != nil {
 			return err
 		}
 		h = m.checkpoint.Header()
@@ -114,10 +84,30 @@ func (m *migration) begin(ctx context.Context) error {
 	if m.Started != nil {
 		m.Started(Start{
 			TaskID: h.TaskID, Resumed: m.result.Resumed, Checkpoint: m.Checkpoint,
-			Documents: h.Documents, Moved: h.Counts.Moved, Bytes: bytes, Elsewhere: m.result.Elsewhere,
+			Documents: h.Documents, Moved: h.Counts.Moved,
 		})
 	}
 	return nil
+}
+
+// beginAnew begins a pass over the whole catalog.
+func (m *migration) beginAnew(ctx context.Context) error {
+	if !m.settled.known() {
+		if err := m.survey(ctx); err != nil {
+			return err
+		}
+	}
+	// Failures of the last pass are found again by enumeration, but for
+	// sources that could not be deleted: no row names them any more.
+	if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return f.Stage != stageDelete }); err != nil {
+		return err
+	}
+	id, err := m.cat.StartTask(ctx, m.src.Name(), m.dst.Name(), 0)
+	if err != nil {
+		return err
+	}
+	crash.Point("started")
+	return m.checkpoint.Begin(id, 0, 0).Wait(ctx)
 }
 
 // resumes says whether the checkpoint is that of an interrupted run whose task
@@ -134,79 +124,6 @@ func (m *migration) resumes(ctx context.Context, h checkpoint.Header) (bool, err
 	return slices.ContainsFunc(tasks, func(t catalog.Task) bool { return t.ID == h.TaskID }), nil
 }
 
-// toMove says how many of the rows counted the migration is about, and fills in
-// the places elsewhere. Rows are looked at one by one only where prefixes alone
-// cannot tell.
-func (m *migration) toMove(ctx context.Context, t catalog.Totals) (documents, bytes int64, err error) {
-	documents, bytes = t.Documents+t.NoURI, t.Bytes
-	overlap := m.selection.Prefix != m.src.Prefix() ||
-		(strings.HasPrefix(m.dst.Prefix(), m.src.Prefix()) && !m.samePrefix())
-	all, err := m.cat.Count(ctx, catalog.Selection{Prefix: m.src.Scheme(), Buckets: m.Buckets})
-	if err != nil {
-		return 0, 0, err
-	}
-	if all.Unknown > 0 {
-		m.result.Elsewhere = append(m.result.Elsewhere, Place{Place: "places of no known kind (content_url begins with none of " + strings.Join(drivers.Schemes, ", ") + ")", Documents: all.Unknown})
-	}
-	if !overlap && all.Documents == t.Documents {
-		return documents, bytes, nil
-	}
-	documents, bytes = t.NoURI, 0
-	places := make(map[string]*Place)
-	var position catalog.Position
-	for {
-		page, err := m.cat.Page(ctx, catalog.Selection{Prefix: m.src.Scheme(), Buckets: m.Buckets}, position, m.limits.pageRows)
-		if err != nil {
-			return 0, 0, err
-		}
-		for _, d := range page {
-			position = d.After()
-			switch {
-			case d.NoURI:
-			case m.selected(d):
-				documents++
-				bytes += max(d.Bytes, 0)
-			case !m.atDestination(d):
-				m.addElsewhere(places, d)
-			}
-		}
-		if len(page) < m.limits.pageRows {
-			break
-		}
-	}
-	for _, p := range places {
-		m.result.Elsewhere = append(m.result.Elsewhere, *p)
-	}
-	slices.SortFunc(m.result.Elsewhere, func(a, b Place) int { return cmp.Compare(a.Place, b.Place) })
-	return documents, bytes, nil
-}
-
-// addElsewhere counts a row for its place; beyond maxPlaces, for a common one.
-func (m *migration) addElsewhere(places map[string]*Place, d catalog.Document) {
-	name := m.placeOf(d)
-	if places[name] == nil && len(places) >= maxPlaces {
-		name = "(other places)"
-	}
-	if places[name] == nil {
-		places[name] = &Place{Place: name}
-	}
-	places[name].Documents++
-	places[name].Bytes += max(d.Bytes, 0)
-}
-
-// placeOf is the place that a row names: its URI without what the driver makes
-// from the key, or, where it was made otherwise, its first part.
-func (m *migration) placeOf(d catalog.Document) string {
-	if uri, err := m.src.URI(d.Key); err == nil {
-		if place, ok := strings.CutSuffix(d.URI, strings.TrimPrefix(uri, m.src.Prefix())); ok {
-			return place
-		}
-	}
-	rest := strings.TrimPrefix(d.URI, m.src.Scheme())
-	first, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
-	return d.URI[:len(d.URI)-len(rest)] + rest[:len(rest)-len(strings.TrimPrefix(rest, "/"))] + first + "/"
-}
-
 // end writes the outcome into the task and the result, and says whether the
 // checkpoint has served its purpose.
 func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
@@ -221,7 +138,13 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 		return false, errors.Join(ran, err)
 	}
 	h := m.checkpoint.Header()
-	if m.samePrefix() {
+	switch {
+	case !m.samePrefix() && finished:
+		// A run that was killed before it had counted may have committed more than
+		// it had recorded, which the next one's count did not find any more.
+		h.Documents = max(h.Documents, h.Counts.Moved)
+		m.result.Documents = h.Documents
+	case m.samePrefix() && h.Documents > 0:
 		// Where the catalog cannot say what was moved, a batch that was in
 		// flight more than once may have been counted as often.
 		h.Counts.Moved = min(h.Counts.Moved, max(0, h.Documents-m.result.Failed))

@@ -75,7 +75,7 @@ func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlig
 // rows were changed by somebody else since.
 func (m *migration) takeBackChanged(ctx context.Context, b *batch) {
 	for _, it := range b.items {
-		if it.failure == nil || it.failure.Class != ClassRowChanged || it.dest == "" || m.Purge || m.odd[normal(it.dest)] {
+		if it.failure == nil || it.failure.Class != ClassRowChanged || it.dest == "" || m.Purge {
 			continue
 		}
 		it.failure.Reason = m.takeBack(ctx, it, errors.New(it.failure.Reason)).Error()

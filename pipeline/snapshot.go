@@ -11,13 +11,14 @@ import (
 // Snapshot is the progress at one moment.
 type Snapshot struct {
 	At time.Time // when it was taken
-	// Began is when this run had counted what there is to do and began to do it,
-	// Ended when it was over; both are zero before.
+	// Began is when this run began to move documents, Ended when it was over; both are zero before.
 	Began, Ended time.Time
-	// Total is what the migration is about, over all its runs, as counted at the
-	// start of the first. Done is what of it is moved, skipped or has failed in
-	// this run; it never exceeds Total and never decreases within a run.
+	// Total is what the migration is about, over all its runs, as it was at the
+	// start of the first; it is counted beside the moving, and Counted says that
+	// it is known. Done is what of it is moved, skipped or has failed in this run;
+	// it never exceeds a known Total and never decreases while that is the same.
 	Total, Done Amount
+	Counted     bool
 	// Now is how fast it goes, on average over the last ten seconds at most, and
 	// Average since the run began.
 	Now, Average Rates

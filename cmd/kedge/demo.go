@@ -249,7 +249,7 @@ func (d *demo) migrate(ctx context.Context, cat *anchore.Catalog, stop <-chan st
 	p := &progressLines{out: d.app.stdout, quiet: d.app.globals.Quiet}
 	return pipeline.Run(ctx, stop, pipeline.Options{
 		Source: from, Destination: to, Catalog: cat, Checkpoint: filepath.Join(d.directory, "demo.checkpoint"),
-		MemoryBytes: demoMemory, Log: d.app.log, Started: p.started, Report: p.report,
+		MemoryBytes: demoMemory, Log: d.app.log, Started: p.started, Counted: p.counted, Report: p.report,
 	})
 }
 

@@ -118,7 +118,7 @@ func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Ca
 		Elsewhere: pipeline.Elsewhere(c.Elsewhere), MoveUnreadable: c.UnreadableKeys == "move",
 		ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
 		MaxBackendFailures: c.MaxFailures, WaitForLock: c.Wait, Log: a.log,
-		Started: p.started, Report: p.report,
+		Started: p.started, Counted: p.counted, Report: p.report,
 	}
 }
 

@@ -35,13 +35,26 @@ func (p *progressLines) started(s pipeline.Start) {
 	if p.quiet {
 		return
 	}
-	if s.Resumed {
+	switch {
+	case s.Resumed && s.Documents > 0:
 		fmt.Fprintf(p.out, "Resuming migration task %d: %d of %d documents were moved before\n", s.TaskID, s.Moved, s.Documents)
-	} else {
-		fmt.Fprintf(p.out, "Migration task %d: %d documents, %s\n", s.TaskID, s.Documents, byteCount(s.Bytes))
+	case s.Resumed:
+		fmt.Fprintf(p.out, "Resuming migration task %d: %d documents were moved before\n", s.TaskID, s.Moved)
+	default:
+		fmt.Fprintf(p.out, "Migration task %d begins; its documents are counted meanwhile\n", s.TaskID)
 	}
 	fmt.Fprintf(p.out, "Checkpoint: %s\n", s.Checkpoint)
-	for _, place := range s.Elsewhere {
+}
+
+func (p *progressLines) counted(t pipeline.Total) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.documents = t.Documents
+	if p.quiet {
+		return
+	}
+	fmt.Fprintf(p.out, "Migration task %d: %d documents, %s to be moved\n", t.TaskID, t.Documents, byteCount(t.Bytes))
+	for _, place := range t.Elsewhere {
 		fmt.Fprintf(p.out, "Elsewhere: %d documents (%s) are at %s, neither in the source nor in the destination\n", place.Documents, byteCount(place.Bytes), place.Place)
 	}
 }
@@ -56,7 +69,7 @@ func (p *progressLines) report(s pipeline.Snapshot) {
 	}
 	rate := float64(s.Counts.Moved-p.lastMoved) / passed.Seconds()
 	p.last, p.lastMoved = now, s.Counts.Moved
-	line := fmt.Sprintf("%d of %d documents moved, %.0f/s", s.Counts.Moved, p.documents, rate)
+	line := fmt.Sprintf("%s documents moved, %.0f/s", movedOf(s.Counts.Moved, p.documents), rate)
 	if left := p.documents - s.Counts.Moved; rate >= 1 && left > 0 {
 		line += fmt.Sprintf(", about %s left", (time.Duration(float64(left)/rate) * time.Second).Round(time.Second))
 	}
@@ -68,6 +81,14 @@ func (p *progressLines) report(s pipeline.Snapshot) {
 			now.Sub(o.Since).Round(time.Second), max(o.Until.Sub(now), 0).Round(time.Second))
 	}
 	fmt.Fprintln(p.out, line)
+}
+
+// movedOf says how many were moved, and of how many where that is known.
+func movedOf(moved, documents int64) string {
+	if documents == 0 && moved > 0 {
+		return fmt.Sprint(moved)
+	}
+	return fmt.Sprintf("%d of %d", moved, documents)
 }
 
 // conclusion is what the end of a migration has to be told with.
@@ -121,7 +142,7 @@ func again(err error) string {
 func writeResult(w io.Writer, r pipeline.Result, c conclusion) {
 	took := r.Ended.Sub(r.Began)
 	fmt.Fprintf(w, "\nMigration task %d: %s\n", r.TaskID, r.State)
-	fmt.Fprintf(w, "  moved      %d of %d documents\n", r.Counts.Moved, r.Documents)
+	fmt.Fprintf(w, "  moved      %s documents\n", movedOf(r.Counts.Moved, r.Documents))
 	fmt.Fprintf(w, "  read       %s\n", byteCount(r.Counts.BytesRead))
 	fmt.Fprintf(w, "  written    %s\n", byteCount(r.Counts.BytesWritten))
 	fmt.Fprintf(w, "  this run   %s\n", took.Round(time.Millisecond))

@@ -73,8 +73,18 @@ type Change struct {
 	Bytes      int64
 }
 
-// Catalog is a catalog of documents. All methods are safe for concurrent use.
-type Catalog interface {
+// Form is how the URIs of a scheme's rows are made from their keys: something,
+// and then userId/bucket/archiveId or, when Hashed, localfs's path of MD5s.
+type Form struct {
+	Scheme string
+	Hashed bool
+	// Known are the prefixes that nobody has to be told of, at least one.
+	Known []string
+}
+
+// Reader reads a catalog. Its methods are safe for concurrent use, but for those
+// of a Snapshot.
+type Reader interface {
 	// Count counts a selection.
 	Count(ctx context.Context, s Selection) (Totals, error)
 
@@ -83,23 +93,40 @@ type Catalog interface {
 	// limit rows mean that the end is reached.
 	Page(ctx context.Context, s Selection, after Position, limit int) ([]Document, error)
 
+	// Places looks once through the whole catalog at the rows of some schemes,
+	// each given once, and calls fn with what their URIs say, each text once: where
+	// the URI ends as its row's key makes it, with what comes before that, unless
+	// it is known; and otherwise (odd) with the whole URI. form is the index of the
+	// scheme's form. An error of fn ends it. Nothing else may be asked of the
+	// Reader before it has returned.
+	Places(ctx context.Context, forms []Form, fn func(form int, odd bool, place string) error) error
+
+	// Users lists the distinct user ids. It may scan the whole catalog.
+	Users(ctx context.Context) ([]string, error)
+}
+
+// Snapshot reads the catalog as it was at one moment. It is not safe for
+// concurrent use.
+type Snapshot interface {
+	Reader
+	// Lasting says that the Snapshot goes on saying what the catalog said at that
+	// moment, and keeps nobody waiting, whatever is changed meanwhile. One that is
+	// not must be read before anything is changed.
+	Lasting() bool
+	// Close ends it.
+	Close()
+}
+
+// Catalog is a catalog of documents. All methods are safe for concurrent use.
+type Catalog interface {
+	Reader
+
 	// Rows reads every row that has one of these keys, whatever its name or
 	// place.
 	Rows(ctx context.Context, keys []drivers.Key) ([]Document, error)
 
-	// Prefixes reads what comes before the part made from the key in the URIs of
-	// a scheme's rows, each once, at most limit of them; for the form see Odd.
-	// It may scan the whole catalog.
-	Prefixes(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error)
-
-	// Odd reads the URIs, at most limit of them, of rows whose URI begins with
-	// scheme and does not end with what is made from the row's key:
-	// userId/bucket/archiveId, or, when hashed, localfs's path of MD5s. It may
-	// scan the whole catalog.
-	Odd(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error)
-
-	// Users lists the distinct user ids. It may scan the whole catalog.
-	Users(ctx context.Context) ([]string, error)
+	// Snapshot begins to read the catalog as it is now.
+	Snapshot(ctx context.Context) (Snapshot, error)
 
 	// Commit applies changes in one transaction, through the session that holds
 	// the lock, and says of each whether it was applied; one that was not found

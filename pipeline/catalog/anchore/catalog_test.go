@@ -1,6 +1,7 @@
 package anchore
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -126,19 +127,63 @@ func TestOddRowsAreFound(t *testing.T) {
 		// md5 of "u" and of "6"
 		r.add("b", "6", "u", "x", "file:///archive/7b774effe4a349c6dd82ad4f4f21d34c/b/16/1679091c5a880faf6fb5e6087eb1b2dc.json")
 		r.add("b", "7", "u", "x", "file:///archive/7b774effe4a349c6dd82ad4f4f21d34c/b/16/1679091c5a880faf6fb5e6087eb1b2dc.json")
-		for scheme, want := range map[string][]string{
-			"s3://":   {"s3://bucket/u/b//4", "s3://bucket/u/b/1"},
-			"file://": {"file:///archive/7b774effe4a349c6dd82ad4f4f21d34c/b/16/1679091c5a880faf6fb5e6087eb1b2dc.json"},
-			"db://":   nil,
-		} {
-			got, err := r.Odd(t.Context(), scheme, scheme == "file://", 10)
+		forms := []catalog.Form{
+			{Scheme: "s3://", Known: []string{"s3://bucket/", "s3://elsewhere/"}},
+			{Scheme: "file://", Hashed: true, Known: []string{"file:///other/"}},
+			{Scheme: "db://", Known: []string{"db://"}},
+		}
+		want := []string{
+			"0 false s3://bucket/prefix", "0 true s3://bucket/u/b/1", "0 true s3://bucket/u/b//4", "1 false file:///archive/",
+			"1 true file:///archive/7b774effe4a349c6dd82ad4f4f21d34c/b/16/1679091c5a880faf6fb5e6087eb1b2dc.json",
+		}
+		slices.Sort(want)
+		snapshot, err := r.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer snapshot.Close()
+		for _, reader := range []catalog.Reader{r, snapshot} {
+			var got []string
+			err := reader.Places(t.Context(), forms, func(form int, odd bool, place string) error {
+				got = append(got, fmt.Sprint(form, odd, " ", place))
+				return nil
+			})
 			slices.Sort(got)
 			if err != nil || !slices.Equal(got, want) {
-				t.Errorf("%s: %q, %v; want %q", scheme, got, err, want)
+				t.Errorf("%q, %v; want %q", got, err, want)
 			}
 		}
-		if got, err := r.Odd(t.Context(), "s3://", false, 1); err != nil || len(got) != 1 {
-			t.Errorf("with a limit of 1: %q, %v", got, err)
+		enough := errors.New("enough")
+		told := 0
+		err = r.Places(t.Context(), forms, func(int, bool, string) error { told++; return enough })
+		if !errors.Is(err, enough) || told != 1 {
+			t.Errorf("after an error it went on: %d told, %v", told, err)
+		}
+		if users, err := r.Users(t.Context()); err != nil || len(users) != 1 {
+			t.Errorf("afterwards: %q, %v", users, err)
+		}
+	})
+}
+
+// TestASnapshotIsOfItsMoment: on PostgreSQL what is changed afterwards is not in
+// it; SQLite's says that it is none.
+func TestASnapshotIsOfItsMoment(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		r.add("b", "1", "u", "1.json", "s3://bucket/u/b/1")
+		snapshot, err := r.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer snapshot.Close()
+		r.add("b", "2", "u", "2.json", "s3://bucket/u/b/2")
+		s := catalog.Selection{Prefix: "s3://"}
+		totals, err := snapshot.Count(t.Context(), s)
+		if err != nil || (totals.Documents == 1) != snapshot.Lasting() {
+			t.Errorf("%+v counted (lasting: %v): %v", totals, snapshot.Lasting(), err)
+		}
+		page, err := snapshot.Page(t.Context(), s, catalog.Position{}, 10)
+		if err != nil || (len(page) == 1) != snapshot.Lasting() {
+			t.Errorf("%+v paged (lasting: %v): %v", page, snapshot.Lasting(), err)
 		}
 	})
 }

@@ -40,7 +40,7 @@ func openPostgres(ctx context.Context, o Options) (*postgres, error) {
 	if err != nil {
 		return nil, describe(err, config.ConnConfig)
 	}
-	p := &postgres{pool: pool, config: config.ConnConfig, place: place(config.ConnConfig)}
+	p := &postgres{reader: reader{pool}, pool: pool, config: config.ConnConfig, place: place(config.ConnConfig)}
 	p.lock.lost = make(chan struct{})
 	p.lock.options = o
 	for attempt := 0; ; attempt++ {

@@ -54,7 +54,7 @@ func (e *explainer) queries(p *postgres, s catalog.Selection, after catalog.Posi
 	config.ConnConfig.Tracer = seen
 	traced := openPool(e.t, config)
 	defer traced.Close()
-	if _, err := (&postgres{pool: traced}).page(e.t.Context(), s, after, limit); err != nil {
+	if _, err := (reader{traced}).page(e.t.Context(), s, after, limit); err != nil {
 		e.t.Fatal(err)
 	}
 	if len(seen.queries) == 0 {

@@ -2,20 +2,18 @@ package anchore
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
 
 // postgres is the catalog on PostgreSQL.
 type postgres struct {
+	reader // of the pool
 	pool   *pgxpool.Pool
 	config *pgx.ConnConfig
 	place  string
@@ -34,164 +32,42 @@ func (p *postgres) Close() error {
 	return nil
 }
 
-// selected is the condition on content_url. COALESCE hides it from the planner,
-// which would otherwise sort the whole table for each page when its statistics
-// say that few rows have the prefix; starts_with compares bytes.
-const selected = `COALESCE(starts_with(content_url, $%d), true)`
-
-const documentColumns = `bucket, "archiveId", "userId", "documentName", content_url,
-	coalesce(is_compressed, false), coalesce(digest, ''), coalesce(size, -1)`
-
-const inOrder = `ORDER BY bucket, "archiveId", "userId", "documentName"`
-
-func (p *postgres) Count(ctx context.Context, s catalog.Selection) (catalog.Totals, error) {
-	var t catalog.Totals
-	where, args := "", []any{s.Prefix, drivers.Schemes}
-	if len(s.Buckets) > 0 {
-		where, args = `WHERE bucket = ANY($3::text[])`, append(args, s.Buckets)
-	}
-	err := p.pool.QueryRow(ctx, `
-		SELECT count(*) FILTER (WHERE hit), coalesce(sum(size) FILTER (WHERE hit), 0)::int8,
-		       count(*) FILTER (WHERE hit IS NULL), count(*) FILTER (WHERE hit AND coalesce(digest, '') = ''),
-		       count(*) FILTER (WHERE scheme <> ALL($2::text[]))
-		FROM (SELECT starts_with(content_url, $1) AS hit, split_part(content_url, '://', 1) || '://' AS scheme, size, digest
-		      FROM archive_metadata `+where+`) m`,
-		args...).Scan(&t.Documents, &t.Bytes, &t.NoURI, &t.NoDigest, &t.Unknown)
-	return t, failed(ctx, "count the catalog's documents", err)
-}
-
-func (p *postgres) Page(ctx context.Context, s catalog.Selection, after catalog.Position, limit int) ([]catalog.Document, error) {
-	if limit <= 0 {
-		return nil, fmt.Errorf("page of %d documents", limit)
-	}
-	docs, err := again(ctx, func() ([]catalog.Document, error) { return p.page(ctx, s, after, limit) })
-	return docs, failed(ctx, "read a page of the catalog", err)
-}
-
-func (p *postgres) page(ctx context.Context, s catalog.Selection, after catalog.Position, limit int) ([]catalog.Document, error) {
-	start := after == catalog.Position{}
-	if len(s.Buckets) == 0 {
-		if start {
-			return p.pageWhere(ctx, nil, limit, `true`, s.Prefix)
-		}
-		return p.pageWhere(ctx, nil, limit, `(bucket, "archiveId", "userId", "documentName") > ($2, $3, $4, $5)`,
-			s.Prefix, after.Bucket, after.ArchiveID, after.UserID, after.Name)
-	}
-	if start {
-		return p.pageWhere(ctx, nil, limit, `bucket = ANY($2::text[])`, s.Prefix, s.Buckets)
-	}
-	// Two steps, each of which begins where the primary key's index says: with
-	// bucket = ANY and the position in one condition, every page would read the
-	// bucket from its beginning.
-	var docs []catalog.Document
-	if slices.Contains(s.Buckets, after.Bucket) {
-		var err error
-		docs, err = p.pageWhere(ctx, nil, limit, `bucket = $2 AND ("archiveId", "userId", "documentName") > ($3, $4, $5)`,
-			s.Prefix, after.Bucket, after.ArchiveID, after.UserID, after.Name)
-		if err != nil || len(docs) == limit {
-			return docs, err
-		}
-	}
-	return p.pageWhere(ctx, docs, limit, `bucket = ANY($2::text[]) AND bucket > $3`, s.Prefix, s.Buckets, after.Bucket)
-}
-
-// pageWhere adds selected rows to docs until they are limit. The prefix is the
-// first argument.
-func (p *postgres) pageWhere(ctx context.Context, docs []catalog.Document, limit int, where string, args ...any) ([]catalog.Document, error) {
-	var q strings.Builder
-	fmt.Fprintf(&q, "SELECT %s FROM archive_metadata WHERE %s AND ", documentColumns, where)
-	fmt.Fprintf(&q, selected, 1)
-	fmt.Fprintf(&q, " %s LIMIT $%d", inOrder, len(args)+1)
-	rows, err := p.pool.Query(ctx, q.String(), append(args, limit-len(docs))...)
+// Snapshot holds a transaction in a session of its own, so that the pool is no
+// smaller for it.
+func (p *postgres) Snapshot(ctx context.Context) (catalog.Snapshot, error) {
+	conn, err := pgx.ConnectConfig(ctx, p.config.Copy())
 	if err != nil {
-		return nil, err
+		return nil, describe(err, p.config)
 	}
-	return appendDocuments(docs, rows)
-}
-
-// appendDocuments reads rows of documentColumns.
-func appendDocuments(docs []catalog.Document, rows pgx.Rows) ([]catalog.Document, error) {
-	defer rows.Close()
-	for rows.Next() {
-		var d catalog.Document
-		var uri *string
-		err := rows.Scan(&d.Bucket, &d.ArchiveID, &d.UserID, &d.Name, &uri, &d.Compressed, &d.Digest, &d.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		docs = append(docs, read(d, uri))
+	s := &snapshot{conn: conn}
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err == nil {
+		s.reader = reader{tx}
+		// The transaction sees what its first statement sees.
+		_, err = tx.Exec(ctx, `SELECT`)
 	}
-	return docs, rows.Err()
-}
-
-// read completes a document with what the row may leave out.
-func read(d catalog.Document, uri *string) catalog.Document {
-	if uri == nil {
-		d.NoURI = true
-	} else {
-		d.URI = *uri
-	}
-	d.Digest = strings.ToLower(d.Digest)
-	return d
-}
-
-func (p *postgres) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Document, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	var users, buckets, ids []string
-	for _, k := range keys {
-		users, buckets, ids = append(users, k.UserID), append(buckets, k.Bucket), append(ids, k.ArchiveID)
-	}
-	docs, err := again(ctx, func() ([]catalog.Document, error) {
-		rows, err := p.pool.Query(ctx, `
-			SELECT `+documentColumns+` FROM archive_metadata
-			JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)) k
-			  ON bucket = k.b AND "archiveId" = k.a AND "userId" = k.u `+inOrder, users, buckets, ids)
-		if err != nil {
-			return nil, err
-		}
-		return appendDocuments(nil, rows)
-	})
-	return docs, failed(ctx, "read rows of the catalog", err)
-}
-
-// tailOf is what a URI made from its row's key ends with, as SQL.
-func tailOf(hashed bool) string {
-	if hashed {
-		return `(md5("userId") || '/' || bucket || '/' || left(md5("archiveId"), 2) || '/' || md5("archiveId") || '.json')`
-	}
-	return `("userId" || '/' || bucket || '/' || "archiveId")`
-}
-
-func (p *postgres) Prefixes(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
-	tail := tailOf(hashed)
-	return p.texts(ctx, `
-		SELECT DISTINCT left(content_url, length(content_url) - length(`+tail+`)) FROM archive_metadata
-		WHERE starts_with(content_url, $1) AND right(content_url, length(`+tail+`)) = `+tail+` LIMIT $2`, scheme, limit)
-}
-
-func (p *postgres) Odd(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
-	tail := tailOf(hashed)
-	return p.texts(ctx, `
-		SELECT content_url FROM archive_metadata
-		WHERE starts_with(content_url, $1) AND right(content_url, length(`+tail+`)) <> `+tail+` LIMIT $2`, scheme, limit)
-}
-
-func (p *postgres) texts(ctx context.Context, query string, args ...any) ([]string, error) {
-	rows, err := p.pool.Query(ctx, query, args...)
 	if err != nil {
-		return nil, failed(ctx, "look for places in the catalog", err)
+		s.Close()
+		return nil, failed(ctx, "begin to read the catalog", err)
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return list, failed(ctx, "look for places in the catalog", err)
+	return s, nil
 }
 
-func (p *postgres) Users(ctx context.Context) ([]string, error) {
-	rows, err := p.pool.Query(ctx, `SELECT DISTINCT "userId" FROM archive_metadata ORDER BY 1`)
-	if err != nil {
-		return nil, failed(ctx, "list the catalog's users", err)
-	}
-	users, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return users, failed(ctx, "list the catalog's users", err)
+// snapshot is a transaction that only reads.
+type snapshot struct {
+	reader
+	conn *pgx.Conn
+}
+
+// Lasting is true: the server keeps old versions of rows for it.
+func (s *snapshot) Lasting() bool { return true }
+
+// closeTimeout bounds how long a session's end is waited for.
+const closeTimeout = 5 * time.Second
+
+// Close ends the session, and the transaction with it.
+func (s *snapshot) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = s.conn.Close(ctx) // nothing was changed
 }

@@ -178,29 +178,43 @@ func (l *sqlite) unknown(ctx context.Context, buckets []string) (n int64, err er
 	return n, err
 }
 
-func (l *sqlite) Prefixes(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
-	var list []string
-	err := l.eachURI(ctx, scheme, func(d catalog.Document) {
-		prefix, ok := strings.CutSuffix(d.URI, tail(d, hashed))
-		if ok && len(list) < limit && !slices.Contains(list, prefix) {
-			list = append(list, prefix)
+func (l *sqlite) Places(ctx context.Context, forms []catalog.Form, fn func(form int, odd bool, place string) error) error {
+	for i, f := range forms {
+		told := make(map[string]bool)
+		for _, known := range f.Known {
+			told[known] = true
 		}
-	})
-	return list, err
+		err := l.eachURI(ctx, f.Scheme, func(d catalog.Document) error {
+			place, made := strings.CutSuffix(d.URI, tail(d, f.Hashed))
+			if made && told[place] {
+				return nil
+			}
+			if made {
+				told[place] = true
+			}
+			return fn(i, !made, place)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (l *sqlite) Odd(ctx context.Context, scheme string, hashed bool, limit int) ([]string, error) {
-	var odd []string
-	err := l.eachURI(ctx, scheme, func(d catalog.Document) {
-		if !strings.HasSuffix(d.URI, tail(d, hashed)) && len(odd) < limit {
-			odd = append(odd, d.URI)
-		}
-	})
-	return odd, err
-}
+// Snapshot is the catalog itself: the file's one connection is not to be kept
+// from who changes it.
+func (l *sqlite) Snapshot(context.Context) (catalog.Snapshot, error) { return sqliteSnapshot{l}, nil }
+
+type sqliteSnapshot struct{ *sqlite }
+
+// Lasting is false.
+func (sqliteSnapshot) Lasting() bool { return false }
+
+// Close does nothing: the catalog stays open.
+func (sqliteSnapshot) Close() {}
 
 // eachURI looks at a scheme's rows one by one: SQLite has no MD5.
-func (l *sqlite) eachURI(ctx context.Context, scheme string, fn func(catalog.Document)) error {
+func (l *sqlite) eachURI(ctx context.Context, scheme string, fn func(catalog.Document) error) error {
 	const pageRows = 1000
 	var after catalog.Position
 	for {
@@ -210,8 +224,11 @@ func (l *sqlite) eachURI(ctx context.Context, scheme string, fn func(catalog.Doc
 		}
 		for _, d := range docs {
 			after = d.After()
-			if !d.NoURI {
-				fn(d)
+			if d.NoURI {
+				continue
+			}
+			if err := fn(d); err != nil {
+				return err
 			}
 		}
 		if len(docs) < pageRows {

@@ -1,0 +1,202 @@
+package anchore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// reader reads the catalog through the pool or within one transaction.
+type reader struct {
+	q interface {
+		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+		QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	}
+}
+
+// selected is the condition on content_url. COALESCE hides it from the planner,
+// which would otherwise sort the whole table for each page when its statistics
+// say that few rows have the prefix; starts_with compares bytes.
+const selected = `COALESCE(starts_with(content_url, $%d), true)`
+
+const documentColumns = `bucket, "archiveId", "userId", "documentName", content_url,
+	coalesce(is_compressed, false), coalesce(digest, ''), coalesce(size, -1)`
+
+const inOrder = `ORDER BY bucket, "archiveId", "userId", "documentName"`
+
+func (r reader) Count(ctx context.Context, s catalog.Selection) (catalog.Totals, error) {
+	var t catalog.Totals
+	where, args := "", []any{s.Prefix, drivers.Schemes}
+	if len(s.Buckets) > 0 {
+		where, args = `WHERE bucket = ANY($3::text[])`, append(args, s.Buckets)
+	}
+	err := r.q.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE hit), coalesce(sum(size) FILTER (WHERE hit), 0)::int8,
+		       count(*) FILTER (WHERE hit IS NULL), count(*) FILTER (WHERE hit AND coalesce(digest, '') = ''),
+		       count(*) FILTER (WHERE scheme <> ALL($2::text[]))
+		FROM (SELECT starts_with(content_url, $1) AS hit, split_part(content_url, '://', 1) || '://' AS scheme, size, digest
+		      FROM archive_metadata `+where+`) m`,
+		args...).Scan(&t.Documents, &t.Bytes, &t.NoURI, &t.NoDigest, &t.Unknown)
+	return t, failed(ctx, "count the catalog's documents", err)
+}
+
+func (r reader) Page(ctx context.Context, s catalog.Selection, after catalog.Position, limit int) ([]catalog.Document, error) {
+	if limit <= 0 {
+		return nil, fmt.Errorf("page of %d documents", limit)
+	}
+	docs, err := again(ctx, func() ([]catalog.Document, error) { return r.page(ctx, s, after, limit) })
+	return docs, failed(ctx, "read a page of the catalog", err)
+}
+
+func (r reader) page(ctx context.Context, s catalog.Selection, after catalog.Position, limit int) ([]catalog.Document, error) {
+	start := after == catalog.Position{}
+	if len(s.Buckets) == 0 {
+		if start {
+			return r.pageWhere(ctx, nil, limit, `true`, s.Prefix)
+		}
+		return r.pageWhere(ctx, nil, limit, `(bucket, "archiveId", "userId", "documentName") > ($2, $3, $4, $5)`,
+			s.Prefix, after.Bucket, after.ArchiveID, after.UserID, after.Name)
+	}
+	if start {
+		return r.pageWhere(ctx, nil, limit, `bucket = ANY($2::text[])`, s.Prefix, s.Buckets)
+	}
+	// Two steps, each of which begins where the primary key's index says: with
+	// bucket = ANY and the position in one condition, every page would read the
+	// bucket from its beginning.
+	var docs []catalog.Document
+	if slices.Contains(s.Buckets, after.Bucket) {
+		var err error
+		docs, err = r.pageWhere(ctx, nil, limit, `bucket = $2 AND ("archiveId", "userId", "documentName") > ($3, $4, $5)`,
+			s.Prefix, after.Bucket, after.ArchiveID, after.UserID, after.Name)
+		if err != nil || len(docs) == limit {
+			return docs, err
+		}
+	}
+	return r.pageWhere(ctx, docs, limit, `bucket = ANY($2::text[]) AND bucket > $3`, s.Prefix, s.Buckets, after.Bucket)
+}
+
+// pageWhere adds selected rows to docs until they are limit. The prefix is the
+// first argument.
+func (r reader) pageWhere(ctx context.Context, docs []catalog.Document, limit int, where string, args ...any) ([]catalog.Document, error) {
+	var q strings.Builder
+	fmt.Fprintf(&q, "SELECT %s FROM archive_metadata WHERE %s AND ", documentColumns, where)
+	fmt.Fprintf(&q, selected, 1)
+	fmt.Fprintf(&q, " %s LIMIT $%d", inOrder, len(args)+1)
+	rows, err := r.q.Query(ctx, q.String(), append(args, limit-len(docs))...)
+	if err != nil {
+		return nil, err
+	}
+	return appendDocuments(docs, rows)
+}
+
+// appendDocuments reads rows of documentColumns.
+func appendDocuments(docs []catalog.Document, rows pgx.Rows) ([]catalog.Document, error) {
+	defer rows.Close()
+	for rows.Next() {
+		var d catalog.Document
+		var uri *string
+		err := rows.Scan(&d.Bucket, &d.ArchiveID, &d.UserID, &d.Name, &uri, &d.Compressed, &d.Digest, &d.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, read(d, uri))
+	}
+	return docs, rows.Err()
+}
+
+// read completes a document with what the row may leave out.
+func read(d catalog.Document, uri *string) catalog.Document {
+	if uri == nil {
+		d.NoURI = true
+	} else {
+		d.URI = *uri
+	}
+	d.Digest = strings.ToLower(d.Digest)
+	return d
+}
+
+func (r reader) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Document, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	var users, buckets, ids []string
+	for _, k := range keys {
+		users, buckets, ids = append(users, k.UserID), append(buckets, k.Bucket), append(ids, k.ArchiveID)
+	}
+	docs, err := again(ctx, func() ([]catalog.Document, error) {
+		rows, err := r.q.Query(ctx, `
+			SELECT `+documentColumns+` FROM archive_metadata
+			JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)) k
+			  ON bucket = k.b AND "archiveId" = k.a AND "userId" = k.u `+inOrder, users, buckets, ids)
+		if err != nil {
+			return nil, err
+		}
+		return appendDocuments(nil, rows)
+	})
+	return docs, failed(ctx, "read rows of the catalog", err)
+}
+
+// tailOf is what a URI made from its row's key ends with, as SQL.
+func tailOf(hashed bool) string {
+	if hashed {
+		return `(md5("userId") || '/' || bucket || '/' || left(md5("archiveId"), 2) || '/' || md5("archiveId") || '.json')`
+	}
+	return `("userId" || '/' || bucket || '/' || "archiveId")`
+}
+
+// Places is one sequential scan, which the server may share out among processes.
+// A row that is where it should be costs it no more than putting that URI
+// together; the others are few.
+func (r reader) Places(ctx context.Context, forms []catalog.Form, fn func(form int, odd bool, place string) error) error {
+	var args []any
+	argument := func(text string) string {
+		args = append(args, text)
+		return fmt.Sprintf("$%d::text", len(args))
+	}
+	var form, tail, wanted strings.Builder
+	for i, f := range forms {
+		scheme := argument(f.Scheme)
+		fmt.Fprintf(&form, " WHEN starts_with(content_url, %s) THEN %d", scheme, i)
+		fmt.Fprintf(&tail, " WHEN starts_with(content_url, %s) THEN %s", scheme, tailOf(f.Hashed))
+		fmt.Fprintf(&wanted, " WHEN starts_with(content_url, %s) THEN true", scheme)
+		for _, known := range f.Known {
+			fmt.Fprintf(&wanted, " AND content_url <> %s || %s", argument(known), tailOf(f.Hashed))
+		}
+	}
+	rows, err := r.q.Query(ctx, `
+		SELECT DISTINCT form, odd, CASE WHEN odd THEN content_url ELSE left(content_url, length(content_url) - length(tail)) END
+		FROM (SELECT content_url, form, tail, right(content_url, length(tail)) <> tail AS odd
+		      FROM (SELECT content_url, CASE`+form.String()+` END AS form, CASE`+tail.String()+` END AS tail
+		            FROM archive_metadata WHERE CASE`+wanted.String()+` ELSE false END) t) t`, args...)
+	if err != nil {
+		return failed(ctx, "look for places in the catalog", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var form int
+		var odd bool
+		var place string
+		if err := rows.Scan(&form, &odd, &place); err != nil {
+			return failed(ctx, "look for places in the catalog", err)
+		}
+		if err := fn(form, odd, place); err != nil {
+			return err
+		}
+	}
+	return failed(ctx, "look for places in the catalog", rows.Err())
+}
+
+func (r reader) Users(ctx context.Context) ([]string, error) {
+	rows, err := r.q.Query(ctx, `SELECT DISTINCT "userId" FROM archive_metadata ORDER BY 1`)
+	if err != nil {
+		return nil, failed(ctx, "list the catalog's users", err)
+	}
+	users, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return users, failed(ctx, "list the catalog's users", err)
+}

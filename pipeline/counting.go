@@ -1,0 +1,198 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// beside is what goes on beside the moving: looking through the catalog where
+// that was not done before, and counting what the migration is about.
+type beside struct {
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
+	err    error // read after ended
+}
+
+// lookBeside begins it, or does it at once where the catalog cannot be read as
+// it was while it is changed. before is what earlier runs have done.
+func (m *migration) lookBeside(ctx context.Context, before checkpoint.Counts) (*beside, error) {
+	if m.Purge {
+		return &beside{cancel: func() {}}, nil // which has done both
+	}
+	if !m.snapshot.Lasting() {
+		return &beside{cancel: func() {}}, m.look(ctx, before)
+	}
+	b := &beside{}
+	ctx, b.cancel = context.WithCancel(ctx)
+	b.ended.Go(func() {
+		if b.err = m.lookAgain(ctx, before); b.err != nil && ctx.Err() == nil {
+			m.giveUp(b.err)
+		}
+	})
+	return b, nil
+}
+
+// lookAttempts is how often the catalog is looked through when that fails, as when
+// its session was cut.
+const lookAttempts = 5
+
+// lookAgain looks through the catalog, and once more where that fails. What was
+// moved before the next attempt is added to what that counts.
+func (m *migration) lookAgain(ctx context.Context, before checkpoint.Counts) error {
+	for attempt := 1; ; attempt++ {
+		err := m.look(ctx, before)
+		var refused *RefusedError
+		if err == nil || attempt == lookAttempts || errors.As(err, &refused) {
+			return err
+		}
+		m.Log.WarnContext(ctx, "the catalog could not be looked through", "attempt", attempt, "reason", err.Error())
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(attempt) * time.Second):
+		}
+		before, _ = m.progress.tally()
+		next, err := m.cat.Snapshot(ctx)
+		if err != nil {
+			continue
+		}
+		m.snapshot.Close()
+		m.snapshot = next
+	}
+}
+
+func (m *migration) look(ctx context.Context, before checkpoint.Counts) error {
+	if !m.settled.known() {
+		if err := m.survey(ctx); err != nil {
+			return err
+		}
+	}
+	return m.count(ctx, before)
+}
+
+// end waits for it when all is moved. A run that was asked to stop waits for a
+// while, one that could not go on does not.
+func (b *beside) end(stopped bool, ran error) error {
+	if ran != nil {
+		b.cancel()
+	}
+	if stopped {
+		defer time.AfterFunc(drainPatience, b.cancel).Stop()
+	}
+	b.ended.Wait()
+	b.cancel()
+	if ran != nil || stopped {
+		return ran
+	}
+	return b.err
+}
+
+// count counts what the migration is about, and finds the places elsewhere.
+func (m *migration) count(ctx context.Context, before checkpoint.Counts) error {
+	documents, bytes, elsewhere, err := m.toMove(ctx)
+	if err != nil {
+		return err
+	}
+	all := bytes
+	if !m.samePrefix() {
+		documents += before.Moved
+		all += before.BytesCounted
+	}
+	// What the first run counted, unless rows have come since.
+	h := m.checkpoint.Header()
+	documents, all = max(h.Documents, documents), max(h.Bytes, all)
+	m.checkpoint.Recount(documents, all)
+	m.progress.count(Amount{documents, all})
+	m.result.Documents, m.result.Elsewhere = documents, elsewhere
+	if m.Counted != nil {
+		m.Counted(Total{TaskID: m.result.TaskID, Documents: documents, Bytes: bytes, Elsewhere: elsewhere})
+	}
+	return nil
+}
+
+// toMove says how many rows the migration is about, and which places elsewhere
+// there are. Rows are looked at one by one only where prefixes alone cannot
+// tell.
+func (m *migration) toMove(ctx context.Context) (documents, bytes int64, elsewhere []Place, err error) {
+	t, err := m.snapshot.Count(ctx, m.selection)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	documents, bytes = t.Documents+t.NoURI, t.Bytes
+	overlap := m.selection.Prefix != m.src.Prefix() ||
+		(strings.HasPrefix(m.dst.Prefix(), m.src.Prefix()) && !m.samePrefix())
+	all := catalog.Selection{Prefix: m.src.Scheme(), Buckets: m.Buckets}
+	ofScheme, err := m.snapshot.Count(ctx, all)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	if ofScheme.Unknown > 0 {
+		elsewhere = append(elsewhere, Place{Place: "places of no known kind (content_url begins with none of " + strings.Join(drivers.Schemes, ", ") + ")", Documents: ofScheme.Unknown})
+	}
+	if !overlap && ofScheme.Documents == t.Documents {
+		return documents, bytes, elsewhere, nil
+	}
+	documents, bytes = t.NoURI, 0
+	places := make(map[string]*Place)
+	var position catalog.Position
+	for {
+		page, err := m.snapshot.Page(ctx, all, position, m.limits.pageRows)
+		if err != nil {
+			return 0, 0, nil, err
+		}
+		for _, d := range page {
+			position = d.After()
+			switch {
+			case d.NoURI:
+			case m.selected(d):
+				documents++
+				bytes += max(d.Bytes, 0)
+			case !m.atDestination(d):
+				m.addElsewhere(places, d)
+			}
+		}
+		if len(page) < m.limits.pageRows {
+			break
+		}
+	}
+	for _, p := range places {
+		elsewhere = append(elsewhere, *p)
+	}
+	slices.SortFunc(elsewhere, func(a, b Place) int { return cmp.Compare(a.Place, b.Place) })
+	return documents, bytes, elsewhere, nil
+}
+
+// addElsewhere counts a row for its place; beyond maxPlaces, for a common one.
+func (m *migration) addElsewhere(places map[string]*Place, d catalog.Document) {
+	name := m.placeOf(d)
+	if places[name] == nil && len(places) >= maxPlaces {
+		name = "(other places)"
+	}
+	if places[name] == nil {
+		places[name] = &Place{Place: name}
+	}
+	places[name].Documents++
+	places[name].Bytes += max(d.Bytes, 0)
+}
+
+// placeOf is the place that a row names: its URI without what the driver makes
+// from the key, or, where it was made otherwise, its first part.
+func (m *migration) placeOf(d catalog.Document) string {
+	if uri, err := m.src.URI(d.Key); err == nil {
+		if place, ok := strings.CutSuffix(d.URI, strings.TrimPrefix(uri, m.src.Prefix())); ok {
+			return place
+		}
+	}
+	rest := strings.TrimPrefix(d.URI, m.src.Scheme())
+	first, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+	return d.URI[:len(d.URI)-len(rest)] + rest[:len(rest)-len(strings.TrimPrefix(rest, "/"))] + first + "/"
+}

@@ -1,0 +1,125 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+const (
+	// maxOdd bounds how many odd rows are kept in mind.
+	maxOdd = 10000
+	// maxNested bounds how many places inside of one another are.
+	maxNested = 1000
+)
+
+// survey looks once through the whole catalog for what could be overwritten or
+// deleted by mistake, and refuses the migration or settles what is odd.
+//
+// A migration begins with it: what it refuses is refused before anything is
+// put. A resumed one, which it let pass before, has it going on beside the
+// moving; for what may be done before it has ended see guard.go.
+func (m *migration) survey(ctx context.Context) error {
+	forms := m.forms()
+	odd := make(map[string]bool)
+	nested := make(map[[2]string]bool)
+	err := m.snapshot.Places(ctx, forms, func(form int, isOdd bool, place string) error {
+		if !isOdd {
+			return m.noteNested(nested, forms[form].Scheme, place)
+		}
+		if odd[normal(place)] = true; len(odd) > maxOdd {
+			return &RefusedError{fmt.Sprintf("more than %d rows of the catalog name %s… places that are not made from their keys, such as %q: this is not an archive that Anchore wrote", maxOdd, forms[form].Scheme, place)}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := m.noteNested(nested, m.src.Scheme(), m.dst.Prefix()); err != nil {
+		return err
+	}
+	if err := m.noteNested(nested, m.dst.Scheme(), m.src.Prefix()); err != nil {
+		return err
+	}
+	if err := m.refuseMeeting(ctx, nested); err != nil {
+		return err
+	}
+	m.settled.settle(odd)
+	return nil
+}
+
+// forms are those of the source's rows and the destination's.
+func (m *migration) forms() []catalog.Form {
+	form := func(s Store) catalog.Form {
+		return catalog.Form{Scheme: s.Scheme(), Hashed: s.Capabilities().HashedPaths, Known: []string{s.Prefix()}}
+	}
+	source, destination := form(m.src), form(m.dst)
+	if source.Scheme != destination.Scheme {
+		return []catalog.Form{source, destination}
+	}
+	if !m.samePrefix() {
+		source.Known = append(source.Known, m.dst.Prefix())
+	}
+	return []catalog.Form{source}
+}
+
+// noteNested notes a place that rows of a scheme name where it is inside of the
+// source or the destination, or they are inside of it, so that two documents
+// could have one URI: s3://b/ and s3://b/new/ collide for a user named "new".
+// What is put must not overwrite a document there, and what is deleted must not
+// be one.
+func (m *migration) noteNested(nested map[[2]string]bool, scheme, place string) error {
+	for _, s := range []Store{m.src, m.dst} {
+		a, b := s.Prefix(), place
+		if s.Capabilities().HashedPaths || s.Scheme() != scheme || a == b {
+			continue // MD5s do not meet
+		}
+		if len(a) > len(b) {
+			a, b = b, a
+		}
+		if !strings.HasPrefix(b, a) {
+			continue
+		}
+		if nested[[2]string{a, b}] = true; len(nested) > maxNested {
+			return &RefusedError{fmt.Sprintf("more than %d places that rows of the catalog name lie inside of %s, such as %s: documents there may have the same names", maxNested, a, b)}
+		}
+	}
+	return nil
+}
+
+// refuseMeeting refuses nested places of which the one continues the other with
+// what may be a user's name.
+func (m *migration) refuseMeeting(ctx context.Context, nested map[[2]string]bool) error {
+	if len(nested) == 0 {
+		return nil
+	}
+	users, err := m.snapshot.Users(ctx)
+	if err != nil {
+		return err
+	}
+	for pair := range nested {
+		outer, inner := pair[0], pair[1]
+		extension := strings.TrimPrefix(inner, outer)
+		meets := func(user string) bool {
+			return strings.HasPrefix(user+"/", extension) || strings.HasPrefix(extension, user+"/")
+		}
+		if i := slices.IndexFunc(users, meets); i >= 0 {
+			return &RefusedError{fmt.Sprintf("%s lies inside of %s, and the user %q may have documents there under the same names: choose another prefix", inner, outer, users[i])}
+		}
+	}
+	return nil
+}
+
+// normal makes one of the spellings that may name the same place: those that
+// differ in empty or "." or ".." parts.
+func normal(uri string) string {
+	scheme, rest, ok := strings.Cut(uri, "://")
+	if !ok {
+		return uri
+	}
+	return scheme + "://" + path.Clean("/"+rest)
+}

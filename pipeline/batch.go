@@ -46,6 +46,8 @@ type item struct {
 
 	// revived: an earlier run had it in flight, or failed at it.
 	revived bool
+	// unchecked: what is read of it is compared with the digest by the destination.
+	unchecked bool
 	// streamed: the payload is never held as a whole, see stream.go.
 	streamed bool
 	// allowance is how many bytes of it may be held beside the payload as

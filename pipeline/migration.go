@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -159,6 +160,9 @@ type migration struct {
 	sourceOps slots // gets and deletes at the source
 	destOps   slots // puts and read-backs at the destination
 	cpu       slots
+
+	// provesNothing: the destination did not tell the MD5 of what it holds.
+	provesNothing atomic.Bool
 
 	progress *Progress
 	streak   streak

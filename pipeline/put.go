@@ -189,7 +189,13 @@ func (m *migration) putStream(ctx context.Context, it *item) {
 		m.notFetched(ctx, it, err)
 		return
 	}
-	receipt, err := m.dst.Put(ctx, it.dest, payload)
+	put := m.dst.Put
+	if m.checkedThere(it, payload) {
+		put = func(ctx context.Context, _ string, p drivers.Payload) (drivers.Receipt, error) {
+			return m.putUnchecked(ctx, it, p)
+		}
+	}
+	receipt, err := put(ctx, it.dest, payload)
 	it.digest, it.bytes = receipt.MD5, receipt.Bytes
 	m.stored(it, receipt, err)
 }

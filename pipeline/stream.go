@@ -33,7 +33,7 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 			return p, nil
 		}
 		p.Length, p.MD5 = info.Bytes, it.doc.Digest
-		p.Open = func(ctx context.Context) (io.ReadCloser, error) { return m.openChecked(ctx, it) }
+		p.Open = m.opener(it)
 		return p, nil
 	}
 	var plainBytes int64
@@ -46,7 +46,7 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 	}
 	if it.compressed = m.keepsForm() || m.dst.compresses(plainBytes); it.compressed {
 		p.Length, p.MD5 = it.fetchedBytes, it.doc.Digest
-		p.Open = func(ctx context.Context) (io.ReadCloser, error) { return m.openChecked(ctx, it) }
+		p.Open = m.opener(it)
 		return p, nil
 	}
 	p.Length = plainBytes
@@ -58,6 +58,67 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 		return newInflateReader(r), nil
 	}
 	return p, nil
+}
+
+// opener opens a payload that keeps its form, at the source.
+func (m *migration) opener(it *item) func(context.Context) (io.ReadCloser, error) {
+	return func(ctx context.Context) (io.ReadCloser, error) {
+		if !it.unchecked {
+			return m.openChecked(ctx, it)
+		}
+		r, info, err := m.src.Get(ctx, it.doc.URI)
+		if err != nil {
+			return nil, classed(ClassFetch, &unopened{err})
+		}
+		it.fetchedBytes = info.Bytes
+		return &passedOn{r}, nil
+	}
+}
+
+// passedOn is a payload that the destination checks.
+type passedOn struct{ io.ReadCloser }
+
+// Read says of what breaks off that it did so at the source.
+func (r *passedOn) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = classed(ClassFetch, err)
+	}
+	return n, err
+}
+
+// checkedThere says whether the destination itself compares a streamed payload
+// with the catalog's digest, and says with its receipt that they are equal.
+// Computing the MD5 here too would be most of what a large document costs.
+func (m *migration) checkedThere(it *item, p drivers.Payload) bool {
+	return p.MD5 != "" && p.Length > 0 && p.Length <= m.dst.Capabilities().PassBytes && !m.provesNothing.Load()
+}
+
+// putUnchecked puts a payload that the destination checks. Where it does not say
+// that it holds what the catalog says, the payload is put once more and looked
+// at here, for what is wrong with it to be found. A destination that says nothing
+// of what it holds is not relied on again.
+func (m *migration) putUnchecked(ctx context.Context, it *item, p drivers.Payload) (drivers.Receipt, error) {
+	it.unchecked = true
+	receipt, err := m.dst.Put(ctx, it.dest, p)
+	it.unchecked = false
+	switch {
+	case err == nil && receipt.ProvenMD5 == p.MD5:
+		if !it.doc.Compressed {
+			it.plainDigest, it.plainBytes = p.MD5, p.Length
+		}
+		return receipt, nil
+	case err == nil && receipt.ProvenMD5 == "":
+		m.provesNothing.Store(true)
+	case err != nil && drivers.KindOf(err) != drivers.Corrupt:
+		return receipt, err
+	}
+	stored := err == nil
+	receipt, err = m.dst.Put(ctx, it.dest, p)
+	if err != nil && stored {
+		err = m.takeBack(ctx, it, err)
+	}
+	return receipt, err
 }
 
 // inflateThrough reads a compressed payload once to its end, for the length of

@@ -7,12 +7,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -241,6 +243,18 @@ func http1() *http.Protocols {
 type patientConn struct {
 	net.Conn
 	stall time.Duration
+}
+
+// pieceBytes is how much of a body is sent at once.
+const pieceBytes = 128 << 10
+
+var pieces = sync.Pool{New: func() any { b := make([]byte, pieceBytes); return &b }}
+
+// ReadFrom sends a body in longer pieces than the transport would.
+func (c *patientConn) ReadFrom(r io.Reader) (int64, error) {
+	piece := pieces.Get().(*[]byte)
+	defer pieces.Put(piece)
+	return io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{r}, *piece)
 }
 
 // Write fails when nothing of p could be sent for as long as the stall allows.

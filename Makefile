@@ -22,8 +22,8 @@ help: ## list the targets
 build: ## build bin/kedge
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/kedge ./cmd/kedge
 
-release: ## archives, Debian packages, component lists and SHA256SUMS in bin/release, the same bytes each time: TARGETS=linux/amd64,darwin/arm64
-	go run ./internal/release -version '$(VERSION)' -commit '$(COMMIT)' -date '$(DATE)' $(if $(TARGETS),-targets '$(TARGETS)')
+release: ## archives, Debian packages, containers' file systems, component lists and SHA256SUMS in bin/release, the same bytes each time: TARGETS=linux/amd64,darwin/arm64 OUT=folder
+	go run ./internal/release -version '$(VERSION)' -commit '$(COMMIT)' -date '$(DATE)' $(if $(TARGETS),-targets '$(TARGETS)') $(if $(OUT),-out '$(OUT)')
 
 demo: build ## migrate a small installation before your eyes
 	bin/kedge demo

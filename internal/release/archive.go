@@ -22,9 +22,17 @@ func sortFiles(files []file) {
 	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.path, b.path) })
 }
 
-// tarball packs files below a folder. All of them are root's and have the same
-// time; the order is that of their paths.
-func tarball(folder string, files []file, when time.Time) ([]byte, error) {
+// ownedFolder is a folder of an archive that is not like the others, which are
+// root's, for everybody to read.
+type ownedFolder struct {
+	path string // with slashes, relative
+	mode int64  // with the sticky bit, as tar has it
+	user int    // and the group of the same number
+}
+
+// tarball packs files below a folder, "" for none. All of them are root's and
+// have the same time; the order is that of their paths, behind the owned folders.
+func tarball(folder string, files []file, when time.Time, owned ...ownedFolder) ([]byte, error) {
 	var out bytes.Buffer
 	packed, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err != nil {
@@ -34,6 +42,11 @@ func tarball(folder string, files []file, when time.Time) ([]byte, error) {
 	files = slices.Clone(files)
 	sortFiles(files)
 	made := map[string]bool{}
+	for _, o := range owned {
+		if err := makeOwned(w, o, made, when); err != nil {
+			return nil, err
+		}
+	}
 	for _, f := range files {
 		name := path.Join(folder, f.path)
 		if err := makeFolders(w, path.Dir(name), made, when); err != nil {
@@ -55,6 +68,17 @@ func tarball(folder string, files []file, when time.Time) ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+func makeOwned(w *tar.Writer, o ownedFolder, made map[string]bool, when time.Time) error {
+	if err := makeFolders(w, path.Dir(o.path), made, when); err != nil {
+		return err
+	}
+	made[o.path] = true
+	header := header(o.path+"/", 0, when)
+	header.Typeflag, header.Mode, header.Uid, header.Gid = tar.TypeDir, o.mode, o.user, o.user
+	header.Uname, header.Gname = "", ""
+	return w.WriteHeader(header)
 }
 
 func makeFolders(w *tar.Writer, name string, made map[string]bool, when time.Time) error {

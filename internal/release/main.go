@@ -1,8 +1,8 @@
 // Command release builds what is handed out of kedge: static binaries in
 // tar.gz archives with the manual and the shells' completions, Debian packages,
-// a list of components (CycloneDX) of each binary, and SHA256SUMS. The same
-// commit and the same Go give the same bytes, on any day and machine: the only
-// time in them is the commit's.
+// the root file system of a container, a list of components (CycloneDX) of each
+// binary, and SHA256SUMS. The same commit and the same Go give the same bytes, on
+// any day and machine: the only time in them is the commit's.
 package main
 
 import (
@@ -155,10 +155,13 @@ func (r *release) buildTarget(work string, t target, documents []file) error {
 	if err := os.WriteFile(filepath.Join(r.out, name+".tar.gz"), archive, 0o644); err != nil {
 		return err
 	}
-	if t.os == "linux" {
-		return r.debianPackage(work, t, binary, documents)
+	if t.os != "linux" {
+		return nil
 	}
-	return nil
+	if err := r.rootfs(t, binary); err != nil {
+		return err
+	}
+	return r.debianPackage(work, t, binary, documents)
 }
 
 const sumsName = "SHA256SUMS"

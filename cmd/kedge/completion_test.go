@@ -51,19 +51,18 @@ func TestCompletionsNameEverything(t *testing.T) {
 	}
 }
 
+// completionScript writes what the program prints for a shell.
+func completionScript(t *testing.T, shell, name string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), name)
+	write(t, path, kedge(t, "completion", shell).want(t, exitDone).stdout)
+	return path
+}
+
 // What the printed script completes is asked of bash itself.
 func TestBashCompletes(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Log("there is no bash here: its script is not tried")
-		return
-	}
-	script := filepath.Join(t.TempDir(), "kedge.bash")
-	printed := kedge(t, "completion", "bash").want(t, exitDone).stdout
-	if err := os.WriteFile(script, []byte(printed), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(bash, "-n", script).CombinedOutput(); err != nil {
+	script := completionScript(t, "bash", "kedge.bash")
+	if out, err := exec.Command("bash", "-n", script).CombinedOutput(); err != nil {
 		t.Fatalf("bash -n: %v\n%s", err, out)
 	}
 	for _, test := range []struct {
@@ -85,12 +84,48 @@ func TestBashCompletes(t *testing.T) {
 		{[]string{"kedge", "ma"}, nil},
 	} {
 		ask := `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kedge; printf '%s\n' "${COMPREPLY[@]}"`
-		out, err := exec.Command(bash, append([]string{"-c", ask, "bash", script}, test.words...)...).CombinedOutput()
+		out, err := exec.Command("bash", append([]string{"-c", ask, "bash", script}, test.words...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%q: %v\n%s", test.words, err, out)
 		}
 		if got := strings.Fields(string(out)); !slices.Equal(got, test.want) {
 			t.Errorf("%q: completes %q, want %q", test.words, got, test.want)
+		}
+	}
+}
+
+// The others are asked as well: of what zsh completes on a terminal, and of what
+// fish says it would.
+func TestZshAndFishComplete(t *testing.T) {
+	zsh, fish := completionScript(t, "zsh", "_kedge"), completionScript(t, "fish", "kedge.fish")
+	for _, test := range []struct {
+		line string // the last word is being typed
+		want []string
+	}{
+		{"kedge mig", []string{"migrate"}},
+		{"kedge --quiet list-", []string{"list-drivers", "list-migrations"}},
+		{"kedge objectstorage che", []string{"check"}},
+		{"kedge objectstorage migrate --nodel", []string{"--nodelete"}},
+		{"kedge migrate --no-exclude-u", []string{"--no-exclude-uploads"}},
+		{"kedge config ", []string{"example", "explain"}},
+		{"kedge config example s", []string{"s3", "swift"}},
+		{"kedge completion z", []string{"zsh"}},
+		{"kedge migrate --output ", []string{"json", "text"}},
+	} {
+		for shell, ask := range map[string]*exec.Cmd{
+			"zsh":  exec.CommandContext(t.Context(), "zsh", "-f", "testdata/completes.zsh", filepath.Dir(zsh), test.line),
+			"fish": exec.CommandContext(t.Context(), "fish", "--no-config", "-c", `source $argv[1]; complete -C $argv[2] | cut -f 1`, fish, test.line),
+		} {
+			ask.Env = append(os.Environ(), "HOME="+home(t), "XDG_CONFIG_HOME="+home(t), "XDG_DATA_HOME="+home(t), "TERM=xterm")
+			out, err := ask.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%s, %q: %v\n%s", shell, test.line, err, out)
+			}
+			got := strings.Fields(string(out))
+			slices.Sort(got)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("%s, %q: completes %q, want %q", shell, test.line, got, test.want)
+			}
 		}
 	}
 }

@@ -12,6 +12,15 @@ import (
 	"time"
 )
 
+// program is the program of a platform, built on first use.
+func (r *release) program(work string, t target) (string, error) {
+	path := filepath.Join(work, "kedge-"+t.String())
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	return path, r.compile(path, t)
+}
+
 // compile builds the program for a platform, without anything of this machine
 // in it.
 func (r *release) compile(path string, t target) error {
@@ -59,8 +68,8 @@ var completionFiles = map[string]string{"bash": "kedge.bash", "zsh": "_kedge", "
 // documents are the manual's pages and the completion scripts, made by the
 // program itself: the one for this machine.
 func (r *release) documents(work string) ([]file, error) {
-	here := filepath.Join(work, "kedge-here")
-	if err := r.compile(here, target{runtime.GOOS, runtime.GOARCH}); err != nil {
+	here, err := r.program(work, target{runtime.GOOS, runtime.GOARCH})
+	if err != nil {
 		return nil, err
 	}
 	folder := filepath.Join(work, "man1")

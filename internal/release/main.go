@@ -127,8 +127,8 @@ func (r *release) emptyOut() error {
 // buildTarget makes the binary of a platform and what it goes into.
 func (r *release) buildTarget(work string, t target, documents []file) error {
 	name := fmt.Sprintf("kedge-%s-%s", r.version, t)
-	path := filepath.Join(work, name)
-	if err := r.compile(path, t); err != nil {
+	path, err := r.program(work, t)
+	if err != nil {
 		return err
 	}
 	binary, err := os.ReadFile(path)

@@ -13,9 +13,19 @@ import (
 // of its own, which the tests have no use for.
 const createClusterConfig = "/etc/postgresql-common/createcluster.conf"
 
+// programs are what the tests run, and the packages that have them: what reads
+// the manual and the completion scripts, makes the release, and checks the unit.
+var programs = []struct{ name, pack string }{
+	{"groff", "groff-base"},
+	{"mandoc", "mandoc"},
+	{"zsh", "zsh"},
+	{"fish", "fish"},
+	{"systemd-analyze", "systemd"},
+}
+
 // InstallPackages installs what the tests need of Debian's packages, unless it
 // is there already: PostgreSQL, OpenStack Swift and Keystone (libraries only;
-// nothing is started), and a C compiler for the race detector. That
+// nothing is started), a C compiler for the race detector, and programs. That
 // needs root. What apt-get prints goes to out.
 func InstallPackages(ctx context.Context, out io.Writer) error {
 	var missing []string
@@ -33,6 +43,11 @@ func InstallPackages(ctx context.Context, out io.Writer) error {
 	}
 	if _, err := Keystone(); err != nil {
 		missing = append(missing, "python3-keystone")
+	}
+	for _, program := range programs {
+		if _, err := exec.LookPath(program.name); err != nil {
+			missing = append(missing, program.pack)
+		}
 	}
 	if len(missing) == 0 {
 		return nil

@@ -5,6 +5,11 @@ SHELL   := bash
 # kedge-test-tools in the user's cache folder. See internal/testenv/tools.
 INSTALL := go run ./internal/testenv/install
 
+# Everything but the tests under the race detector is compiled in the way of what
+# is handed out, so that it is compiled once.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
+
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
@@ -20,7 +25,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
 
 build: ## build bin/kedge
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/kedge ./cmd/kedge
+	go build -buildvcs=false -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/kedge ./cmd/kedge
 
 release: ## archives, Debian packages, containers' file systems, component lists and SHA256SUMS in bin/release, the same bytes each time: TARGETS=linux/amd64,darwin/arm64 OUT=folder
 	go run ./internal/release -version '$(VERSION)' -commit '$(COMMIT)' -date '$(DATE)' $(if $(TARGETS),-targets '$(TARGETS)') $(if $(OUT),-out '$(OUT)')
@@ -32,7 +37,7 @@ test-deps: ## install the servers and tools that the tests need
 	$(INSTALL)
 
 test: test-deps lint ## all that a commit must pass
-	go test -race -p 2 -timeout 40m $$(go list ./... | grep -vE '/(internal/torture|cmd/kedge)$$')
+	CGO_ENABLED=1 go test -race -p 2 -timeout 40m $$(go list ./... | grep -vE '/(internal/torture|cmd/kedge)$$')
 	# Without -race: what these run is the program as it is shipped, whose memory
 	# and kills at an instant would be others.
 	go test -p 1 -timeout 60m ./cmd/kedge ./internal/torture
@@ -53,7 +58,7 @@ torture: ## kill migrations and compare all with a model: KILLS=1000 or DURATION
 		go test -count=1 -timeout 0 -run '^(TestTorture|TestEveryPointOnEveryPair)$$' -v ./internal/torture
 
 bench: $(if $(KEDGE),,build) ## compare with rclone and the servers' own ceiling: COUNT=2000 ROUNDS=3 ONLY=localfs-s3,db KEDGE=bin/old,bin/kedge CLIENTS=8,32 FSYNC=off RCLONE=off OUT=table.md
-	go build -trimpath -buildvcs=false -o bin/ceiling ./bench/ceiling
+	go build -buildvcs=false -o bin/ceiling ./bench/ceiling
 	rclone=$(or $(RCLONE),$$($(INSTALL) rclone)) && \
 		COUNT='$(COUNT)' ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' KEDGE='$(or $(KEDGE),bin/kedge)' RCLONE="$$rclone" CEILING=bin/ceiling \
 		CLIENTS='$(CLIENTS)' FSYNC='$(FSYNC)' OUT='$(OUT)' VERSION='$(VERSION)' \

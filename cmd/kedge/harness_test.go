@@ -30,11 +30,13 @@ func build(m *testing.M) int {
 	}
 	defer os.RemoveAll(folder)
 	binary = filepath.Join(folder, "kedge")
-	arguments := []string{"build", "-o", binary}
-	if os.Getenv("KEDGE_TEST_RACE") != "" { // the program under the race detector, not the tests around it
-		arguments = append(arguments, "-race")
+	race, cgo := "-race=false", "CGO_ENABLED=0" // as it is handed out
+	if os.Getenv("KEDGE_TEST_RACE") != "" {     // the program under the race detector, not the tests around it
+		race, cgo = "-race", "CGO_ENABLED=1"
 	}
-	if out, err := exec.Command("go", append(arguments, ".")...).CombinedOutput(); err != nil {
+	command := exec.Command("go", "build", "-trimpath", race, "-o", binary, ".")
+	command.Env = append(os.Environ(), cgo)
+	if out, err := command.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}

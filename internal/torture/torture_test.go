@@ -26,7 +26,9 @@ func build(m *testing.M) int {
 	}
 	defer os.RemoveAll(folder)
 	program = filepath.Join(folder, "kedge")
-	if out, err := exec.Command("go", "build", "-tags", "torture", "-o", program, "../../cmd/kedge").CombinedOutput(); err != nil {
+	command := exec.Command("go", "build", "-trimpath", "-tags", "torture", "-o", program, "../../cmd/kedge")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is handed out
+	if out, err := command.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}

@@ -33,13 +33,25 @@ func (m *migration) lookBeside(ctx context.Context, before checkpoint.Counts) (*
 	}
 	b := &beside{}
 	ctx, b.cancel = context.WithCancel(ctx)
+	counted := make(chan struct{})
 	b.ended.Go(func() {
+		defer close(counted)
 		if b.err = m.lookAgain(ctx, before); b.err != nil && ctx.Err() == nil {
 			m.giveUp(b.err)
 		}
 	})
+	select {
+	case <-counted:
+	case <-ctx.Done():
+	case <-time.After(countPatience):
+	}
 	return b, nil
 }
+
+// countPatience is how long the first document waits for the count. Most
+// catalogs are counted sooner, and what there is to move, and what lies
+// elsewhere, is then told before anything is moved.
+const countPatience = time.Second
 
 // lookAttempts is how often the catalog is looked through when that fails, as when
 // its session was cut.

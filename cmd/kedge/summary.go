@@ -41,7 +41,7 @@ func (p *progressLines) started(s pipeline.Start) {
 	case s.Resumed:
 		fmt.Fprintf(p.out, "Resuming migration task %d: %d documents were moved before\n", s.TaskID, s.Moved)
 	default:
-		fmt.Fprintf(p.out, "Migration task %d begins; its documents are counted meanwhile\n", s.TaskID)
+		fmt.Fprintf(p.out, "Migration task %d begins with counting its documents\n", s.TaskID)
 	}
 	fmt.Fprintf(p.out, "Checkpoint: %s\n", s.Checkpoint)
 }

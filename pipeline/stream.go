@@ -89,9 +89,10 @@ func (r *passedOn) Read(p []byte) (int, error) {
 
 // checkedThere says whether the destination itself compares a streamed payload
 // with the catalog's digest, and says with its receipt that they are equal.
-// Computing the MD5 here too would be most of what a large document costs.
+// Computing the MD5 here too would be most of what a large document costs. What
+// other rows name too is not risked for that.
 func (m *migration) checkedThere(it *item, p drivers.Payload) bool {
-	return p.MD5 != "" && p.Length > 0 && p.Length <= m.dst.Capabilities().PassBytes && !m.provesNothing.Load()
+	return !it.siblings && p.MD5 != "" && p.Length > 0 && p.Length <= m.dst.Capabilities().PassBytes && !m.provesNothing.Load()
 }
 
 // putUnchecked puts a payload that the destination checks. Where it does not say

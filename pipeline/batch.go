@@ -201,10 +201,6 @@ func (s slots) one(ctx context.Context, do func()) error {
 	return cancelled(ctx)
 }
 
-// inFlight is how many operations are in flight, and limit how many there may be.
-func (s slots) inFlight() int64 { return int64(len(s)) }
-func (s slots) limit() int64    { return int64(cap(s)) }
-
 // cancelled gives the reason why ctx has ended, nil while it has not.
 func cancelled(ctx context.Context) error {
 	if ctx.Err() != nil {

@@ -48,7 +48,7 @@ func (m *migration) deleteBatch(ctx context.Context, batcher drivers.Batcher, it
 		uris[i] = it.doc.URI
 	}
 	var errs []error
-	if err := m.sourceOps.one(ctx, func() { errs = batcher.DeleteBatch(ctx, uris) }); err != nil {
+	if err := m.sourceOps.one(ctx, items, func() { errs = batcher.DeleteBatch(ctx, uris) }); err != nil {
 		return err
 	}
 	for i, it := range items {

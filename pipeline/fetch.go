@@ -47,7 +47,7 @@ func (m *migration) fetchBatch(ctx context.Context, batcher drivers.Batcher, ite
 		requests[i] = drivers.GetRequest{URI: it.doc.URI, MaxBytes: m.heldBytes(it)}
 	}
 	var results []drivers.GetResult
-	if err := m.sourceOps.one(ctx, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
+	if err := m.sourceOps.one(ctx, items, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
 		return err
 	}
 	for i, it := range items {

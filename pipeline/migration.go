@@ -69,8 +69,8 @@ type Options struct {
 	ReadBack bool
 	// MemoryBytes bounds the payload bytes held at once; 0 is the default.
 	MemoryBytes int64
-	// Workers is how many operations each side has in flight; 0 leaves it to
-	// the drivers.
+	// Workers is how many operations each side has in flight. 0 begins with what
+	// suits the drivers and finds out what is best.
 	Workers int
 	// MaxBackendFailures is how many documents in a row may fail because a
 	// store does not do its work before the run gives up; 0 is the default.
@@ -157,8 +157,8 @@ type migration struct {
 	// snapshot is the catalog as it was before anything was changed.
 	snapshot  catalog.Snapshot
 	settled   *settlement
-	sourceOps slots // gets and deletes at the source
-	destOps   slots // puts and read-backs at the destination
+	sourceOps *gate // gets and deletes at the source
+	destOps   *gate // puts and read-backs at the destination
 	cpu       slots
 
 	// provesNothing: the destination did not tell the MD5 of what it holds.
@@ -193,8 +193,7 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	m.budgetBytes = max(o.MemoryBytes-m.streamCost(false), o.MemoryBytes/2)
 	m.budget = semaphore.NewWeighted(m.budgetBytes)
 	m.lateStream = make(slots, 1)
-	m.sourceOps = make(slots, m.workers(m.src))
-	m.destOps = make(slots, m.workers(m.dst))
+	m.sourceOps, m.destOps = m.gate(m.src), m.gate(m.dst)
 	m.cpu = make(slots, cpuWorkers())
 	m.result.Began = time.Now()
 	m.progress = o.Progress
@@ -239,11 +238,15 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func (m *migration) workers(s Store) int {
-	if m.Workers > 0 {
-		return m.Workers
+// gate bounds the operations in flight at a store.
+func (m *migration) gate(s Store) *gate {
+	c := s.Capabilities()
+	g := newGate(m.Workers, c.Workers, s.Meter.Retries)
+	if g.tuner != nil && (c.BatchGet || c.BatchPut) {
+		// So many connections there are; the catalog may be on them, too.
+		g.tuner.most = g.most
 	}
-	return max(1, s.Capabilities().Workers)
+	return g
 }
 
 // locked is the run while the lock is held.

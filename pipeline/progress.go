@@ -42,7 +42,7 @@ type Progress struct {
 // side is one of the two stores of a run.
 type side struct {
 	store Store
-	ops   slots
+	ops   *gate
 }
 
 func (s side) state() SideState {

@@ -44,7 +44,7 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 			late := put
 			put = func() { _ = m.lateStream.one(ctx, late) } // its error is ctx's, which is looked at next
 		}
-		if err := m.destOps.one(ctx, put); err != nil {
+		if err := m.destOps.one(ctx, []*item{it}, put); err != nil {
 			return err
 		}
 	}
@@ -141,7 +141,7 @@ func (m *migration) putBatch(ctx context.Context, batcher drivers.Batcher, items
 		requests[i] = drivers.PutRequest{URI: it.dest, Payload: payload, MD5: digest}
 	}
 	var results []drivers.PutResult
-	if err := m.destOps.one(ctx, func() { results = batcher.PutBatch(ctx, requests) }); err != nil {
+	if err := m.destOps.one(ctx, items, func() { results = batcher.PutBatch(ctx, requests) }); err != nil {
 		return err
 	}
 	for i, it := range items {

@@ -58,6 +58,14 @@ func (m *Meter) Retried() {
 	}
 }
 
+// Retries is how many operations were made again so far; 0 if m is nil.
+func (m *Meter) Retries() int64 {
+	if m == nil {
+		return 0
+	}
+	return m.retries.Load()
+}
+
 // ended counts an operation that took so long.
 func (m *Meter) ended(took time.Duration, err error) {
 	m.operations.Add(1)

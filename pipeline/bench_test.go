@@ -1,0 +1,88 @@
+package pipeline
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"testing"
+	"time"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// BenchmarkRecompress brings a report of 20 KB into each form from each: what
+// is compressed already is checked.
+func BenchmarkRecompress(b *testing.B) {
+	plain := noise(20 << 10)
+	for _, c := range []struct {
+		name     string
+		from, to bool
+	}{{"plain", false, false}, {"compress", false, true}, {"check", true, true}, {"expand", true, false}} {
+		b.Run(c.name, func(b *testing.B) {
+			payload := plain
+			if c.from {
+				payload = stdDeflate(b, plain)
+			}
+			sum := md5.Sum(payload)
+			digest := hex.EncodeToString(sum[:])
+			m := &migration{
+				src: Store{Driver: prefixed("a://")},
+				dst: Store{Driver: prefixed("b://"), Compression: Compression{Enabled: c.to, MinBytes: 1}},
+			}
+			b.SetBytes(int64(len(plain)))
+			b.ReportAllocs()
+			for b.Loop() {
+				it := &item{doc: catalog.Document{Compressed: c.from, Digest: digest}, payload: payload, digest: digest, bytes: int64(len(payload)), allowance: 1 << 20}
+				if err := m.recompressOne(it); err != nil || it.compressed != c.to {
+					b.Fatal(err, it.compressed)
+				}
+			}
+		})
+	}
+}
+
+// prefixed is a driver that has a prefix and may hold compressed payloads.
+type prefixedDriver struct {
+	drivers.Driver
+	prefix string
+}
+
+func prefixed(prefix string) drivers.Driver { return prefixedDriver{prefix: prefix} }
+
+func (d prefixedDriver) Prefix() string { return d.prefix }
+
+func (d prefixedDriver) Capabilities() drivers.Capabilities {
+	return drivers.Capabilities{Compresses: true}
+}
+
+// BenchmarkEnumerate cuts rows into batches.
+func BenchmarkEnumerate(b *testing.B) {
+	cut := cutter{limits: limitsFor(DefaultMemoryBytes)}
+	d := catalog.Document{Key: drivers.Key{UserID: "admin", Bucket: "analysis_data"}, Bytes: 4096}
+	b.ReportAllocs()
+	for b.Loop() {
+		cut.add(&item{doc: d, plainBytes: -1})
+	}
+}
+
+// BenchmarkGate is what bounding and tuning an operation costs.
+func BenchmarkGate(b *testing.B) {
+	g := newGate(0, 32, func() int64 { return 0 })
+	items := []*item{{bytes: 4096}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := g.one(b.Context(), items, func() {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkTuner is the tuner alone.
+func BenchmarkTuner(b *testing.B) {
+	u := newTuner(32, 256)
+	now := time.Now()
+	for b.Loop() {
+		now = now.Add(time.Millisecond)
+		u.done(now, 1, 0)
+	}
+}

@@ -73,10 +73,8 @@ type item struct {
 	plainDigest string
 	plainBytes  int64
 
-	// passed has a bit for each stage that has counted it, and paced says that it
-	// was counted for the run's pace.
+	// passed has a bit for each stage that has counted it.
 	passed uint8
-	paced  bool
 }
 
 // Stages, as failures name them.

@@ -9,15 +9,53 @@ const (
 	windowSamples  = 40
 )
 
+// perStage has something for each stage.
+type perStage[T any] [stageCount]T
+
 // sample is what is measured over time, at one moment.
 type sample struct {
-	at      time.Time
-	paced   Amount
-	carried int64 // bytes
-	busy    [stageCount]time.Duration
-	queued  [stageCount]int64
+	at        time.Time
+	carried   int64                   // bytes
+	behind    perStage[Amount]        // what each stage has behind it
+	documents perStage[int64]         // and how many of these it has done
+	busy      perStage[time.Duration] // and how long its workers were at it
+	queued    perStage[int64]
 	// What the stores and the database have answered.
 	source, destination, commits answers
+}
+
+// weights say which part of the work on a document is each stage's, by how long
+// the stage's workers take for one. With them what the stages have behind them
+// is one number that grows evenly, also while the first stages run ahead of the
+// last ones, until what is between them is full.
+type weights perStage[float64]
+
+func (s sample) weights() (w weights) {
+	var sum float64
+	for i := range w {
+		if s.documents[i] > 0 {
+			w[i] = s.busy[i].Seconds() / float64(s.documents[i])
+		}
+		sum += w[i]
+	}
+	for i := range w {
+		if sum > 0 {
+			w[i] /= sum
+		}
+	}
+	return w
+}
+
+// way is a number of documents, and of bytes, the parts of documents included.
+type way struct{ documents, bytes float64 }
+
+// of adds up what the stages have behind them.
+func (w weights) of(behind perStage[Amount]) (sum way) {
+	for i := range w {
+		sum.documents += w[i] * float64(behind[i].Documents)
+		sum.bytes += w[i] * float64(behind[i].Bytes)
+	}
+	return sum
 }
 
 // answers are so many, that took so long all together.
@@ -54,7 +92,7 @@ type pace struct {
 // mark says how far a run had come after so much work.
 type mark struct {
 	worked time.Duration
-	paced  Amount
+	behind perStage[Amount]
 }
 
 // maxMarks bounds the marks; when there are so many, every second one goes.
@@ -70,11 +108,10 @@ func (p *pace) take(s sample, paused bool) {
 		p.worked += s.at.Sub(p.last)
 	}
 	p.last = s.at
-	// What passes before the first document comes through is not its pace.
-	if s.paced.Documents == 0 || len(p.marks) > 0 && p.worked < p.marks[len(p.marks)-1].worked+p.spacing {
+	if len(p.marks) > 0 && p.worked < p.marks[len(p.marks)-1].worked+p.spacing {
 		return
 	}
-	p.marks = append(p.marks, mark{p.worked, s.paced})
+	p.marks = append(p.marks, mark{p.worked, s.behind})
 	if len(p.marks) == maxMarks {
 		kept := p.marks[:0]
 		for i := 0; i < maxMarks; i += 2 {
@@ -100,63 +137,74 @@ const (
 	recentWork = time.Minute
 )
 
-// left tells how long it takes until so much has passed, negative if that is not
+// left tells how long it takes until so much is done, negative if that is not
 // known. Documents and their bytes both take time; how much each of them, is what
-// fits the run's way best.
+// fits the run's course best.
 func (p *pace) left(now sample, whole Amount) time.Duration {
 	if len(p.marks) == 0 {
 		return -1
 	}
-	first := 0
-	last := p.marks[len(p.marks)-1]
+	first, last := 0, p.marks[len(p.marks)-1]
 	for back := max(recentWork, p.worked/3); first < len(p.marks)-1 && p.marks[first+1].worked < last.worked-back; {
 		first++
 	}
-	way := p.marks[first:]
-	worked := (last.worked - way[0].worked).Seconds()
-	passed := Amount{last.paced.Documents - way[0].paced.Documents, last.paced.Bytes - way[0].paced.Bytes}
-	if worked < leastWork.Seconds() || passed.Documents <= 0 {
+	weights := now.weights()
+	var steps []step
+	var passed way
+	var took float64
+	for i := first + 1; i < len(p.marks); i++ {
+		before, after := weights.of(p.marks[i-1].behind), weights.of(p.marks[i].behind)
+		s := step{way{after.documents - before.documents, after.bytes - before.bytes}, (p.marks[i].worked - p.marks[i-1].worked).Seconds()}
+		passed.documents, passed.bytes, took = passed.documents+s.documents, passed.bytes+s.bytes, took+s.seconds
+		steps = append(steps, s)
+	}
+	if took < leastWork.Seconds() {
 		return -1
 	}
-	document, byt := costs(way)
-	fits := document*float64(passed.Documents) + byt*float64(passed.Bytes)
+	document, byt := costs(steps)
+	fits := document*passed.documents + byt*passed.bytes
 	if fits <= 0 {
 		return -1
 	}
-	rest := document*float64(max(0, whole.Documents-now.paced.Documents)) + byt*float64(max(0, whole.Bytes-now.paced.Bytes))
-	return time.Duration(rest / fits * worked * float64(time.Second))
+	behind := weights.of(now.behind)
+	rest := document*max(0, float64(whole.Documents)-behind.documents) + byt*max(0, float64(whole.Bytes)-behind.bytes)
+	return time.Duration(rest / fits * took * float64(time.Second))
+}
+
+// step is a part of a run's course, and how long it took.
+type step struct {
+	way
+	seconds float64
 }
 
 // costs gives what a document and what a byte takes in seconds, as the method of
-// least squares has it, neither of them negative. Where the way does not tell
+// least squares has it, neither of them negative. Where the steps do not tell
 // them apart, because every document is as long as the next, each takes half of
 // the time.
-func costs(way []mark) (document, byt float64) {
-	var dd, db, bb, dt, bt, t, d, b float64
-	for i := 1; i < len(way); i++ {
-		took := (way[i].worked - way[i-1].worked).Seconds()
-		documents := float64(way[i].paced.Documents - way[i-1].paced.Documents)
-		bytes := float64(way[i].paced.Bytes - way[i-1].paced.Bytes)
-		dd, db, bb = dd+documents*documents, db+documents*bytes, bb+bytes*bytes
-		dt, bt = dt+documents*took, bt+bytes*took
-		t, d, b = t+took, d+documents, b+bytes
+func costs(steps []step) (document, byt float64) {
+	var dd, db, bb, dt, bt float64
+	var all step
+	for _, s := range steps {
+		dd, db, bb = dd+s.documents*s.documents, db+s.documents*s.bytes, bb+s.bytes*s.bytes
+		dt, bt = dt+s.documents*s.seconds, bt+s.bytes*s.seconds
+		all.documents, all.bytes, all.seconds = all.documents+s.documents, all.bytes+s.bytes, all.seconds+s.seconds
 	}
 	const apart = 0.01
 	determinant := dd*bb - db*db
 	switch {
-	case d == 0:
+	case all.documents <= 0:
 		return 0, 0
-	case b == 0:
-		return t / d, 0
+	case all.bytes <= 0:
+		return all.seconds / all.documents, 0
 	case determinant < apart*dd*bb:
-		return t / d / 2, t / b / 2
+		return all.seconds / all.documents / 2, all.seconds / all.bytes / 2
 	}
 	document, byt = (dt*bb-bt*db)/determinant, (bt*dd-dt*db)/determinant
 	switch {
 	case document <= 0:
-		return 0, t / b
+		return 0, all.seconds / all.bytes
 	case byt <= 0:
-		return t / d, 0
+		return all.seconds / all.documents, 0
 	}
 	return document, byt
 }

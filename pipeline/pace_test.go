@@ -16,6 +16,13 @@ type madeUp struct {
 	document, byte time.Duration
 }
 
+// sample is that of a run with one stage.
+func (m *madeUp) sample(at time.Time) sample {
+	s := sample{at: at}
+	s.behind[StagePut], s.documents[StagePut], s.busy[StagePut] = m.passed, m.passed.Documents, time.Second
+	return s
+}
+
 // goOn takes samples until so much has passed, of documents with so many bytes.
 func (m *madeUp) goOn(documents int64, bytes func() int64) (left time.Duration) {
 	last := m.at
@@ -25,10 +32,10 @@ func (m *madeUp) goOn(documents int64, bytes func() int64) (left time.Duration) 
 		m.passed.add(Amount{1, n})
 		for m.at.Sub(last) >= sampleInterval {
 			last = last.Add(sampleInterval)
-			m.pace.take(sample{at: last, paced: m.passed}, false)
+			m.pace.take(m.sample(last), false)
 		}
 	}
-	return m.pace.left(sample{at: m.at, paced: m.passed}, m.whole)
+	return m.pace.left(m.sample(m.at), m.whole)
 }
 
 // What is left is told right in the tenth part of a run, whether documents or
@@ -92,7 +99,7 @@ func TestPausesAndLongRuns(t *testing.T) {
 	m := madeUp{at: time.Unix(1e9, 0), document: 10 * time.Millisecond, whole: Amount{Documents: 2000000}}
 	m.goOn(500000, func() int64 { return 0 })
 	m.at = m.at.Add(time.Hour)
-	m.pace.take(sample{at: m.at, paced: m.passed}, true)
+	m.pace.take(m.sample(m.at), true)
 	told := m.goOn(500000, func() int64 { return 0 })
 	if told < 9900*time.Second || told > 10100*time.Second {
 		t.Errorf("told that %v is left, it is 10000 s", told)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
@@ -16,12 +15,6 @@ import (
 // begun and after it has ended. Safe for concurrent use.
 type Progress struct {
 	stages [stageCount]stageMeter
-	// pacing is the stage by which the run's pace is taken: of those that go
-	// document by document, the one after which the least is left to do.
-	pacing Stage
-	// Documents, with their bytes as the catalog counts them, that have passed
-	// that stage.
-	pacedDocuments, pacedBytes atomic.Int64
 
 	mu          sync.Mutex
 	began, over time.Time
@@ -51,7 +44,7 @@ func (s side) state() SideState {
 	}
 	at := s.store.Meter.Measurements()
 	return SideState{
-		Name: s.store.Name(), InFlight: s.ops.inFlight(), Limit: s.ops.limit(),
+		Name: s.store.Name(), Place: s.store.Place(), InFlight: s.ops.inFlight(), Limit: s.ops.limit(),
 		Operations: at.Operations, Errors: at.Errors, Retries: at.Retries, Bytes: at.Bytes, Latency: at.Latency,
 	}
 }
@@ -60,11 +53,7 @@ func (s side) state() SideState {
 func (p *Progress) attach(m *migration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.purge = m.Purge; p.purge {
-		p.pacing = StageVerify
-	} else {
-		p.pacing = StagePut
-	}
+	p.purge = m.Purge
 	p.source, p.destination = side{m.src, m.sourceOps}, side{m.dst, m.destOps}
 	p.classes, p.buckets = make(map[string]int64), make(map[string]*BucketCount)
 	p.sizes = make([]int64, len(SizeBounds)+1)
@@ -120,20 +109,21 @@ func (p *Progress) passed(s Stage, it *item) {
 	}
 	it.passed |= bit
 	p.stages[s].documents.Add(1)
-	if s == p.pacing {
-		p.paced(it)
+	p.stages[s].behind(it)
+}
+
+// settled counts a document as done by all stages, also by those that had
+// nothing to do for it.
+func (p *Progress) settled(it *item) {
+	p.done.add(amountOf(it))
+	for s := range p.stages {
+		if it.passed&(1<<s) == 0 {
+			p.stages[s].behind(it)
+		}
 	}
 }
 
-// paced counts a document for the run's pace, once.
-func (p *Progress) paced(it *item) {
-	if it.paced {
-		return
-	}
-	it.paced = true
-	p.pacedDocuments.Add(1)
-	p.pacedBytes.Add(max(it.doc.Bytes, 0))
-}
+func amountOf(it *item) Amount { return Amount{1, max(it.doc.Bytes, 0)} }
 
 // finished takes in how a batch ended.
 func (p *Progress) finished(m *migration, b *batch, o checkpoint.Outcome) {
@@ -154,8 +144,7 @@ func (p *Progress) finished(m *migration, b *batch, o checkpoint.Outcome) {
 			p.sizes[size]++
 		}
 		if counts || m.skips(it) || it.failure != nil && (m.Purge || !it.counted) {
-			p.done.add(Amount{1, max(it.doc.Bytes, 0)})
-			p.paced(it)
+			p.settled(it)
 		}
 	}
 }
@@ -221,20 +210,17 @@ func (p *Progress) Snapshot() Snapshot {
 
 // tellPace adds what a look at the time before tells.
 func (p *Progress) tellPace(s *Snapshot) {
-	until := s.At
-	if !p.over.IsZero() {
-		until = p.over
-	}
-	if passed := until.Sub(p.began).Seconds(); passed > 0 {
-		s.Average.DocumentsPerSecond = float64(p.done.Documents-p.first.Documents) / passed
-		s.Average.BytesPerSecond = float64(p.carried()) / passed
+	now := p.sample()
+	weights := now.weights()
+	if passed := now.at.Sub(p.began).Seconds(); passed > 0 {
+		s.Average.DocumentsPerSecond = weights.of(now.behind).documents / passed
+		s.Average.BytesPerSecond = float64(now.carried) / passed
 	}
 	if !p.over.IsZero() {
 		return
 	}
-	now := p.sample()
 	s.Paused = outages(p.source.store, p.destination.store)
-	if p.counted {
+	if p.counted && p.done != p.first {
 		s.Left = p.pace.left(now, Amount{p.total.Documents - p.first.Documents, p.total.Bytes - p.first.Bytes})
 	}
 	before := p.pace.before(now)
@@ -242,7 +228,7 @@ func (p *Progress) tellPace(s *Snapshot) {
 	if passed <= 0 {
 		return
 	}
-	s.Now.DocumentsPerSecond = float64(now.paced.Documents-before.paced.Documents) / passed.Seconds()
+	s.Now.DocumentsPerSecond = (weights.of(now.behind).documents - weights.of(before.behind).documents) / passed.Seconds()
 	s.Now.BytesPerSecond = float64(now.carried-before.carried) / passed.Seconds()
 	for i := range s.Stages {
 		s.Stages[i].BusyShare = share(now.busy[i]-before.busy[i], passed, s.Stages[i].Workers)
@@ -272,11 +258,14 @@ func (p *Progress) carried() int64 {
 // sample looks at what is measured over time. p.mu is held.
 func (p *Progress) sample() sample {
 	s := sample{
-		at: time.Now(), paced: Amount{p.pacedDocuments.Load(), p.pacedBytes.Load()}, carried: p.carried(),
+		at: time.Now(), carried: p.carried(),
 		source: answersOf(p.source), destination: answersOf(p.destination),
 	}
 	for i := range p.stages {
-		s.busy[i], s.queued[i] = p.stages[i].load()
+		p.stages[i].sample(&s, i)
+	}
+	if !p.over.IsZero() {
+		s.at = p.over
 	}
 	commits := p.stages[StageCommit].latency.Latency()
 	s.commits = answers{count: commits.Count, sum: commits.Sum}

@@ -90,7 +90,8 @@ type StageState struct {
 
 // SideState is a store at one moment.
 type SideState struct {
-	Name string // the driver's
+	Name  string // the driver's
+	Place string // the store's, as in Outage.Place
 	// InFlight is how many operations the run has in flight there, and Limit how
 	// many it allows itself.
 	InFlight, Limit int64

@@ -35,7 +35,10 @@ func (s Stage) String() string {
 // stageMeter counts what a stage does. Safe for concurrent use.
 type stageMeter struct {
 	queued, documents atomic.Int64
-	latency           metrics.Histogram
+	// What the stage has behind it: documents that it has done, or that were
+	// settled without it, with their bytes as the catalog counts them.
+	behindDocuments, behindBytes atomic.Int64
+	latency                      metrics.Histogram
 
 	mu       sync.Mutex
 	workers  int
@@ -80,11 +83,19 @@ func (m *stageMeter) state(name string) StageState {
 	return s
 }
 
-// load tells of what state tells of the busy time and the queue.
-func (m *stageMeter) load() (busy time.Duration, queued int64) {
+// behind counts a document as one that the stage has behind it.
+func (m *stageMeter) behind(it *item) {
+	a := amountOf(it)
+	m.behindDocuments.Add(a.Documents)
+	m.behindBytes.Add(a.Bytes)
+}
+
+// sample fills in the part of stage i of a sample.
+func (m *stageMeter) sample(s *sample, i int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.busyNow(), m.queued.Load()
+	s.busy[i], s.queued[i], s.documents[i] = m.busyNow(), m.queued.Load(), m.documents.Load()
+	s.behind[i] = Amount{m.behindDocuments.Load(), m.behindBytes.Load()}
 }
 
 func (m *stageMeter) busyNow() time.Duration {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -246,10 +247,14 @@ func (d *demo) migrate(ctx context.Context, cat *anchore.Catalog, stop <-chan st
 		to.Driver = &tripwire{Driver: to.Driver, left: int64(interruptAfter), stop: tripped}
 		stop = tripped
 	}
-	p := &progressLines{out: d.app.stdout, quiet: d.app.globals.Quiet}
+	out := io.Writer(d.app.stdout)
+	if d.app.globals.Quiet {
+		out = io.Discard
+	}
 	return pipeline.Run(ctx, stop, pipeline.Options{
 		Source: from, Destination: to, Catalog: cat, Checkpoint: filepath.Join(d.directory, "demo.checkpoint"),
-		MemoryBytes: demoMemory, Log: d.app.log, Started: p.started, Counted: p.counted, Report: p.report,
+		MemoryBytes: demoMemory, Log: d.app.log,
+		Started: func(s pipeline.Start) { tellStart(out, s) }, Counted: func(t pipeline.Total) { tellTotal(out, t) },
 	})
 }
 

@@ -13,8 +13,10 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/term"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers/all"
@@ -70,6 +72,7 @@ type globals struct {
 	Output           string           `enum:"text,json" default:"text" help:"Form of results: text or json (default ${default})." group:"Output"`
 	LogFormat        string           `enum:"text,json" default:"text" help:"Form of log lines: text or json (default ${default})." group:"Output"`
 	LogLevel         string           `enum:"debug,info,warn,error" default:"info" help:"Least important log lines shown: debug, info, warn, error (default ${default})." group:"Output"`
+	Progress         string           `enum:"auto,live,plain,none" default:"auto" help:"How to show how far a command has come: live (a view that is drawn again and again, on a terminal), plain (a line every ten seconds), none, or auto: live where standard error is a terminal, else plain (default ${default})." group:"Output"`
 	Quiet            bool             `short:"q" help:"No progress, and only warnings and errors in the log." group:"Output"`
 	Version          kong.VersionFlag `help:"Show the version."`
 }
@@ -80,7 +83,11 @@ type app struct {
 	stdin   *os.File
 	stdout  *output
 	stderr  io.Writer
-	log     *slog.Logger
+	// screen is stderr where that is a terminal, else nil.
+	screen *screen
+	log    *slog.Logger
+	// telling tells how far what is running has come; nil while nothing is.
+	telling atomic.Pointer[statusSource]
 }
 
 // output remembers whether anything was written.
@@ -121,7 +128,12 @@ func run(args []string) int {
 	// large as what is in use.
 	debug.SetGCPercent(50)
 	a := &app{globals: &c.globals, stdin: os.Stdin, stdout: &output{w: os.Stdout}, stderr: os.Stderr}
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		a.screen = &screen{terminal: os.Stderr}
+		a.stderr = a.screen
+	}
 	a.log = newLog(a.stderr, &c.globals)
+	defer a.answerStatus()()
 	ctx, interrupts := catchInterrupts(a.stderr)
 	defer interrupts.release()
 	parsed.BindTo(ctx, (*context.Context)(nil))

@@ -105,12 +105,11 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 			return err
 		}
 	}
-	result, err := pipeline.Run(ctx, interrupted.stop, o)
+	result, err := a.run(ctx, interrupted, o)
 	return a.concluded(result, err, conclusion{nodelete: c.NoDelete, destination: destination, elsewhere: o.Elsewhere})
 }
 
 func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Catalog) pipeline.Options {
-	p := &progressLines{out: a.stderr, quiet: a.globals.Quiet}
 	limitMemory(c.Memory << 20)
 	return pipeline.Options{
 		Source: from, Destination: to, Catalog: cat,
@@ -118,7 +117,6 @@ func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Ca
 		Elsewhere: pipeline.Elsewhere(c.Elsewhere), MoveUnreadable: c.UnreadableKeys == "move",
 		ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
 		MaxBackendFailures: c.MaxFailures, WaitForLock: c.Wait, Log: a.log,
-		Started: p.started, Counted: p.counted, Report: p.report,
 	}
 }
 

@@ -73,7 +73,7 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 			return err
 		}
 	}
-	result, err := pipeline.Run(ctx, interrupted.stop, o)
+	result, err := a.run(ctx, interrupted, o)
 	return c.concluded(a, result, err)
 }
 

@@ -7,81 +7,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/pipeline"
 )
-
-// progressInterval is how often a progress line is printed.
-const progressInterval = 10 * time.Second
-
-// progressLines prints a plain line now and then.
-type progressLines struct {
-	out   io.Writer
-	quiet bool
-
-	mu        sync.Mutex
-	documents int64
-	last      time.Time
-	lastMoved int64
-}
-
-func (p *progressLines) started(s pipeline.Start) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.documents, p.last, p.lastMoved = s.Documents, time.Now(), s.Moved
-	if p.quiet {
-		return
-	}
-	switch {
-	case s.Resumed && s.Documents > 0:
-		fmt.Fprintf(p.out, "Resuming migration task %d: %d of %d documents were moved before\n", s.TaskID, s.Moved, s.Documents)
-	case s.Resumed:
-		fmt.Fprintf(p.out, "Resuming migration task %d: %d documents were moved before\n", s.TaskID, s.Moved)
-	default:
-		fmt.Fprintf(p.out, "Migration task %d begins with counting its documents\n", s.TaskID)
-	}
-	fmt.Fprintf(p.out, "Checkpoint: %s\n", s.Checkpoint)
-}
-
-func (p *progressLines) counted(t pipeline.Total) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.documents = t.Documents
-	if p.quiet {
-		return
-	}
-	fmt.Fprintf(p.out, "Migration task %d: %d documents, %s to be moved\n", t.TaskID, t.Documents, byteCount(t.Bytes))
-	for _, place := range t.Elsewhere {
-		fmt.Fprintf(p.out, "Elsewhere: %d documents (%s) are at %s, neither in the source nor in the destination\n", place.Documents, byteCount(place.Bytes), place.Place)
-	}
-}
-
-func (p *progressLines) report(s pipeline.Snapshot) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	passed := now.Sub(p.last)
-	if p.quiet || passed < progressInterval {
-		return
-	}
-	rate := float64(s.Counts.Moved-p.lastMoved) / passed.Seconds()
-	p.last, p.lastMoved = now, s.Counts.Moved
-	line := fmt.Sprintf("%s documents moved, %.0f/s", movedOf(s.Counts.Moved, p.documents), rate)
-	if left := p.documents - s.Counts.Moved; rate >= 1 && left > 0 {
-		line += fmt.Sprintf(", about %s left", (time.Duration(float64(left)/rate) * time.Second).Round(time.Second))
-	}
-	if s.Failed > 0 {
-		line += fmt.Sprintf(", %d failed", s.Failed)
-	}
-	for _, o := range s.Paused {
-		line += fmt.Sprintf("; paused: %s has not answered for %s, giving up in %s", o.Place,
-			now.Sub(o.Since).Round(time.Second), max(o.Until.Sub(now), 0).Round(time.Second))
-	}
-	fmt.Fprintln(p.out, line)
-}
 
 // movedOf says how many were moved, and of how many where that is known.
 func movedOf(moved, documents int64) string {

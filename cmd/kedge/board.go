@@ -1,0 +1,243 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline"
+)
+
+// status is what is told of a run at one moment.
+type status struct {
+	done, total int64  // by which the bar is drawn
+	beside      string // stands next to the bar
+	lines       []line
+}
+
+// line is one of a status, with what it means for the eye.
+type line struct {
+	text string
+	tone tone
+}
+
+// tone is the colour of a line, where there are colours.
+type tone string
+
+// The tones, as the terminal's own colours.
+const (
+	tonePlain  tone = ""
+	toneQuiet  tone = "\x1b[2m"
+	toneStrong tone = "\x1b[1m"
+	toneWarn   tone = "\x1b[33m"
+	toneBad    tone = "\x1b[31m"
+	toneBar    tone = "\x1b[32m"
+	toneReset       = "\x1b[0m"
+)
+
+// paint colours a text.
+func (t tone) paint(text string) string {
+	if t == tonePlain {
+		return text
+	}
+	return string(t) + text + toneReset
+}
+
+// percent is how much of a whole is done, never more than is.
+func percentOf(done, total int64) float64 {
+	if total <= 0 {
+		return 0
+	}
+	return math.Floor(1000*float64(done)/float64(total)) / 10
+}
+
+// board makes the statuses of a migration or a purge.
+type board struct {
+	// title says what is going on, as in "Migration task 3".
+	title string
+	// what is done to the documents, as in "moved".
+	stopping func() bool
+}
+
+// Widths in columns and heights in lines from which on there is room for more.
+const (
+	wideBoard = 110
+	tallBoard = 18
+)
+
+// compose makes the status that fits into so many columns and lines.
+func (b board) compose(s pipeline.Snapshot, width, height int) status {
+	stopping := b.stopping()
+	st := status{done: s.Done.Documents, total: s.Total.Documents, beside: leftText(s.Left)}
+	st.add(toneStrong, "%s, %s -> %s, %s so far", b.title, s.Source.Name, s.Destination.Name, sinceText(s.At.Sub(s.Began)))
+	if stopping {
+		st.beside = "stopping"
+		st.add(toneWarn, "interrupted: finishing what is in flight")
+	}
+	st.add(tonePlain, "%s", doneText(s, ""))
+	st.add(tonePlain, "%s documents/s (average %s), %s (average %s)",
+		rate(s.Now.DocumentsPerSecond), rate(s.Average.DocumentsPerSecond),
+		bytesPerSecond(s.Now.BytesPerSecond), bytesPerSecond(s.Average.BytesPerSecond))
+	if height >= tallBoard {
+		b.stages(&st, s, width)
+	}
+	if why := limitText(s); why != "" {
+		st.add(toneWarn, "%s", why)
+	}
+	failures := tonePlain
+	if s.Failed > 0 {
+		failures = toneBad
+	}
+	st.add(failures, "%d retries, %s", s.Retries, failuresText(s))
+	for _, o := range s.Paused {
+		st.add(toneWarn, "%s", pauseText(s, o))
+	}
+	return st
+}
+
+func (st *status) add(t tone, format string, args ...any) {
+	st.lines = append(st.lines, line{fmt.Sprintf(format, args...), t})
+}
+
+// stages adds a line a stage, and one for the stores.
+func (b board) stages(st *status, s pipeline.Snapshot, width int) {
+	limit, _ := s.Limit()
+	head := "stage        in work   queued    busy"
+	if width >= wideBoard {
+		head += strings.Repeat(" ", 24) + "  documents   a batch takes"
+	}
+	st.add(toneQuiet, "%s", head)
+	for _, stage := range s.Stages {
+		t := tonePlain
+		if stage.Name == limit {
+			t = toneWarn
+		}
+		row := fmt.Sprintf("%-11s %3d of %-3d %6d    %3.0f%%  %s", stage.Name, stage.InFlight, stage.Workers, stage.Queued,
+			100*stage.BusyShare, gauge(stage.BusyShare, 20))
+		if width >= wideBoard {
+			row += fmt.Sprintf("   %10d   %s", stage.Documents, stage.Latency.Mean().Round(time.Millisecond))
+		}
+		st.add(t, "%s", row)
+	}
+	st.add(toneQuiet, "operations in flight: source %d of %d, destination %d of %d",
+		s.Source.InFlight, s.Source.Limit, s.Destination.InFlight, s.Destination.Limit)
+}
+
+// gauge is a small bar.
+func gauge(share float64, columns int) string {
+	full := int(math.Round(share * float64(columns)))
+	return strings.Repeat("#", full) + strings.Repeat(".", columns-full)
+}
+
+// plainLine is a status in one line, the parts always in the same order.
+func plainLine(s pipeline.Snapshot) string {
+	parts := []string{
+		doneText(s, fmt.Sprintf(" done (%.1f%%)", percentOf(s.Done.Documents, s.Total.Documents))),
+		fmt.Sprintf("now %s/s, %s", rate(s.Now.DocumentsPerSecond), bytesPerSecond(s.Now.BytesPerSecond)),
+		fmt.Sprintf("average %s/s, %s", rate(s.Average.DocumentsPerSecond), bytesPerSecond(s.Average.BytesPerSecond)),
+		leftText(s.Left),
+		fmt.Sprintf("%d retries", s.Retries),
+		failuresText(s),
+	}
+	if why := limitText(s); why != "" {
+		parts = append(parts, why)
+	}
+	for _, o := range s.Paused {
+		parts = append(parts, pauseText(s, o))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// progressAttributes is a status as fields of a log record. docs/progress.md
+// lists them.
+func progressAttributes(s pipeline.Snapshot) []slog.Attr {
+	limit, why := s.Limit()
+	failures := make([]any, len(s.Failures))
+	for i, f := range s.Failures {
+		failures[i] = slog.Int64(f.Class, f.Count)
+	}
+	attributes := []slog.Attr{
+		slog.Int64("documents_done", s.Done.Documents), slog.Int64("documents_total", s.Total.Documents),
+		slog.Int64("bytes_done", s.Done.Bytes), slog.Int64("bytes_total", s.Total.Bytes),
+		slog.Float64("documents_per_second", rounded(s.Now.DocumentsPerSecond)), slog.Float64("bytes_per_second", rounded(s.Now.BytesPerSecond)),
+		slog.Float64("average_documents_per_second", rounded(s.Average.DocumentsPerSecond)), slog.Float64("average_bytes_per_second", rounded(s.Average.BytesPerSecond)),
+		slog.Float64("seconds_left", max(-1, rounded(s.Left.Seconds()))),
+		slog.Int64("retries", s.Retries), slog.Int64("failed", s.Failed), slog.Group("failures", failures...),
+		slog.String("limit", limit), slog.String("limit_reason", why),
+	}
+	paused := make([]string, len(s.Paused))
+	for i, o := range s.Paused {
+		paused[i] = o.Place
+	}
+	return append(attributes, slog.String("waiting_for", strings.Join(paused, ", ")))
+}
+
+// doneText tells how much is done, and of how much when that is known; done
+// stands behind the documents then.
+func doneText(s pipeline.Snapshot, done string) string {
+	if !s.Counted {
+		return fmt.Sprintf("%d documents done, %s; how many there are is being counted", s.Done.Documents, byteCount(s.Done.Bytes))
+	}
+	return fmt.Sprintf("%d of %d documents%s, %s of %s", s.Done.Documents, s.Total.Documents, done, byteCount(s.Done.Bytes), byteCount(s.Total.Bytes))
+}
+
+func rounded(f float64) float64 { return math.Round(10*f) / 10 }
+
+func rate(n float64) string {
+	if n < 10 {
+		return fmt.Sprintf("%.1f", n)
+	}
+	return fmt.Sprintf("%.0f", n)
+}
+
+func bytesPerSecond(n float64) string { return byteCount(int64(n)) + "/s" }
+
+// leftText says how long it takes yet.
+func leftText(left time.Duration) string {
+	if left < 0 {
+		return "time left not known yet"
+	}
+	return "about " + sinceText(left) + " left"
+}
+
+// sinceText writes a time as roughly as it is worth knowing.
+func sinceText(d time.Duration) string {
+	switch {
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	default:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+}
+
+func limitText(s pipeline.Snapshot) string {
+	stage, why := s.Limit()
+	if stage == "" {
+		return ""
+	}
+	return stage + " is the limit: " + why
+}
+
+// failuresText tells how many documents have failed, by class.
+func failuresText(s pipeline.Snapshot) string {
+	if s.Failed == 0 {
+		return "none failed"
+	}
+	var classes []string
+	for _, f := range s.Failures {
+		classes = append(classes, fmt.Sprintf("%s %d", f.Class, f.Count))
+	}
+	return fmt.Sprintf("%d failed: %s", s.Failed, strings.Join(classes, ", "))
+}
+
+func pauseText(s pipeline.Snapshot, o drivers.Outage) string {
+	role := "source"
+	if o.Place == s.Destination.Place && o.Place != s.Source.Place {
+		role = "destination"
+	}
+	return fmt.Sprintf("waiting for the %s for %s, giving up in %s: %s does not answer", role,
+		s.At.Sub(o.Since).Round(time.Second), max(o.Until.Sub(s.At), 0).Round(time.Second), o.Place)
+}

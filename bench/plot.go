@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"github.com/kedge/kedge/internal/plot"
 )
 
 // Sizes of the plot, in pixels.
@@ -16,29 +18,8 @@ const (
 	labelRoom               = 76.0 // for the names at the lines' ends
 )
 
-// lines are the colours of the sizes, from the smallest: for light and for dark
-// surroundings. They can be told apart with the common kinds of colour
-// blindness; beyond that each line has its own marker and its name at its end.
-var lines = []struct{ light, dark string }{
-	{"#0072b2", "#56b4e9"}, {"#b35900", "#f0a030"}, {"#00795c", "#2ec4a0"}, {"#a5447e", "#e08bbb"},
-	{"#5d4fb3", "#a99cf5"}, {"#7a6a00", "#e3d24a"}, {"#b3261e", "#ff8a80"}, {"#4a4a4a", "#c8c8c8"},
-}
-
-// style colours the plot by classes, so that it follows the viewer's choice of
-// light or dark.
-func style() string {
-	var light, dark strings.Builder
-	for i, l := range lines {
-		fmt.Fprintf(&light, ".c%d{color:%s}", i, l.light)
-		fmt.Fprintf(&dark, ".c%d{color:%s}", i, l.dark)
-	}
-	return `.sheet{fill:#fff}text{font:12px system-ui,sans-serif;fill:#333}.title{font-size:14px;font-weight:600}` +
-		`.name{fill:currentColor;font-weight:600}.grid{stroke:#ddd;stroke-width:1}.axis{stroke:#888;stroke-width:1}` +
-		`.line{fill:none;stroke:currentColor;stroke-width:2}.thin{stroke-width:1.2;stroke-dasharray:5 4}.mark{fill:currentColor}` +
-		`.knee{fill:none;stroke:currentColor;stroke-width:2}` + light.String() +
-		`@media(prefers-color-scheme:dark){.sheet{fill:#16181c}text{fill:#ccc}.name{fill:currentColor}.grid{stroke:#33373d}` +
-		dark.String() + `}`
-}
+// kneeStyle is the style of the ring that marks a size's knee.
+const kneeStyle = `.knee{fill:none;stroke:currentColor;stroke-width:2}`
 
 // SVG draws the steps: for each operation a panel of rates and one of latencies
 // against the operations in flight, all axes logarithmic, with a line for each
@@ -54,7 +35,7 @@ func (r *Result) SVG(w io.Writer) error {
 	height := marginTop + float64(len(ops))*(panelHeight+gapY)
 	var out strings.Builder
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img"><title>%s</title><style>%s</style>`,
-		width, height, width, height, html.EscapeString("Rates and latencies of "+r.Place), style())
+		width, height, width, height, html.EscapeString("Rates and latencies of "+r.Place), plot.Style()+kneeStyle)
 	fmt.Fprintf(&out, `<rect class="sheet" width="100%%" height="100%%"/><text class="title" x="16" y="26">%s</text>`, html.EscapeString(r.Driver+" at "+r.Place))
 	out.WriteString(`<text x="16" y="46">A ring marks the fewest operations in flight within 5% of a size’s best rate. Latency: solid p50, dashed p99.</text>`)
 	for i, op := range ops {
@@ -104,14 +85,14 @@ func (r *Result) panel(out *strings.Builder, op Operation, x, y float64, title s
 	if high == 0 {
 		return
 	}
-	across := newScale(float64(concurrencies[0]), float64(concurrencies[len(concurrencies)-1]), 0, panelWidth)
-	up := newScale(low, high, panelHeight, 0).round()
-	for _, v := range up.ticks() {
-		fmt.Fprintf(out, `<line class="grid" x1="0" x2="%.1f" y1="%.1f" y2="%.1f"/><text x="-8" y="%.1f" text-anchor="end">%s</text>`, panelWidth, up.at(v), up.at(v), up.at(v)+4, d.tick(v))
+	across := plot.Log(float64(concurrencies[0]), float64(concurrencies[len(concurrencies)-1]), 0, panelWidth)
+	up := plot.Log(low, high, panelHeight, 0).Round()
+	for _, v := range up.Ticks() {
+		fmt.Fprintf(out, `<line class="grid" x1="0" x2="%.1f" y1="%.1f" y2="%.1f"/><text x="-8" y="%.1f" text-anchor="end">%s</text>`, panelWidth, up.At(v), up.At(v), up.At(v)+4, d.tick(v))
 	}
 	last := -100.0
 	for _, c := range concurrencies {
-		at := across.at(float64(c))
+		at := across.At(float64(c))
 		if at-last < 26 {
 			continue // no room for another number
 		}
@@ -122,7 +103,7 @@ func (r *Result) panel(out *strings.Builder, op Operation, x, y float64, title s
 	var names labels
 	for i, size := range r.sizes(op) {
 		steps := r.of(op, size)
-		fmt.Fprintf(out, `<g class="c%d">`, i%len(lines))
+		fmt.Fprintf(out, `<g class="c%d">`, i%plot.Colours)
 		for _, c := range d.curves {
 			c.draw(out, steps, across, up, i)
 		}
@@ -131,21 +112,21 @@ func (r *Result) panel(out *strings.Builder, op Operation, x, y float64, title s
 		}
 		if len(steps) > 0 {
 			end := steps[len(steps)-1]
-			names = append(names, label{FormatBytes(size), across.at(float64(end.Concurrency)), up.at(d.curves[0].value(end)), i % len(lines)})
+			names = append(names, label{FormatBytes(size), across.At(float64(end.Concurrency)), up.At(d.curves[0].value(end)), i % plot.Colours})
 		}
 		out.WriteString("</g>")
 	}
 	names.draw(out)
 }
 
-func (c curve) draw(out *strings.Builder, steps []Step, across, up scale, number int) {
+func (c curve) draw(out *strings.Builder, steps []Step, across, up plot.Scale, number int) {
 	var points, marks strings.Builder
 	for _, s := range steps {
 		v := c.value(s)
 		if v <= 0 {
 			continue
 		}
-		px, py := across.at(float64(s.Concurrency)), up.at(v)
+		px, py := across.At(float64(s.Concurrency)), up.At(v)
 		fmt.Fprintf(&points, "%.1f,%.1f ", px, py)
 		if c.named {
 			marks.WriteString(marker(number, px, py, fmt.Sprintf("%s, %d in flight: %s documents/s, p50 %s, p99 %s", FormatBytes(s.SizeBytes), s.Concurrency, rate(s.PerSecond), latency(s.P50), latency(s.P99))))
@@ -171,11 +152,11 @@ func marker(number int, x, y float64, text string) string {
 }
 
 // ring marks the knee.
-func ring(out *strings.Builder, steps []Step, across, up scale) {
+func ring(out *strings.Builder, steps []Step, across, up plot.Scale) {
 	knee := Knee(steps)
 	for _, s := range steps {
 		if s.Concurrency == knee && s.PerSecond > 0 {
-			fmt.Fprintf(out, `<circle class="knee" cx="%.1f" cy="%.1f" r="9"/>`, across.at(float64(knee)), up.at(s.PerSecond))
+			fmt.Fprintf(out, `<circle class="knee" cx="%.1f" cy="%.1f" r="9"/>`, across.At(float64(knee)), up.At(s.PerSecond))
 		}
 	}
 }
@@ -205,8 +186,8 @@ func latencyTick(v float64) string {
 
 // HTML writes the plot with the table below it, as a page of its own.
 func (r *Result) HTML(w io.Writer) error {
-	var plot, table strings.Builder
-	if err := r.SVG(&plot); err != nil {
+	var drawing, table strings.Builder
+	if err := r.SVG(&drawing); err != nil {
 		return err
 	}
 	if err := r.Table(&table); err != nil {
@@ -214,6 +195,6 @@ func (r *Result) HTML(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, `<!doctype html><html lang="en"><meta charset="utf-8"><title>%s</title><meta name="color-scheme" content="light dark">`+
 		`<style>body{margin:1.5rem;background:Canvas;color:CanvasText}svg{max-width:100%%;height:auto}pre{font:13px ui-monospace,monospace;overflow-x:auto}</style>%s<pre>%s</pre></html>`+"\n",
-		html.EscapeString("kedge bench: "+r.Place), plot.String(), html.EscapeString(table.String()))
+		html.EscapeString("kedge bench: "+r.Place), drawing.String(), html.EscapeString(table.String()))
 	return err
 }

@@ -25,8 +25,9 @@ var programs = []struct{ name, pack string }{
 
 // InstallPackages installs what the tests need of Debian's packages, unless it
 // is there already: PostgreSQL, OpenStack Swift and Keystone (libraries only;
-// nothing is started), a C compiler for the race detector, and programs. That
-// needs root. What apt-get prints goes to out.
+// nothing is started), Chromium with its driver and letters to write with,
+// promtool, a C compiler for the race detector, and programs. That needs root.
+// What apt-get prints goes to out.
 func InstallPackages(ctx context.Context, out io.Writer) error {
 	var missing []string
 	if _, err := PostgresFolder(); err != nil {
@@ -49,11 +50,23 @@ func InstallPackages(ctx context.Context, out io.Writer) error {
 			missing = append(missing, program.pack)
 		}
 	}
-	if len(missing) == 0 {
+	if _, _, err := Browser(); err != nil {
+		missing = append(missing, "chromium", "chromium-driver", "fonts-dejavu-core")
+	}
+	_, noPromtool := Promtool()
+	if len(missing) == 0 && noPromtool == nil {
 		return nil
 	}
 	if err := aptGet(ctx, out, "update"); err != nil {
 		return err
+	}
+	if noPromtool != nil {
+		if err := installPromtool(ctx, out); err != nil {
+			return err
+		}
+	}
+	if len(missing) == 0 {
+		return nil
 	}
 	// A configuration file that is there already is kept without a question.
 	install := []string{"install", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"}

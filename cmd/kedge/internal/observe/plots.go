@@ -1,0 +1,100 @@
+package observe
+
+import (
+	"cmp"
+	"html/template"
+	"slices"
+
+	"github.com/kedge/kedge/internal/plot"
+)
+
+// course draws what a run did over time, in the order in which it is looked at.
+func course(unit string, s Series) []template.HTML {
+	documents := plot.Lines{Title: title(unit) + " a second", Seconds: s.Seconds, Format: rate, Short: shortCount,
+		Lines: []plot.Line{{Values: s.DocumentsPerSecond}}}
+	bytes := plot.Lines{Title: "Bytes a second", Seconds: s.Seconds, Format: byteRate, Short: shortBytes,
+		Lines: []plot.Line{{Name: "read", Values: s.ReadPerSecond}, {Name: "written", Values: s.WrittenPerSecond}}}
+	count := func(v float64) string { return groupDigits(int64(v)) }
+	inFlight := plot.Lines{Title: "Operations in flight", Seconds: s.Seconds, Format: count, Short: shortCount,
+		Lines: []plot.Line{{Name: "source", Values: s.Source.InFlight}, {Name: "destination", Values: s.Destination.InFlight}}}
+	latency := plot.Lines{Title: "Time an operation takes", Seconds: s.Seconds, Format: seconds, Short: seconds,
+		Lines: []plot.Line{{Name: "source", Values: s.Source.Latency}, {Name: "destination", Values: s.Destination.Latency}}}
+	busy := plot.Shares{Title: "Busy share of each stage", Seconds: s.Seconds}
+	for _, stage := range s.Busy {
+		busy.Lines = append(busy.Lines, plot.Line{Name: stage.Name, Values: stage.Share})
+	}
+	drawn := []string{documents.SVG(), bytes.SVG(), busy.SVG(), inFlight.SVG(), latency.SVG()}
+	if len(s.Busy) == 0 {
+		drawn = drawn[:2] // a registry's migration has no stages
+	}
+	return trusted(drawn)
+}
+
+// distributions draws what a run met.
+func distributions(p Progress) []template.HTML {
+	number := func(v float64) string { return groupDigits(int64(v)) }
+	sizes := plot.Histogram{Title: title(p.Unit) + " by size", Bounds: p.Sizes.Bounds, Bound: shortBytes, Count: number,
+		Series: []plot.Line{{Values: counts(p.Sizes)}}}
+	latencies := plot.Histogram{Title: "Operations by time taken", Bound: seconds, Count: number}
+	for _, s := range p.sides() {
+		latencies.Bounds = s.Latency.Bounds
+		latencies.Series = append(latencies.Series, plot.Line{Name: s.name, Values: counts(s.Latency)})
+	}
+	drawn := []string{sizes.SVG(), latencies.SVG(), compression(p.Buckets).SVG()}
+	if len(p.Stages) == 0 {
+		drawn = nil // a registry's migration has no buckets, and counts no sizes
+	}
+	failures := plot.Bars{Title: "Failures by reason", Format: number}
+	for _, f := range p.Failures {
+		failures.Groups = append(failures.Groups, plot.Group{Name: f.Class, Values: []float64{float64(f.Count)}})
+	}
+	return trusted(append(drawn, failures.SVG()))
+}
+
+func counts(h Histogram) []float64 {
+	values := make([]float64, len(h.Counts))
+	for i, n := range h.Counts {
+		values[i] = float64(n)
+	}
+	return values
+}
+
+// compression compares what was read with what was written, the largest bucket
+// first.
+func compression(buckets []Bucket) plot.Bars {
+	bars := plot.Bars{Title: "Bytes by bucket", Series: []string{"read", "written"}, Format: func(v float64) string { return ByteCount(int64(v)) }}
+	sorted := slices.SortedFunc(slices.Values(buckets), func(a, b Bucket) int { return cmp.Compare(b.BytesRead, a.BytesRead) })
+	for _, b := range sorted {
+		bars.Groups = append(bars.Groups, plot.Group{Name: b.Name, Note: b.Ratio(), Values: []float64{float64(b.BytesRead), float64(b.BytesWritten)}})
+	}
+	return bars
+}
+
+// Ratio says what became of the bucket's size.
+func (b Bucket) Ratio() string {
+	switch {
+	case b.BytesRead == 0 || b.BytesWritten == 0:
+		return ""
+	case b.BytesRead == b.BytesWritten:
+		return "same size"
+	default:
+		return percent(float64(b.BytesWritten)/float64(b.BytesRead)) + " of the size"
+	}
+}
+
+// trusted marks what package plot has drawn: it escapes all text.
+func trusted(drawn []string) []template.HTML {
+	list := make([]template.HTML, len(drawn))
+	for i, svg := range drawn {
+		list[i] = template.HTML(svg)
+	}
+	return list
+}
+
+// title begins a word with a capital.
+func title(word string) string {
+	if word == "" {
+		return ""
+	}
+	return string(word[0]-'a'+'A') + word[1:]
+}

@@ -39,6 +39,7 @@ type migrateCommand struct {
 	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
 
 	sideLimits
+	watchFlags
 	registryFlags
 }
 
@@ -64,7 +65,7 @@ func (c *migrateCommand) Validate() error {
 const question = "Performing this operation requires *all* anchore-engine services to be stopped - proceed? (y/N)"
 
 // Run migrates.
-func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
+func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupts) (err error) {
 	if from, to, are, err := registries(c.Source, c.Destination); err != nil {
 		return err
 	} else if are {
@@ -81,6 +82,12 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	if err != nil {
 		return err
 	}
+	d := &documentWatch{run: c.watched("migrate", source.Driver, destination.Driver), progress: new(pipeline.Progress)}
+	w, err := a.watch(ctx, c.watchFlags, interrupted, d.now)
+	if err != nil {
+		return err
+	}
+	defer func() { w.close(err) }()
 	cat, err := a.openCatalog(ctx, sourceFile)
 	if err != nil {
 		return err
@@ -105,8 +112,15 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 			return err
 		}
 	}
+	d.follow(&o)
 	result, err := a.run(ctx, interrupted, o)
-	return a.concluded(result, err, conclusion{nodelete: c.NoDelete, destination: destination, elsewhere: o.Elsewhere})
+	err = a.concluded(result, err, conclusion{nodelete: c.NoDelete, destination: destination, elsewhere: o.Elsewhere})
+	if result.TaskID != 0 {
+		report := d.report(from, to, result, c.nextSteps(result, err))
+		report.Configuration = redacted(destination)
+		w.over(d.now(), err, report)
+	}
+	return err
 }
 
 func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Catalog) pipeline.Options {

@@ -43,36 +43,46 @@ func (a *app) progressMode() string {
 
 // run migrates or purges, and shows how far it has come.
 func (a *app) run(ctx context.Context, interrupted *interrupts, o pipeline.Options) (pipeline.Result, error) {
-	w := a.watch(interrupted)
+	w := a.show(interrupted)
 	defer w.close()
 	w.follow(&o)
 	return pipeline.Run(ctx, interrupted.stop, o)
 }
 
-// watcher shows how far a run has come, in the way that fits.
-type watcher struct {
+// showing shows how far a run has come, in the way that fits.
+type showing struct {
 	app      *app
 	mode     string
-	progress pipeline.Progress
+	progress *pipeline.Progress
 	board    board
 	view     *view
 }
 
-// watch makes the watcher of a run; the caller closes it when the run is over.
-func (a *app) watch(interrupted *interrupts) *watcher {
-	return &watcher{app: a, mode: a.progressMode(), board: board{stopping: interrupted.asked}}
+// show makes the showing of a run; the caller closes it when the run is over.
+func (a *app) show(interrupted *interrupts) *showing {
+	return &showing{app: a, mode: a.progressMode(), board: board{stopping: interrupted.asked}}
 }
 
-// follow has a run watched.
-func (w *watcher) follow(o *pipeline.Options) {
-	o.Progress, o.Started, o.Counted = &w.progress, w.started, w.counted
+// follow has a run shown, besides what its options have done with it already.
+func (w *showing) follow(o *pipeline.Options) {
+	if o.Progress == nil {
+		o.Progress = new(pipeline.Progress)
+	}
+	w.progress, o.Counted = o.Progress, w.counted
+	tell := o.Started
+	o.Started = func(s pipeline.Start) {
+		if tell != nil {
+			tell(s)
+		}
+		w.started(s)
+	}
 	if w.mode == progressPlain {
 		o.Report, o.ReportEvery = w.report, progressInterval
 	}
 }
 
 // started tells what the run is about, and begins the view.
-func (w *watcher) started(s pipeline.Start) {
+func (w *showing) started(s pipeline.Start) {
 	w.board.title = "Purge"
 	if s.TaskID != 0 {
 		w.board.title = fmt.Sprintf("Migration task %d", s.TaskID)
@@ -89,7 +99,7 @@ func (w *watcher) started(s pipeline.Start) {
 }
 
 // counted tells what the run is about, once that is known.
-func (w *watcher) counted(t pipeline.Total) {
+func (w *showing) counted(t pipeline.Total) {
 	if !w.app.globals.Quiet {
 		tellTotal(w.app.stderr, t)
 	}
@@ -117,12 +127,12 @@ func tellTotal(out io.Writer, t pipeline.Total) {
 }
 
 // report prints the line of the moment.
-func (w *watcher) report(s pipeline.Snapshot) {
+func (w *showing) report(s pipeline.Snapshot) {
 	w.app.tellProgress("progress", plainLine(s), progressAttributes(s))
 }
 
 // told is the whole status, for who asks.
-func (w *watcher) told() string {
+func (w *showing) told() string {
 	s := w.progress.Snapshot()
 	const width, height = wideBoard, tallBoard
 	st := w.board.compose(s, width, height)
@@ -133,10 +143,10 @@ func (w *watcher) told() string {
 	return strings.Join(lines, "\n")
 }
 
-func (w *watcher) attributes() []slog.Attr { return progressAttributes(w.progress.Snapshot()) }
+func (w *showing) attributes() []slog.Attr { return progressAttributes(w.progress.Snapshot()) }
 
 // close ends the view. It may be called again.
-func (w *watcher) close() {
+func (w *showing) close() {
 	w.app.telling.Store(nil)
 	if w.view != nil {
 		w.view.close()

@@ -27,6 +27,7 @@ type purgeCommand struct {
 	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
 
 	sideLimits
+	watchFlags
 }
 
 // Validate is called by kong.
@@ -38,7 +39,7 @@ func (c *purgeCommand) Validate() error {
 }
 
 // Run purges.
-func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
+func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts) (err error) {
 	sourceFile, source, err := load(c.Source, c.FromAnalysisArchive)
 	if err != nil {
 		return err
@@ -47,6 +48,12 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 	if err != nil {
 		return err
 	}
+	d := &documentWatch{run: c.watched("purge", source.Driver, destination.Driver), progress: new(pipeline.Progress)}
+	w, err := a.watch(ctx, c.watchFlags, interrupted, d.now)
+	if err != nil {
+		return err
+	}
+	defer func() { w.close(err) }()
 	cat, err := a.openCatalog(ctx, sourceFile)
 	if err != nil {
 		return err
@@ -73,8 +80,13 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 			return err
 		}
 	}
+	d.follow(&o)
 	result, err := a.run(ctx, interrupted, o)
-	return c.concluded(a, result, err)
+	err = c.concluded(a, result, err)
+	if result.State != "" {
+		w.over(d.now(), err, d.report(from, to, result, c.nextSteps(err)))
+	}
+	return err
 }
 
 func (c *purgeCommand) concluded(a *app, r pipeline.Result, err error) error {

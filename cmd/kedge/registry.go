@@ -11,6 +11,7 @@ import (
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/drivers/breaker"
 	"github.com/kedge/kedge/drivers/limit"
+	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/drivers/retry"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/tree"
@@ -29,23 +30,25 @@ type openTree struct {
 	drivers.Aborter
 	drivers.Syncer
 	drivers.Watched
+	meter *metrics.Meter
 }
 
 // openRegistry opens a registry's storage. One that is to be written may be
 // created.
-func (a *app) openRegistry(ctx context.Context, r *config.Registry, e all.RegistryEnvironment, w storeWait) (tree.Store, error) {
+func (a *app) openRegistry(ctx context.Context, r *config.Registry, e all.RegistryEnvironment, w storeWait) (*openTree, error) {
 	opened, err := all.OpenRegistry(ctx, r, e)
 	if err != nil {
 		return nil, err
 	}
-	d := drivers.Driver(opened)
+	meter := new(metrics.Meter)
+	d := metrics.New(opened, meter)
 	if w.giveUpAfter > 0 {
 		d = breaker.New(d, a.tellPauses(w))
 	}
 	d = limit.New(d, w.limits)
 	// The decorator can do all that the driver can, which its type does not say.
-	repeated := retry.New(d, a.tellRetries(d, retry.Policy{}))
-	return openTree{repeated, repeated.(drivers.Tree), repeated.(drivers.Aborter), repeated.(drivers.Syncer), repeated.(drivers.Watched)}, nil
+	repeated := retry.New(d, countRetries(meter, a.tellRetries(d, retry.Policy{})))
+	return &openTree{repeated, repeated.(drivers.Tree), repeated.(drivers.Aborter), repeated.(drivers.Syncer), repeated.(drivers.Watched), meter}, nil
 }
 
 // loadRegistry reads and checks a registry's configuration.
@@ -98,7 +101,7 @@ func (c *migrateCommand) registryOnly() error {
 const registryQuestion = "The source will be emptied when all is proved: no registry may write to it any more, and none should serve from it afterwards - proceed? (y/N)"
 
 // runRegistry migrates a registry's storage.
-func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *interrupts, sourceFile, destinationFile *config.File) error {
+func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *interrupts, sourceFile, destinationFile *config.File) (err error) {
 	if err := c.anchoreOnly(); err != nil {
 		return err
 	}
@@ -110,6 +113,12 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 	if err != nil {
 		return err
 	}
+	d := &treeWatch{run: c.watched("migrate", source.Driver, destination.Driver)}
+	w, err := a.watch(ctx, c.watchFlags, interrupted, d.now)
+	if err != nil {
+		return err
+	}
+	defer func() { w.close(err) }()
 	if !a.globals.Quiet {
 		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(redactedRegistry(source)), indent(redactedRegistry(destination)))
 	}
@@ -126,19 +135,28 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 		return err
 	}
 	defer to.Close()
+	d.meters(from.meter, to.meter)
 	p := &treeProgress{out: a.stderr, quiet: a.globals.Quiet}
 	o := tree.Options{
 		Source: from, Destination: to, Checkpoint: c.Checkpoint, Repositories: c.Repository, Uploads: !c.ExcludeUploads,
 		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
-		MaxBackendFailures: c.MaxFailures, Log: a.log, Started: p.started, Report: p.report,
+		MaxBackendFailures: c.MaxFailures, Log: a.log,
 	}
 	if o.Checkpoint == "" {
 		if o.Checkpoint, err = defaultCheckpoint(tree.Identity(o).Fingerprint); err != nil {
 			return err
 		}
 	}
+	o.Started = func(s tree.Start) { d.started(s); p.started(s) }
+	o.Report = func(s tree.Snapshot) { d.report(s); p.report(s) }
 	result, err := tree.Run(ctx, interrupted.stop, o)
-	return a.treeConcluded(result, err, c.NoDelete)
+	err = a.treeConcluded(result, err, c.NoDelete)
+	if result.Pass != 0 {
+		report := d.result(from, to, result)
+		report.Next = c.nextTreeSteps(result, err)
+		w.over(d.now(), err, report)
+	}
+	return err
 }
 
 func (c *migrateCommand) confirmRegistry(a *app) error {

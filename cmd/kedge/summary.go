@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/observe"
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/pipeline"
 )
@@ -192,15 +193,4 @@ func groupsJSON(groups []pipeline.FailureGroup) []failureJSON {
 }
 
 // byteCount writes a number of bytes for people.
-func byteCount(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, exponent := float64(n)/unit, 0
-	for value >= unit && exponent < 4 {
-		value /= unit
-		exponent++
-	}
-	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[exponent])
-}
+func byteCount(n int64) string { return observe.ByteCount(n) }

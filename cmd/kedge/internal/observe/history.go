@@ -44,12 +44,12 @@ func (h *history) add(p Progress) {
 // slim drops what the history does not need, so that a point is some hundreds of
 // bytes.
 func slim(p Progress) Progress {
-	s := Progress{At: p.At, ElapsedSeconds: p.ElapsedSeconds, Documents: p.Documents, Bytes: p.Bytes}
+	s := Progress{At: p.At, ElapsedSeconds: p.ElapsedSeconds, passed: p.passed}
 	for _, stage := range p.Stages {
 		s.Stages = append(s.Stages, Stage{Name: stage.Name, Workers: stage.Workers, BusySeconds: stage.BusySeconds})
 	}
 	for i, side := range []Side{p.Source, p.Destination} {
-		*[]*Side{&s.Source, &s.Destination}[i] = Side{InFlight: side.InFlight, Latency: Histogram{Count: side.Latency.Count, Sum: side.Latency.Sum}}
+		*[]*Side{&s.Source, &s.Destination}[i] = Side{InFlight: side.InFlight, Bytes: side.Bytes, Latency: Histogram{Count: side.Latency.Count, Sum: side.Latency.Sum}}
 	}
 	return s
 }
@@ -58,17 +58,16 @@ func slim(p Progress) Progress {
 // there is none.
 type Series struct {
 	// Seconds are counted from the run's beginning.
-	Seconds                         []float64
-	DocumentsPerSecond              []float64
-	ReadPerSecond, WrittenPerSecond []float64 // bytes
-	Source, Destination             SideSeries
+	Seconds             []float64
+	DocumentsPerSecond  []float64
+	Source, Destination SideSeries
 	// Busy are the stages' busy shares, from 0 to 1.
 	Busy []StageSeries
 }
 
-// SideSeries is the course of a store: operations in flight, and how many
-// seconds they took on average.
-type SideSeries struct{ InFlight, Latency []float64 }
+// SideSeries is the course of a store: bytes read and written a second,
+// operations in flight, and how many seconds they took on average.
+type SideSeries struct{ BytesPerSecond, InFlight, Latency []float64 }
 
 // StageSeries is the course of a stage.
 type StageSeries struct {
@@ -102,11 +101,9 @@ func (h *history) series() Series {
 			return max(0, (now-then)/passed)
 		}
 		s.Seconds = append(s.Seconds, p.ElapsedSeconds)
-		s.DocumentsPerSecond = append(s.DocumentsPerSecond, rate(float64(p.Documents.Done), float64(before.Documents.Done)))
-		s.ReadPerSecond = append(s.ReadPerSecond, rate(float64(p.Bytes.Read), float64(before.Bytes.Read)))
-		s.WrittenPerSecond = append(s.WrittenPerSecond, rate(float64(p.Bytes.Written), float64(before.Bytes.Written)))
-		s.Source.add(p.Source, before.Source)
-		s.Destination.add(p.Destination, before.Destination)
+		s.DocumentsPerSecond = append(s.DocumentsPerSecond, rate(float64(p.passed), float64(before.passed)))
+		s.Source.add(p.Source, before.Source, rate)
+		s.Destination.add(p.Destination, before.Destination, rate)
 		for n := range s.Busy {
 			now, then := p.stage(s.Busy[n].Name), before.stage(s.Busy[n].Name)
 			s.Busy[n].Share = append(s.Busy[n].Share, min(1, rate(now.BusySeconds, then.BusySeconds)/float64(max(1, now.Workers))))
@@ -116,7 +113,8 @@ func (h *history) series() Series {
 	return s
 }
 
-func (s *SideSeries) add(now, before Side) {
+func (s *SideSeries) add(now, before Side, rate func(now, then float64) float64) {
+	s.BytesPerSecond = append(s.BytesPerSecond, rate(float64(now.Bytes), float64(before.Bytes)))
 	s.InFlight = append(s.InFlight, float64(now.InFlight))
 	latency := math.NaN()
 	if n := now.Latency.Count - before.Latency.Count; n > 0 {

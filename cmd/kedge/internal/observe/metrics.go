@@ -78,8 +78,8 @@ const (
 	gauge   = prometheus.GaugeValue
 )
 
-// metrics are all metrics of a run, as docs/observing.md lists them.
-var metrics = []metric{
+// runMetrics are all metrics of a run, as docs/observing.md lists them.
+var runMetrics = []metric{
 	{name: "kedge_build_info", help: "Version of kedge; always 1.", kind: gauge, labels: []string{"version", "goversion"},
 		values: func(p Progress, emit func(float64, ...string)) { emit(1, p.Version, runtime.Version()) }},
 	{name: "kedge_run_info", help: "What runs: the command, its task in the database (0: none yet), and the drivers; always 1.", kind: gauge,
@@ -129,7 +129,7 @@ var metrics = []metric{
 		values: one(func(p Progress) float64 { return float64(p.Bytes.Read) })},
 	{name: "kedge_written_bytes_total", help: "Payload bytes written at the destination, as stored there, over all runs.", kind: counter,
 		values: one(func(p Progress) float64 { return float64(p.Bytes.Written) })},
-	{name: "kedge_document_size_bytes", help: "Documents moved by this run, by the length of their payload at the source; the sum is an estimate.",
+	{name: "kedge_document_size_bytes", help: "Documents moved by this run, by the length of their payload at the source.",
 		histograms: func(p Progress, emit func(Histogram, ...string)) {
 			if len(p.Sizes.Bounds) > 0 {
 				emit(p.Sizes)
@@ -203,7 +203,7 @@ type collector struct {
 
 func newCollector(progress func() Progress) *collector {
 	c := &collector{progress: progress}
-	for _, m := range metrics {
+	for _, m := range runMetrics {
 		c.descriptions = append(c.descriptions, prometheus.NewDesc(m.name, m.help, m.labels, nil))
 	}
 	return c
@@ -219,7 +219,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 // Collect is part of prometheus.Collector.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
 	p := c.progress()
-	for i, m := range metrics {
+	for i, m := range runMetrics {
 		d := c.descriptions[i]
 		if m.histograms != nil {
 			m.histograms(p, func(h Histogram, labels ...string) {

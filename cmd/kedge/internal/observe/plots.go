@@ -12,8 +12,8 @@ import (
 func course(unit string, s Series) []template.HTML {
 	documents := plot.Lines{Title: title(unit) + " a second", Seconds: s.Seconds, Format: rate, Short: shortCount,
 		Lines: []plot.Line{{Values: s.DocumentsPerSecond}}}
-	bytes := plot.Lines{Title: "Bytes a second", Seconds: s.Seconds, Format: byteRate, Short: shortBytes,
-		Lines: []plot.Line{{Name: "read", Values: s.ReadPerSecond}, {Name: "written", Values: s.WrittenPerSecond}}}
+	bytes := plot.Lines{Title: "Bytes a second at each store", Seconds: s.Seconds, Format: byteRate, Short: shortBytes,
+		Lines: []plot.Line{{Name: "source", Values: s.Source.BytesPerSecond}, {Name: "destination", Values: s.Destination.BytesPerSecond}}}
 	count := func(v float64) string { return groupDigits(int64(v)) }
 	inFlight := plot.Lines{Title: "Operations in flight", Seconds: s.Seconds, Format: count, Short: shortCount,
 		Lines: []plot.Line{{Name: "source", Values: s.Source.InFlight}, {Name: "destination", Values: s.Destination.InFlight}}}
@@ -23,11 +23,10 @@ func course(unit string, s Series) []template.HTML {
 	for _, stage := range s.Busy {
 		busy.Lines = append(busy.Lines, plot.Line{Name: stage.Name, Values: stage.Share})
 	}
-	drawn := []string{documents.SVG(), bytes.SVG(), busy.SVG(), inFlight.SVG(), latency.SVG()}
-	if len(s.Busy) == 0 {
-		drawn = drawn[:2] // a registry's migration has no stages
+	if len(s.Busy) == 0 { // a registry's migration has no stages
+		return trusted([]string{documents.SVG(), bytes.SVG(), latency.SVG()})
 	}
-	return trusted(drawn)
+	return trusted([]string{documents.SVG(), bytes.SVG(), busy.SVG(), inFlight.SVG(), latency.SVG()})
 }
 
 // distributions draws what a run met.
@@ -42,7 +41,7 @@ func distributions(p Progress) []template.HTML {
 	}
 	drawn := []string{sizes.SVG(), latencies.SVG(), compression(p.Buckets).SVG()}
 	if len(p.Stages) == 0 {
-		drawn = nil // a registry's migration has no buckets, and counts no sizes
+		drawn = drawn[1:2] // a registry's migration has no buckets, and counts no sizes
 	}
 	failures := plot.Bars{Title: "Failures by reason", Format: number}
 	for _, f := range p.Failures {

@@ -68,6 +68,10 @@ type Progress struct {
 	Failures         []Failures `json:"failures"`
 	Buckets          []Bucket   `json:"buckets"`
 	Sizes            Histogram  `json:"sizes"` // payload bytes as read, of what this run moved
+
+	// passed are the documents by which the pace is told: counted one by one, and
+	// sooner than Documents.Done, which grows by whole batches.
+	passed int64
 }
 
 // Documents are counts of documents (or files). Those over all runs include

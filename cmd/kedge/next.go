@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/tree"
+)
+
+// nextSteps says what is to be done after a migration that ended with err.
+func (c *migrateCommand) nextSteps(r pipeline.Result, err error) []string {
+	var interrupted *interruptedError
+	switch {
+	case errors.As(err, &interrupted):
+		return []string{"Run the same command again: it goes on where it was."}
+	case err != nil && r.Failed == 0 && len(r.Elsewhere) == 0:
+		return []string{"Mend what stopped it.", "Run the same command again: it goes on where it was."}
+	}
+	var steps []string
+	if r.Failed > 0 {
+		steps = append(steps, "Look at what stays behind, below, and mend what can be mended: docs/troubleshooting.md has each reason.",
+			"Run the same command again: it tries these documents once more.")
+	}
+	if len(r.Elsewhere) > 0 && c.Elsewhere == string(pipeline.ElsewhereReport) {
+		steps = append(steps, "Decide about the documents elsewhere: move them with --elsewhere=move, or leave them with --elsewhere=ignore.")
+	}
+	steps = append(steps,
+		fmt.Sprintf("Read every document where the catalog says, and check it: kedge verify %s", c.Destination),
+		"Give the services the new configuration, and start them.")
+	if c.NoDelete {
+		steps = append(steps, fmt.Sprintf("The source still holds its data (--nodelete). When all is well, delete it: kedge purge %s %s", c.Source, c.Destination))
+	}
+	return append(steps, fmt.Sprintf("To go back, exchange the two files: kedge migrate %s %s", c.Destination, c.Source))
+}
+
+// nextSteps says what is to be done after a purge that ended with err.
+func (c *purgeCommand) nextSteps(err error) []string {
+	switch {
+	case err != nil:
+		return []string{"Mend what can be mended, and run the same command again."}
+	case c.DryRun:
+		return []string{"Nothing was deleted (--dry-run). Without that flag the same command deletes."}
+	default:
+		return []string{"Nothing is left to do: the source holds nothing any more of what the destination holds."}
+	}
+}
+
+// nextTreeSteps says what is to be done after a registry's migration that ended
+// with err.
+func (c *migrateCommand) nextTreeSteps(r tree.Result, err error) []string {
+	switch {
+	case err != nil || r.Failed > 0:
+		return []string{"Mend what can be mended, and run the same command again: it goes on where it was."}
+	case c.NoDelete:
+		return []string{"The source still holds its data (--nodelete). Run the same command again before the registry changes over: it moves what has come since.",
+			"Give the registry the new configuration.", "Without --nodelete, the same command empties the source when all is proved."}
+	default:
+		return []string{"Give the registry the new configuration, and start it.", fmt.Sprintf("Check everything: kedge verify %s", c.Destination)}
+	}
+}

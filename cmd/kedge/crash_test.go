@@ -106,7 +106,7 @@ func (s seeded) spotCheck(t *testing.T, r *rand.Rand, places ...place) {
 // TestInterruptedOnceDrainsAndResumes sends SIGINT, which must leave nothing in
 // flight and say how to go on.
 func TestInterruptedOnceDrainsAndResumes(t *testing.T) {
-	s := seedDB(t, bench.Workload{Documents: 20000, MedianBytes: 2 << 10, MaxBytes: 64 << 10, Seed: 8})
+	s := seedDB(t, bench.Workload{Documents: 10000, MedianBytes: 2 << 10, MaxBytes: 64 << 10, Seed: 8})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	checkpoint := filepath.Join(t.TempDir(), "here.checkpoint")
 	args := []string{"migrate", "--dontask", "--checkpoint", checkpoint, from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
@@ -145,7 +145,7 @@ func TestInterruptedOnceDrainsAndResumes(t *testing.T) {
 	if _, err := os.Stat(checkpoint); !os.IsNotExist(err) {
 		t.Errorf("the checkpoint of a finished migration is still there (%v)", err)
 	}
-	if tasks := migrations(t, s.url); len(tasks) != 1 || tasks[0].State != "complete" || tasks[0].MigratedCount != 20000 {
+	if tasks := migrations(t, s.url); len(tasks) != 1 || tasks[0].State != "complete" || tasks[0].MigratedCount != 10000 {
 		t.Errorf("list-migrations: %+v", tasks)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -101,6 +103,8 @@ func checkGolden(t *testing.T, g testenv.Golden, before, after map[string]row, f
 	if len(after) != len(before) {
 		t.Errorf("the catalog has %d rows, had %d", len(after), len(before))
 	}
+	var several errgroup.Group
+	several.SetLimit(readers)
 	for _, d := range g.Documents {
 		if !d.Stored() {
 			continue
@@ -126,14 +130,18 @@ func checkGolden(t *testing.T, g testenv.Golden, before, after map[string]row, f
 				t.Errorf("%q: is_compressed is not %v", d.ArchiveID, compressed)
 			}
 		}
-		if err := checkStored(t.Context(), raw, r, d.SHA256); err != nil {
-			t.Errorf("%q: %v", d.ArchiveID, err)
-		}
+		several.Go(func() error {
+			if err := checkStored(t.Context(), raw, r, d.SHA256); err != nil {
+				t.Errorf("%q: %v", d.ArchiveID, err)
+			}
+			return nil
+		})
 		b := before[r.id()]
 		if *r.created != *b.created || (r.metadata == nil) != (b.metadata == nil) {
 			t.Errorf("%q: columns were changed that are not kedge's", d.ArchiveID)
 		}
 	}
+	_ = several.Wait() // none returns an error
 	return atDestination
 }
 

@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kedge/kedge/bench"
 	"github.com/kedge/kedge/internal/testenv"
@@ -28,6 +30,14 @@ func emptyInstallation(t testing.TB) string {
 type seeded struct {
 	url      string
 	workload bench.Workload
+	plain    []plainSums // of each document
+}
+
+// plainSums are what is compared of a plain document, made once: making the
+// document takes longer.
+type plainSums struct {
+	bytes       int64
+	md5, sha256 string // in hexadecimal
 }
 
 // seedDB puts a workload into driver db with COPY.
@@ -39,22 +49,23 @@ func seedDB(t testing.TB, w bench.Workload) seeded {
 // seedInto is seedDB with a database that is there already.
 func seedInto(t testing.TB, url string, w bench.Workload) seeded {
 	t.Helper()
-	s := seeded{url: url, workload: w}
+	s := seeded{url: url, workload: w, plain: make([]plainSums, w.Documents)}
 	conn := connect(t, s.url)
 	defer conn.Close(t.Context())
 	documents := pgx.CopyFromSlice(w.Documents, func(n int) ([]any, error) {
-		k := w.Key(n)
-		return []any{k.Bucket, k.ArchiveID, k.UserID, k.ArchiveID + ".json", 1600000000, 1600000000, "active", string(w.Plain(n)), false}, nil
+		k, plain := w.Key(n), w.Plain(n)
+		digest, sum := md5.Sum(plain), sha256.Sum256(plain)
+		s.plain[n] = plainSums{int64(len(plain)), hex.EncodeToString(digest[:]), hex.EncodeToString(sum[:])}
+		return []any{k.Bucket, k.ArchiveID, k.UserID, k.ArchiveID + ".json", 1600000000, 1600000000, "active", string(plain), false}, nil
 	})
 	if _, err := conn.CopyFrom(t.Context(), pgx.Identifier{"archive_document"},
 		[]string{"bucket", "archiveId", "userId", "documentName", "created_at", "last_updated", "record_state_key", "jsondata", "b64_encoded"}, documents); err != nil {
 		t.Fatal(err)
 	}
 	rows := pgx.CopyFromSlice(w.Documents, func(n int) ([]any, error) {
-		k, plain := w.Key(n), w.Plain(n)
-		sum := md5.Sum(plain)
+		k := w.Key(n)
 		return []any{k.Bucket, k.ArchiveID, k.UserID, k.ArchiveID + ".json", "db://" + k.UserID + "/" + k.Bucket + "/" + k.ArchiveID,
-			false, hex.EncodeToString(sum[:]), int64(len(plain)), 1600000000, 1600000000, "active"}, nil
+			false, s.plain[n].md5, s.plain[n].bytes, 1600000000, 1600000000, "active"}, nil
 	})
 	if _, err := conn.CopyFrom(t.Context(), pgx.Identifier{"archive_metadata"},
 		[]string{"bucket", "archiveId", "userId", "documentName", "content_url", "is_compressed", "digest", "size", "created_at", "last_updated", "record_state_key"}, rows); err != nil {
@@ -76,35 +87,56 @@ func (s seeded) check(t testing.TB, places ...place) []int {
 		t.Fatalf("the catalog has %d rows, want %d", len(rows), s.workload.Documents)
 	}
 	counts := make([]int, len(places))
+	var several errgroup.Group
+	several.SetLimit(readers)
 	for n := range s.workload.Documents {
-		if i := s.checkOne(t, rows, n, places); i >= 0 {
-			counts[i]++
+		r, i := s.placeOf(t, rows, n, places)
+		if i < 0 {
+			continue
 		}
+		counts[i]++
+		several.Go(func() error {
+			s.checkStored(t, r, n, places[i])
+			return nil
+		})
 	}
+	_ = several.Wait() // none returns an error
 	return counts
 }
 
-// checkOne checks one document of the workload and says in which of the places
-// it is, -1 if in none of them.
-func (s seeded) checkOne(t testing.TB, rows map[string]row, n int, places []place) int {
+// readers is how many documents are read at once.
+const readers = 8
+
+// checkOne checks one document of the workload.
+func (s seeded) checkOne(t testing.TB, rows map[string]row, n int, places []place) {
+	t.Helper()
+	if r, i := s.placeOf(t, rows, n, places); i >= 0 {
+		s.checkStored(t, r, n, places[i])
+	}
+}
+
+// placeOf finds a document's row, and in which of the places it says that the
+// document is, -1 if in none of them.
+func (s seeded) placeOf(t testing.TB, rows map[string]row, n int, places []place) (row, int) {
 	t.Helper()
 	k := s.workload.Key(n)
 	r, ok := rows[k.UserID+"\x00"+k.Bucket+"\x00"+k.ArchiveID+"\x00"+k.ArchiveID+".json"]
 	if !ok || r.url == nil {
 		t.Fatalf("document %d is not in the catalog", n)
 	}
-	for i, p := range places {
-		if !strings.HasPrefix(*r.url, p.prefix) {
-			continue
-		}
-		sum := sha256.Sum256(s.workload.Plain(n))
-		if err := checkStored(t.Context(), p.raw, r, hex.EncodeToString(sum[:])); err != nil {
-			t.Errorf("document %d: %v", n, err)
-		}
-		return i
+	i := slices.IndexFunc(places, func(p place) bool { return strings.HasPrefix(*r.url, p.prefix) })
+	if i < 0 {
+		t.Errorf("document %d is at %s", n, *r.url)
 	}
-	t.Errorf("document %d is at %s", n, *r.url)
-	return -1
+	return r, i
+}
+
+// checkStored reads a document in the backend's own way.
+func (s seeded) checkStored(t testing.TB, r row, n int, p place) {
+	t.Helper()
+	if err := checkStored(t.Context(), p.raw, r, s.plain[n].sha256); err != nil {
+		t.Errorf("document %d: %v", n, err)
+	}
 }
 
 // archiveRoot is a place for driver localfs that does not exist yet.

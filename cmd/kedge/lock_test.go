@@ -55,7 +55,7 @@ func TestASecondMigrationIsRefused(t *testing.T) {
 // TestALostLockStopsTheMigration ends the session that holds the lock: the
 // migration must stop, and the next one finish it.
 func TestALostLockStopsTheMigration(t *testing.T) {
-	s := seedDB(t, bench.Workload{Documents: 20000, Seed: 23})
+	s := seedDB(t, bench.Workload{Documents: 10000, Seed: 23})
 	minio := testenv.MinIO(t)
 	from, to := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")
 	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
@@ -71,7 +71,7 @@ func TestALostLockStopsTheMigration(t *testing.T) {
 		t.Fatalf("exit status %d, want %d and the reason\n%s", code, exitDocuments, log(cmd))
 	}
 	moved := execute(t, s.url, `SELECT FROM archive_metadata WHERE content_url LIKE 's3:%'`)
-	if moved == 20000 {
+	if moved == 10000 {
 		t.Fatal("the migration was done before it lost its lock: make it larger")
 	}
 	kedge(t, args...).want(t, exitDone)

@@ -11,7 +11,7 @@ import (
 // A migration that was interrupted, undone by migrating back, and begun again
 // finds its old checkpoint: it must not believe it.
 func TestACheckpointThatIsOvertaken(t *testing.T) {
-	s := seedDB(t, bench.Workload{Documents: 20000, Seed: 40})
+	s := seedDB(t, bench.Workload{Documents: 10000, Seed: 40})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	there, back := from.config(t, s.url, compression{}), to.config(t, s.url, compression{})
 	cmd := startedSlow(t, "migrate", "--dontask", there, back)

@@ -203,6 +203,13 @@ func TestTheRunbooksAreFollowed(t *testing.T) {
 	book := readText(t, "../../docs/runbooks.md")
 	toS3, toSplit, toOne := chapter(t, book, "From the database to S3"), chapter(t, book, "The analysis archive to S3"),
 		chapter(t, book, "From the database and an S3 archive to one S3 bucket")
+	files, swift := chapter(t, book, "From a filesystem to S3"), chapter(t, book, "From Swift to S3")
+	united := func(r *pageRig) func(string) place { return everything(r.united) }
+	// The documents are in the database at first.
+	fromDatabase := func(r *pageRig) {
+		r.config("before.yaml", pageDB)
+		r.typed("kedge migrate --dontask before.yaml config.yaml", "").want(t, exitDone)
+	}
 	for _, c := range []struct {
 		name                string
 		config, destination string
@@ -210,21 +217,19 @@ func TestTheRunbooksAreFollowed(t *testing.T) {
 		before              func(r *pageRig) // what makes the installation the chapter's
 		after               func(r *pageRig) func(string) place
 	}{
-		{"db to s3", toS3.blocks[0], toS3.blocks[1], toS3.commands, nil, func(r *pageRig) func(string) place { return everything(r.united) }},
+		{"db to s3", toS3.blocks[0], toS3.blocks[1], toS3.commands, nil, united},
 		{"db to db and s3, and back", toS3.blocks[0], toSplit.blocks[0], toSplit.commands, nil, func(r *pageRig) func(string) place { return everything(r.db) }},
 		{"db and s3 to s3, and back", toSplit.blocks[0], toOne.blocks[0], toOne.commands, func(r *pageRig) {
 			r.typed("kedge migrate --dontask --to-analysis-archive --bucket analysis_archive config.yaml config.yaml", "").want(t, exitDone)
 		}, func(r *pageRig) func(string) place { return archived(r.archive, r.db) }},
+		{"localfs to s3", files.blocks[0], toS3.blocks[1], files.commands, fromDatabase, united},
+		{"swift to s3", swift.blocks[0], toS3.blocks[1], swift.commands, fromDatabase, united},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newPageRig(t, pageDocument{bucket: "analysis_archive", archiveID: "sha256:0873c923e00e0fd2ba78041bfb64a105e1ecb7678916d1f7776311e45bf5634b"})
-			minio := testenv.MinIO(t)
-			t.Setenv("ANCHORE_OBJ_STORAGE_ACCESS_KEY", minio.AccessKey)
-			t.Setenv("ANCHORE_OBJ_STORAGE_SECRET_KEY", minio.SecretKey)
+			here := runbookPlaces(t)
 			for name, text := range map[string]string{"config.yaml": c.config, "dest-config.yaml": c.destination} {
-				text = strings.TrimPrefix(text, "services:\n  catalog:\n")
-				text = strings.NewReplacer("https://minio.example.com:9000", minio.URL, "bucket: anchorearchive", "bucket: newanchorebucket").Replace(text)
-				r.config(name, text)
+				r.config(name, here.Replace(strings.TrimPrefix(text, "services:\n  catalog:\n")))
 			}
 			if c.before != nil {
 				c.before(r)
@@ -244,6 +249,20 @@ func TestTheRunbooksAreFollowed(t *testing.T) {
 			r.are(c.after(r))
 		})
 	}
+}
+
+// runbookPlaces puts the test's servers and folders in the place of those that
+// the runbooks name, and their secrets into the environment.
+func runbookPlaces(t *testing.T) *strings.Replacer {
+	t.Helper()
+	minio, swift := testenv.MinIO(t), testenv.SwiftKeystone(t)
+	t.Setenv("ANCHORE_OBJ_STORAGE_ACCESS_KEY", minio.AccessKey)
+	t.Setenv("ANCHORE_OBJ_STORAGE_SECRET_KEY", minio.SecretKey)
+	t.Setenv("OS_PASSWORD", swift.Key)
+	return strings.NewReplacer("https://minio.example.com:9000", minio.URL, "bucket: anchorearchive", "bucket: newanchorebucket",
+		"https://keystone.example.com:5000/v3", swift.AuthURL, "myusername", swift.User, "myproject", swift.Project,
+		"os_project_domain_name: example.com", "os_project_domain_name: Default", "container: anchorearchive", "container: "+swift.Container(t),
+		"/object_store", archiveRoot(t))
 }
 
 // runbook is a chapter of the runbooks: its configurations and its commands, in

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,9 +26,10 @@ import (
 )
 
 // tableStore reads archive_document or object_storage with plain SQL, over one
-// connection, which ends with the test's database.
+// connection, which ends with the test's database, one payload at a time.
 type tableStore struct {
 	url, table string
+	mu         sync.Mutex
 	conn       *pgx.Conn
 }
 
@@ -39,6 +41,8 @@ func (s *tableStore) connect(ctx context.Context) (_ *pgx.Conn, err error) {
 }
 
 func (s *tableStore) get(ctx context.Context, uri string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return nil, err

@@ -100,14 +100,14 @@ func TestVerifyNamesExactlyWhatIsRotten(t *testing.T) {
 // An audit changes nothing, goes on where it was interrupted, and reads
 // documents of every store that the configuration has.
 func TestVerifyIsReadOnlyAndResumes(t *testing.T) {
-	s := seedDB(t, bench.Workload{Documents: 20000, Seed: 51})
+	s := seedDB(t, bench.Workload{Documents: 6000, Seed: 51})
 	minio := testenv.MinIO(t)
 	db, archive := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")
 	both := writeConfig(t, s.url, db.section("object_store", compression{}), archive.section("analysis_archive", compression{}))
 	kedge(t, "migrate", "--dontask", "--to-analysis-archive", "--bucket", "analysis_data", both, both).want(t, exitDone)
 	before := catalogRows(t, s.url)
 
-	cmd := started(t, "verify", both)
+	cmd := started(t, "verify", "--max-bandwidth=4M", both) // some five seconds
 	waitFor(t, func() bool {
 		return execute(t, s.url, `SELECT FROM pg_stat_activity WHERE application_name LIKE 'kedge%'`) > 2
 	})
@@ -116,15 +116,15 @@ func TestVerifyIsReadOnlyAndResumes(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
-		t.Logf("it was done before it was interrupted: exit status %d", code)
+		t.Fatalf("exit status %d, want %d\n%s", code, exitInterrupted, log(cmd))
 	}
 	o := kedge(t, "verify", "--orphans", both).want(t, exitDone)
-	if !strings.Contains(o.stdout, "20000 documents") || !strings.Contains(o.stdout, ": 0 are not well") {
+	if !strings.Contains(o.stdout, "6000 documents") || !strings.Contains(o.stdout, ": 0 are not well") {
 		t.Errorf("resumed:\n%s", o.stdout)
 	}
 	o = kedge(t, "verify", "--sample", "5%", both).want(t, exitDone)
 	var sampled int
-	if _, err := fmt.Sscan(o.stdout, &sampled); err != nil || sampled < 500 || sampled > 1500 {
+	if _, err := fmt.Sscan(o.stdout, &sampled); err != nil || sampled < 150 || sampled > 450 {
 		t.Errorf("a sample of 5%% checked %d documents (%v)", sampled, err)
 	}
 	// The archive's configuration alone cannot read what is in the database.

@@ -26,6 +26,7 @@ type beside struct {
 // it was while it is changed. before is what earlier runs have done.
 func (m *migration) lookBeside(ctx context.Context, before checkpoint.Counts) (*beside, error) {
 	if m.Purge {
+		m.snapshot.Close()
 		return &beside{cancel: func() {}}, nil // which has done both
 	}
 	if !m.snapshot.Lasting() {
@@ -36,7 +37,10 @@ func (m *migration) lookBeside(ctx context.Context, before checkpoint.Counts) (*
 	counted := make(chan struct{})
 	b.ended.Go(func() {
 		defer close(counted)
-		if b.err = m.lookAgain(ctx, before); b.err != nil && ctx.Err() == nil {
+		b.err = m.lookAgain(ctx, before)
+		// As soon as that can be: the database keeps all old versions of rows for it.
+		m.snapshot.Close()
+		if b.err != nil && ctx.Err() == nil {
 			m.giveUp(b.err)
 		}
 	})

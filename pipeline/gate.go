@@ -40,6 +40,17 @@ func newGate(fixed, usual int, strains func() int64) *gate {
 	return g
 }
 
+// gate bounds the operations in flight at a store.
+func (m *migration) gate(s Store) *gate {
+	c := s.Capabilities()
+	g := newGate(m.Workers, c.Workers, s.Meter.Retries)
+	if g.tuner != nil && (c.BatchGet || c.BatchPut) {
+		// So many connections there are; the catalog may be on them, too.
+		g.tuner.most = g.most
+	}
+	return g
+}
+
 func (g *gate) enter(ctx context.Context) error {
 	g.mu.Lock()
 	if g.held < g.most && len(g.waiting) == 0 {

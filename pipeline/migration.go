@@ -238,17 +238,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// gate bounds the operations in flight at a store.
-func (m *migration) gate(s Store) *gate {
-	c := s.Capabilities()
-	g := newGate(m.Workers, c.Workers, s.Meter.Retries)
-	if g.tuner != nil && (c.BatchGet || c.BatchPut) {
-		// So many connections there are; the catalog may be on them, too.
-		g.tuner.most = g.most
-	}
-	return g
-}
-
 // locked is the run while the lock is held.
 func (m *migration) locked(ctx context.Context) (err error) {
 	defer func() {

@@ -113,7 +113,7 @@ type Snapshot interface {
 	// moment, and keeps nobody waiting, whatever is changed meanwhile. One that is
 	// not must be read before anything is changed.
 	Lasting() bool
-	// Close ends it.
+	// Close ends it; to close it again does nothing.
 	Close()
 }
 

@@ -20,7 +20,7 @@ const (
 func Browser() (browser, driver string, err error) {
 	for _, path := range []string{chromium, chromeDriver} {
 		if _, err := os.Stat(path); err != nil {
-			return "", "", fmt.Errorf("Chromium is not installed: %w; %s", err, mend)
+			return "", "", fmt.Errorf("the browser Chromium is not installed: %w; %s", err, mend)
 		}
 	}
 	return chromium, chromeDriver, nil

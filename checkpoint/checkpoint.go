@@ -22,7 +22,6 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // version is the layout of the file; another one is refused.
@@ -147,13 +146,8 @@ func Open(path string, id Identity) (*Checkpoint, error) {
 		return nil, fmt.Errorf("make the checkpoint's folder: %w", err)
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, &InUseError{Path: path}
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("%s is not a checkpoint of kedge, or is damaged: %w", path, err)
-	case err != nil:
-		return nil, fmt.Errorf("open checkpoint: %w", err)
+	if err != nil {
+		return nil, openError(path, err)
 	}
 	c := &Checkpoint{path: path, db: db, changes: make(chan change, 64), done: make(chan struct{})}
 	if err := c.load(id); err != nil {
@@ -177,17 +171,8 @@ func (c *Checkpoint) load(id Identity) error {
 			c.header = Header{Version: version, Fingerprint: id.Fingerprint, Description: id.Description, Created: time.Now().UTC().Truncate(time.Second), NextBatch: 1}
 			return c.putHeader(tx, c.header)
 		}
-		if err := json.Unmarshal(raw, &c.header); err != nil {
-			return fmt.Errorf("checkpoint %s is damaged: %w", c.path, err)
-		}
-		if c.header.Version != version {
-			return fmt.Errorf("checkpoint %s has version %d, this kedge writes %d: finish the migration with the kedge that began it", c.path, c.header.Version, version)
-		}
-		if c.header.Fingerprint != id.Fingerprint {
-			return &MismatchError{Path: c.path, Is: c.header.Description, Wanted: id.Description}
-		}
 		c.resumed = true
-		return nil
+		return c.accept(raw, id)
 	})
 }
 

@@ -238,6 +238,14 @@ type Inspector interface {
 	Inspect(ctx context.Context) ([]Finding, error)
 }
 
+// Surveyor is implemented by drivers that can tell something of their backend
+// without changing anything there.
+type Surveyor interface {
+	// SurveyPlace is Inspect without what has to be tried: nothing is put,
+	// changed or removed.
+	SurveyPlace(ctx context.Context) ([]Finding, error)
+}
+
 // Finding is one fact about a backend. It holds no secret.
 type Finding struct {
 	Name, Value string

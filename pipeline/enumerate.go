@@ -18,9 +18,9 @@ func (m *migration) enumerate(ctx context.Context, out chan<- *batch) error {
 	if err := m.resume(ctx, out); err != nil {
 		return err
 	}
-	return m.walk(ctx, out, catalog.Position(m.checkpoint.Header().Position), func(items []*item) checkpoint.Position {
-		return checkpoint.Position(items[len(items)-1].doc.After())
-	}, nil)
+	return m.walk(ctx, catalog.Position(m.checkpoint.Header().Position), nil, func(items []*item) error {
+		return m.feed(ctx, out, items, checkpoint.Position(items[len(items)-1].doc.After()))
+	})
 }
 
 // sweep goes once more through the whole catalog after a resumed run has come
@@ -29,15 +29,14 @@ func (m *migration) enumerate(ctx context.Context, out chan<- *batch) error {
 // not tried again.
 func (m *migration) sweep(ctx context.Context, out chan<- *batch) error {
 	position := m.checkpoint.Header().Position
-	return m.walk(ctx, out, catalog.Position{}, func([]*item) checkpoint.Position { return position }, func(d catalog.Document) (bool, error) {
+	return m.walk(ctx, catalog.Position{}, func(d catalog.Document) (bool, error) {
 		return m.checkpoint.HasFailed(entryOf(d))
-	})
+	}, func(items []*item) error { return m.feed(ctx, out, items, position) })
 }
 
-// walk feeds what the catalog has behind a position, but for what skip names.
-// Each batch is intended with the position that intend gives.
-func (m *migration) walk(ctx context.Context, out chan<- *batch, position catalog.Position,
-	intend func([]*item) checkpoint.Position, skip func(catalog.Document) (bool, error)) error {
+// walk cuts what the catalog has behind a position, but for what skip names,
+// into batches, and gives each to take, in the catalog's order.
+func (m *migration) walk(ctx context.Context, position catalog.Position, skip func(catalog.Document) (bool, error), take func([]*item) error) error {
 	cut := cutter{limits: m.limits, cost: func(it *item, bytes int64) int64 { return bytes + m.allow(it, bytes) }}
 	for !m.stopping() {
 		page, err := m.cat.Page(ctx, m.selection, position, m.limits.pageRows)
@@ -57,7 +56,7 @@ func (m *migration) walk(ctx context.Context, out chan<- *batch, position catalo
 				}
 			}
 			if items := cut.add(m.newItem(d)); items != nil {
-				if err := m.feed(ctx, out, items, intend(items)); err != nil {
+				if err := take(items); err != nil {
 					return err
 				}
 			}
@@ -67,7 +66,7 @@ func (m *migration) walk(ctx context.Context, out chan<- *batch, position catalo
 		}
 		if len(page) < m.limits.pageRows && !m.stopping() {
 			if items := cut.rest(); items != nil {
-				return m.feed(ctx, out, items, intend(items))
+				return take(items)
 			}
 			return nil
 		}

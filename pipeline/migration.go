@@ -181,26 +181,15 @@ type migration struct {
 //
 // Documents that could not be moved are no error: they stand in the Result.
 func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
-	o = o.withDefaults()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	m := &migration{
-		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, giveUp: giveUp,
-		limits: limitsFor(o.MemoryBytes), settled: newSettlement(),
-	}
-	// One stream is set aside for payloads that turn out longer than their rows
-	// say, when the batch has reserved its memory already.
-	m.budgetBytes = max(o.MemoryBytes-m.streamCost(false), o.MemoryBytes/2)
-	m.budget = semaphore.NewWeighted(m.budgetBytes)
-	m.lateStream = make(slots, 1)
-	m.sourceOps, m.destOps = m.gate(m.src), m.gate(m.dst)
-	m.cpu = make(slots, cpuWorkers())
+	m := newMigration(o, stop)
+	m.giveUp = giveUp
 	m.result.Began = time.Now()
-	m.progress = o.Progress
 	m.progress.attach(m)
 	defer m.progress.end()
 
-	if err := m.cat.Lock(ctx, o.WaitForLock); err != nil {
+	if err := m.cat.Lock(ctx, m.WaitForLock); err != nil {
 		return m.result, err
 	}
 	watching, unwatch := context.WithCancel(ctx)
@@ -214,6 +203,23 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	}
 	m.result.Ended = time.Now()
 	return m.result, err
+}
+
+// newMigration makes a run of these options, which has not begun.
+func newMigration(o Options, stop <-chan struct{}) *migration {
+	o = o.withDefaults()
+	m := &migration{
+		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, progress: o.Progress,
+		limits: limitsFor(o.MemoryBytes), settled: newSettlement(),
+	}
+	// One stream is set aside for payloads that turn out longer than their rows
+	// say, when the batch has reserved its memory already.
+	m.budgetBytes = max(o.MemoryBytes-m.streamCost(false), o.MemoryBytes/2)
+	m.budget = semaphore.NewWeighted(m.budgetBytes)
+	m.lateStream = make(slots, 1)
+	m.sourceOps, m.destOps = m.gate(m.src), m.gate(m.dst)
+	m.cpu = make(slots, cpuWorkers())
+	return m
 }
 
 func (o Options) withDefaults() Options {

@@ -26,6 +26,21 @@ import (
 // refuse finds the reasons not to begin at all. Only a probe is written, and
 // removed again.
 func (m *migration) refuse(ctx context.Context) error {
+	if err := m.refuseUntried(ctx); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(m.Checkpoint); errors.Is(err, fs.ErrNotExist) {
+		// The first run, certainly: whatever refuses it leaves no file behind.
+		if err := m.survey(ctx); err != nil {
+			return err
+		}
+	}
+	return m.probe(ctx)
+}
+
+// refuseUntried finds those reasons that can be found without writing anything,
+// and begins to read the catalog.
+func (m *migration) refuseUntried(ctx context.Context) error {
 	if m.src.Place() == m.dst.Place() {
 		return &RefusedError{fmt.Sprintf("source and destination are the same place, %s: nothing to migrate", m.src.Place())}
 	}
@@ -45,16 +60,8 @@ func (m *migration) refuse(ctx context.Context) error {
 		return &RefusedError{fmt.Sprintf("source and destination give the same URIs, such as %s…: the catalog cannot say which of them holds a document", m.src.Prefix())}
 	}
 	var err error
-	if m.snapshot, err = m.cat.Snapshot(ctx); err != nil {
-		return err
-	}
-	if _, err := os.Lstat(m.Checkpoint); errors.Is(err, fs.ErrNotExist) {
-		// The first run, certainly: whatever refuses it leaves no file behind.
-		if err := m.survey(ctx); err != nil {
-			return err
-		}
-	}
-	return m.probe(ctx)
+	m.snapshot, err = m.cat.Snapshot(ctx)
+	return err
 }
 
 // refuseCheckpoint refuses a checkpoint inside of an archive, where it would be

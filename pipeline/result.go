@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -53,15 +52,20 @@ const (
 	maxPlaces   = 50
 )
 
+// selectRows sets which rows the migration asks the catalog for.
+func (m *migration) selectRows() {
+	m.selection = catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}
+	if m.Elsewhere == ElsewhereMove {
+		m.selection.Prefix = m.src.Scheme()
+	}
+}
+
 // begin makes or takes up the task.
 func (m *migration) begin(ctx context.Context) (err error) {
 	if m.Purge {
 		return m.beginPurge(ctx)
 	}
-	m.selection = catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}
-	if m.Elsewhere == ElsewhereMove {
-		m.selection.Prefix = m.src.Scheme()
-	}
+	m.selectRows()
 	h := m.checkpoint.Header()
 	if m.result.Resumed, err = m.resumes(ctx, h); err != nil {
 		return err
@@ -186,25 +190,12 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 func groupFailures(c *checkpoint.Checkpoint, each func(checkpoint.Failure)) (list []FailureGroup, total int64, err error) {
 	groups := make(map[string]*FailureGroup)
 	_, err = c.Failures(nil, func(f checkpoint.Failure) bool {
-		g := groups[f.Class]
-		if g == nil {
-			g = &FailureGroup{Class: f.Class}
-			groups[f.Class] = g
-		}
-		if g.Count++; len(g.Examples) < maxExamples {
-			g.Examples = append(g.Examples, f)
-		}
+		addFailure(groups, f)
 		total++
 		if each != nil {
 			each(f)
 		}
 		return true
 	})
-	for _, g := range groups {
-		list = append(list, *g)
-	}
-	slices.SortFunc(list, func(a, b FailureGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Class, b.Class))
-	})
-	return list, total, err
+	return sortedGroups(groups), total, err
 }

@@ -185,20 +185,12 @@ func (k *checker) table(w io.Writer) {
 }
 
 func (k *checker) json(w io.Writer, driver string, err error) error {
-	type findingJSON struct {
-		Name  string `json:"name"`
-		Value string `json:"value"`
-		Amiss bool   `json:"amiss"`
-	}
 	out := struct {
 		OK       bool          `json:"ok"`
 		Driver   string        `json:"driver"`
 		Findings []findingJSON `json:"findings"`
 		Error    string        `json:"error,omitempty"`
-	}{OK: err == nil, Driver: driver}
-	for _, f := range k.findings {
-		out.Findings = append(out.Findings, findingJSON(f))
-	}
+	}{OK: err == nil, Driver: driver, Findings: findingsJSON(k.findings)}
 	if err != nil {
 		out.Error = err.Error()
 	}

@@ -75,6 +75,9 @@ func (b *bandwidths) UnmarshalText(text []byte) error {
 	return bothSides(string(text), b[0].UnmarshalText, b[1].UnmarshalText)
 }
 
+// String writes the source's and the destination's as they are given.
+func (b bandwidths) String() string { return fmt.Sprintf("%d,%d", b[0], b[1]) }
+
 // operationRate is a number of operations a second; 0 for no limit.
 type operationRate float64
 
@@ -98,6 +101,9 @@ type operationRates [2]operationRate
 func (r *operationRates) UnmarshalText(text []byte) error {
 	return bothSides(string(text), r[0].UnmarshalText, r[1].UnmarshalText)
 }
+
+// String writes the source's and the destination's as they are given.
+func (r operationRates) String() string { return fmt.Sprintf("%g,%g", r[0], r[1]) }
 
 // bothSides reads "A,B", or "A" for both.
 func bothSides(text string, source, destination func([]byte) error) error {

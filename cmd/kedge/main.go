@@ -41,6 +41,7 @@ Exit status: 0 all done; 1 could not begin; 2 ran, but documents stayed behind, 
 // anchore-manager spells them, as "kedge objectstorage COMMAND".
 type commands struct {
 	Migrate        migrateCommand        `cmd:"" help:"Move all documents from the store of one configuration to that of another."`
+	Plan           planCommand           `cmd:"" help:"Tell what migrate would do, and change nothing: the same as migrate --dry-run."`
 	Check          checkCommand          `cmd:"" help:"Try a configuration's store: put, get and delete a test document."`
 	ListMigrations listMigrationsCommand `cmd:"" help:"List the migrations that the database knows of."`
 	ListDrivers    listDriversCommand    `cmd:"" help:"List the storage drivers."`
@@ -88,6 +89,8 @@ type app struct {
 	log    *slog.Logger
 	// telling tells how far what is running has come; nil while nothing is.
 	telling atomic.Pointer[statusSource]
+	// given is the command line as it was parsed.
+	given *kong.Context
 }
 
 // output remembers whether anything was written.
@@ -134,6 +137,7 @@ func run(args []string) int {
 	}
 	a.log = newLog(a.stderr, &c.globals)
 	defer a.answerStatus()()
+	a.given = parsed
 	ctx, interrupts := catchInterrupts(a.stderr)
 	defer interrupts.release()
 	parsed.BindTo(ctx, (*context.Context)(nil))

@@ -27,6 +27,7 @@ type migrateCommand struct {
 	ToAnalysisArchive   bool          `help:"Move to the destination's analysis_archive instead of its object_store."`
 	NoDelete            bool          `name:"nodelete" help:"Leave the source's data where it is."`
 	DontAsk             bool          `name:"dontask" help:"Do not ask for confirmation."`
+	DryRun              bool          `help:"Change nothing: only tell what would be moved, what would stay and why, how long that would take at least, and the commands to go on, to resume and to go back."`
 	Bucket              []string      `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore, such as analysis_archive; may be given several times."`
 	Elsewhere           string        `enum:"report,ignore,move" default:"report" help:"What to do about documents that the catalog places neither in the source nor in the destination but in another place of the source's kind: report (and exit 2), ignore, move (default ${default})."`
 	UnreadableKeys      string        `enum:"keep,move" default:"keep" help:"What to do about documents whose key Anchore could not read back at the destination: keep them at the source and report, or move (default ${default})."`
@@ -73,6 +74,9 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	}
 	if err := c.registryOnly(); err != nil {
 		return err
+	}
+	if c.DryRun {
+		return c.plan(ctx, a, interrupted)
 	}
 	sourceFile, source, err := load(c.Source, c.FromAnalysisArchive)
 	if err != nil {

@@ -88,9 +88,19 @@ func (a *app) openPatient(ctx context.Context, s *config.Store, cat *anchore.Cat
 	if err != nil {
 		return pipeline.Store{}, err
 	}
+	store, err := a.patient(d, s, w)
+	if err != nil {
+		return store, errors.Join(err, d.Close())
+	}
+	return store, nil
+}
+
+// patient makes a store of a section's driver: within limits, with retries, and
+// one that is waited for where the command does.
+func (a *app) patient(d drivers.Driver, s *config.Store, w storeWait) (pipeline.Store, error) {
 	policy, err := all.RetryPolicy(s)
 	if err != nil {
-		return pipeline.Store{}, errors.Join(err, d.Close())
+		return pipeline.Store{}, err
 	}
 	meter := new(metrics.Meter)
 	d = metrics.New(d, meter)

@@ -105,6 +105,9 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 	if err := c.anchoreOnly(); err != nil {
 		return err
 	}
+	if c.DryRun {
+		return errors.New("a dry run is about an Anchore installation; for a registry's storage kedge check tries both sides, and migrate --nodelete leaves the source as it is")
+	}
 	source, err := loadRegistry(sourceFile)
 	if err != nil {
 		return err

@@ -165,15 +165,12 @@ func writeResultJSON(w io.Writer, r pipeline.Result, err error) error {
 		Documents: r.Documents, Moved: r.Counts.Moved, Failed: r.Failed,
 		BytesRead: r.Counts.BytesRead, BytesWritten: r.Counts.BytesWritten, WithoutDigest: r.Counts.NoDigest,
 		RunSeconds: r.Ended.Sub(r.Began).Seconds(), CheckpointPath: r.Checkpoint,
-		Elsewhere: []placeJSON{},
 	}
 	if err != nil {
 		out.Error = err.Error()
 	}
 	out.Failures = groupsJSON(r.Failures)
-	for _, p := range r.Elsewhere {
-		out.Elsewhere = append(out.Elsewhere, placeJSON(p))
-	}
+	out.Elsewhere = placesJSON(r.Elsewhere)
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(out)
@@ -188,6 +185,15 @@ func groupsJSON(groups []pipeline.FailureGroup) []failureJSON {
 			f.Examples = append(f.Examples, exampleJSON{e.UserID, e.Bucket, e.ArchiveID, e.Name, e.URI, e.Stage, e.Reason})
 		}
 		list = append(list, f)
+	}
+	return list
+}
+
+// placesJSON is never nil, so that scripts find a list.
+func placesJSON(places []pipeline.Place) []placeJSON {
+	list := []placeJSON{}
+	for _, p := range places {
+		list = append(list, placeJSON(p))
 	}
 	return list
 }

@@ -31,6 +31,9 @@ type Environment struct {
 	// Create says that a place that is not there yet may be made, where the
 	// configuration allows it: a destination's, not a source's.
 	Create bool
+	// Look says that the store is opened to look at only: what Create allows to
+	// make is not made, and the store then is one that Missing knows.
+	Look bool
 }
 
 // Description describes a driver for people.
@@ -79,7 +82,7 @@ var table = []entry{
 			if err := o.Decode(&options); err != nil {
 				return nil, err
 			}
-			d, err := localfs.Open(ctx, options, e.Create)
+			d, err := openLocalfs(ctx, options, e)
 			if err != nil {
 				return nil, located(o, "archive_data_dir", err)
 			}
@@ -96,7 +99,7 @@ var table = []entry{
 				return nil, err
 			}
 			options.CreateBucket = options.CreateBucket && e.Create
-			d, err := s3.Open(ctx, options, s3.Tuning{Workers: e.Workers})
+			d, err := s3.Open(ctx, options, s3.Tuning{Workers: e.Workers, Look: e.Look})
 			if err != nil {
 				return nil, located(o, "", err)
 			}
@@ -113,7 +116,7 @@ var table = []entry{
 				return nil, err
 			}
 			options.CreateContainer = options.CreateContainer && e.Create
-			d, err := swift.Open(ctx, options, swift.Tuning{Workers: e.Workers})
+			d, err := swift.Open(ctx, options, swift.Tuning{Workers: e.Workers, Look: e.Look})
 			if err != nil {
 				return nil, located(o, "", err)
 			}
@@ -198,7 +201,11 @@ func Open(ctx context.Context, s *config.Store, e Environment) (drivers.Driver, 
 	if err != nil {
 		return nil, err
 	}
-	return d.open(ctx, s.Options, e)
+	opened, err := d.open(ctx, s.Options, e)
+	if m, ok := opened.(interface{ Missing() bool }); ok && err == nil && m.Missing() {
+		return unmade{opened}, nil
+	}
+	return opened, err
 }
 
 // RetryPolicy is what the section says of trying again; zero where it says

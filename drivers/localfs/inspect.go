@@ -11,10 +11,13 @@ import (
 	"github.com/kedge/kedge/drivers"
 )
 
-var _ drivers.Inspector = (*Store)(nil)
+var (
+	_ drivers.Inspector = (*Store)(nil)
+	_ drivers.Surveyor  = (*Store)(nil)
+)
 
-// Inspect tells where the archive is, whose it is, and how much room is left.
-func (s *Store) Inspect(ctx context.Context) ([]drivers.Finding, error) {
+// SurveyPlace tells where the archive is and whose it is.
+func (s *Store) SurveyPlace(ctx context.Context) ([]drivers.Finding, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, failure("inspect", s.place, "looking at the archive", err)
 	}
@@ -28,6 +31,15 @@ func (s *Store) Inspect(ctx context.Context) ([]drivers.Finding, error) {
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		findings = append(findings, drivers.Finding{Name: "owner", Value: fmt.Sprintf("uid %d, gid %d (kedge runs as uid %d)", stat.Uid, stat.Gid, os.Geteuid())})
+	}
+	return findings, nil
+}
+
+// Inspect tells where the archive is, whose it is, and how much room is left.
+func (s *Store) Inspect(ctx context.Context) ([]drivers.Finding, error) {
+	findings, err := s.SurveyPlace(ctx)
+	if err != nil {
+		return nil, err
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(s.dir, &fs); err != nil {

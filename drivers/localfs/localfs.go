@@ -107,15 +107,11 @@ func open(ctx context.Context, configured string, create bool, check func(dir st
 	if err != nil {
 		return nil, openFailure(uri, "opening the directory", and(cause(err), root.Close()))
 	}
-	prefix := scheme + configured // as Python's os.path.join makes it, never cleaned
-	if !strings.HasSuffix(prefix, "/") {
-		prefix += "/"
-	}
 	owner, err := ownerOf(root)
 	if err != nil {
 		return nil, openFailure(uri, "looking for its owner", and(cause(err), root.Close()))
 	}
-	return &Store{prefix: prefix, dir: dir, place: scheme + real, root: root, sync: syncer, owner: owner}, nil
+	return &Store{prefix: prefixOf(configured), dir: dir, place: scheme + real, root: root, sync: syncer, owner: owner}, nil
 }
 
 // checkEntries refuses a root with entries at which Anchore would refuse to
@@ -156,6 +152,32 @@ func checkEntries(dir string) error {
 	}
 	return misconfigured(uri, "Anchore refuses to start on such a directory: name the archive's own, or move these away",
 		fmt.Errorf("holds what belongs to no archive: %s", list))
+}
+
+// Unmade is an archive whose root is not there yet, and is not made: only its
+// names can be asked for (Name, Capabilities, Prefix, Scheme, Place, URI), and
+// it can be closed. The nearest parent that is there must be a directory.
+func Unmade(o Options) (*Store, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	dir := filepath.Clean(o.ArchiveDataDir)
+	uri := scheme + dir
+	parent, err := nearest(dir)
+	if err != nil {
+		return nil, openFailure(uri, "looking for the directory", err)
+	}
+	real, err := filepath.EvalSymlinks(parent)
+	if err != nil {
+		return nil, openFailure(uri, "resolving the path", err)
+	}
+	return &Store{prefix: prefixOf(o.ArchiveDataDir), dir: dir, place: scheme + filepath.Join(real, strings.TrimPrefix(dir, parent))}, nil
+}
+
+// prefixOf is what every URI begins with: as Python's os.path.join makes it,
+// never cleaned.
+func prefixOf(configured string) string {
+	return scheme + strings.TrimSuffix(configured, "/") + "/"
 }
 
 // openFailure is an error of Open; a directory that is missing or not one is
@@ -229,6 +251,9 @@ func (s *Store) stillThere() error {
 
 // Close waits for a Sync under way and gives the directory up.
 func (s *Store) Close() error {
+	if s.root == nil {
+		return nil // Unmade
+	}
 	s.staging.close()
 	if err := and(s.sync.close(), s.root.Close()); err != nil {
 		return failure("close", s.place, "closing the directory", err)

@@ -42,6 +42,9 @@ type Tuning struct {
 	// within a body, and while it takes in what is sent (60 s). Completing a
 	// multipart upload, for which servers copy, may take ten times as long.
 	ResponseTimeout time.Duration
+	// Look opens the store for somebody who only looks: an S3 bucket that
+	// create_bucket would make is not made, see Store.Missing.
+	Look bool
 }
 
 const (

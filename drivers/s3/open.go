@@ -71,6 +71,9 @@ func (s *Store) open(ctx context.Context, create bool) error {
 		return nil
 	}
 	if code, _ := answer(err); code == "NoSuchBucket" {
+		if s.missing = create && s.tuning.Look; s.missing {
+			return nil
+		}
 		if create {
 			return s.createBucket(ctx)
 		}

@@ -57,10 +57,7 @@ type Report struct {
 // returned.
 func (s *Store) Probe(ctx context.Context) (Report, error) {
 	p := &probe{store: s, report: Report{Region: s.conn.region, Bucket: s.bucket}}
-	for i := range 2 {
-		p.uris[i] = s.Prefix() + "test/anchorecliconfigtest/kedge-probe-" + rand.Text()
-		p.keys[i] = p.uris[i][len(scheme+s.bucket+"/"):]
-	}
+	p.name()
 	for _, step := range []func(context.Context) error{
 		p.reach, p.locate, p.upload, p.put, p.get, p.refusals, p.remove,
 	} {
@@ -70,6 +67,31 @@ func (s *Store) Probe(ctx context.Context) (Report, error) {
 	}
 	p.report.Credentials = s.CredentialsSource()
 	return p.report, nil
+}
+
+// Survey finds out what can be told without putting, changing or removing
+// anything: Endpoint, Region, Credentials, Bucket, ClockSkew, RoundTrip, and what
+// is denied of that.
+func (s *Store) Survey(ctx context.Context) (Report, error) {
+	p := &probe{store: s, report: Report{Region: s.conn.region, Bucket: s.bucket}}
+	p.name()
+	err := p.reach(ctx)
+	if drivers.KindOf(err) == drivers.Denied {
+		p.report.Denied, err = append(p.report.Denied, err), nil
+	}
+	if err == nil {
+		err = p.locate(ctx)
+	}
+	p.report.Credentials = s.CredentialsSource()
+	return p.report, err
+}
+
+// name chooses the keys of the probe's objects.
+func (p *probe) name() {
+	for i := range p.uris {
+		p.uris[i] = p.store.Prefix() + "test/anchorecliconfigtest/kedge-probe-" + rand.Text()
+		p.keys[i] = p.uris[i][len(scheme+p.store.bucket+"/"):]
+	}
 }
 
 // probe is one Probe on its way.

@@ -25,6 +25,7 @@ type Store struct {
 	bucket, prefix string
 	conn           *connection // a pointer, so that printing a Store prints no secret
 	tuning         Tuning
+	missing        bool
 	attributes     attributes
 	client         *awss3.Client
 	direct         *direct
@@ -71,6 +72,10 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		Workers: s.tuning.Workers,
 	}
 }
+
+// Missing says that the S3 bucket is not there and was not made, because the
+// store was opened with Tuning.Look.
+func (s *Store) Missing() bool { return s.missing }
 
 // Close gives up the idle connections.
 func (s *Store) Close() error {

@@ -62,7 +62,10 @@ func (s *Store) connect(ctx context.Context, create bool) error {
 	}
 	s.account = publicURL(account)
 	_, _, err = s.do(ctx, request{method: http.MethodHead, container: s.container})
-	if isMissing(err) && create {
+	switch s.missing = isMissing(err) && create && s.tuning.Look; {
+	case s.missing:
+		err = nil
+	case isMissing(err) && create:
 		err = s.createContainer(ctx, s.container, "")
 	}
 	if err != nil {

@@ -28,6 +28,7 @@ type Store struct {
 	secrets           *[]string // a pointer, so that printing a Store prints none
 	rateLimitFails    bool      // do not try again when the server says to slow down
 	opened            bool
+	missing           bool
 	tuning            Tuning
 	server            serverInfo
 	conn              *ncw.Connection
@@ -50,6 +51,10 @@ func (s *Store) Scheme() string { return scheme }
 
 // Prefix is swift://{container}/{anchore_key_prefix}.
 func (s *Store) Prefix() string { return scheme + s.container + "/" + s.prefix }
+
+// Missing says that the container is not there and was not made, because the
+// store was opened with Tuning.Look.
+func (s *Store) Missing() bool { return s.missing }
 
 // Place is the prefix and the storage URL, which names host and account.
 func (s *Store) Place() string {

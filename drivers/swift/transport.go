@@ -28,6 +28,9 @@ type Tuning struct {
 	// segments of an object, or on many objects at once, may take ten times as
 	// long. The option timeout goes before it.
 	ResponseTimeout time.Duration
+	// Look opens the store for somebody who only looks: a container that
+	// create_container would make is not made, see Store.Missing.
+	Look bool
 }
 
 const (

@@ -125,6 +125,11 @@ type Catalog interface {
 	// place.
 	Rows(ctx context.Context, keys []drivers.Key) ([]Document, error)
 
+	// Renamed reads the keys, at most limit of them, of rows whose documentName
+	// is not archiveId + ".json": only these can share a key with another row.
+	// It may scan the whole catalog.
+	Renamed(ctx context.Context, limit int) ([]drivers.Key, error)
+
 	// Snapshot begins to read the catalog as it is now.
 	Snapshot(ctx context.Context) (Snapshot, error)
 
@@ -137,6 +142,10 @@ type Catalog interface {
 	// Lock takes the migration lock that Anchore takes. Without wait it fails
 	// with a *HeldError when somebody has it.
 	Lock(ctx context.Context, wait bool) error
+	// Holder says who holds the migration lock, nil if nobody does. It takes and
+	// waits for nothing. A process that this computer cannot see is not found in
+	// an SQLite file.
+	Holder(ctx context.Context) (*HeldError, error)
 	// Lost is closed when the session that holds the lock has ended without
 	// Unlock: nothing more may be changed then.
 	Lost() <-chan struct{}

@@ -145,9 +145,23 @@ func tryLock(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
+// Holder asks the server's list of locks.
+func (p *postgres) Holder(ctx context.Context) (*catalog.HeldError, error) {
+	held, err := holder(ctx, p.pool)
+	if err != nil {
+		return nil, failed(ctx, "ask who holds the migration lock", err)
+	}
+	if held.PID == 0 {
+		return nil, nil
+	}
+	return held, nil
+}
+
 // holder looks up who has the lock. What the server does not show to an
 // ordinary user stays empty.
-func holder(ctx context.Context, conn *pgx.Conn) (*catalog.HeldError, error) {
+func holder(ctx context.Context, conn interface {
+	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
+}) (*catalog.HeldError, error) {
 	var held catalog.HeldError
 	var address string
 	var port int

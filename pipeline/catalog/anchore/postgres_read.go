@@ -200,3 +200,16 @@ func (r reader) Users(ctx context.Context) ([]string, error) {
 	users, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	return users, failed(ctx, "list the catalog's users", err)
 }
+
+func (p *postgres) Renamed(ctx context.Context, limit int) ([]drivers.Key, error) {
+	keys, err := again(ctx, func() ([]drivers.Key, error) {
+		rows, err := p.pool.Query(ctx, `
+			SELECT DISTINCT "userId", bucket, "archiveId" FROM archive_metadata
+			WHERE "documentName" <> "archiveId" || '.json' LIMIT $1`, limit)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowToStructByPos[drivers.Key])
+	})
+	return keys, failed(ctx, "look for documents under other names", err)
+}

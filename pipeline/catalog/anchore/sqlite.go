@@ -213,6 +213,18 @@ func (sqliteSnapshot) Lasting() bool { return false }
 // Close does nothing: the catalog stays open.
 func (sqliteSnapshot) Close() {}
 
+func (l *sqlite) Renamed(ctx context.Context, limit int) ([]drivers.Key, error) {
+	docs, err := l.documents(ctx, nil, `"documentName" <> "archiveId" || '.json' LIMIT ?`, limit)
+	if err != nil {
+		return nil, failed(ctx, "look for documents under other names", err)
+	}
+	keys := make([]drivers.Key, len(docs))
+	for i, d := range docs {
+		keys[i] = d.Key
+	}
+	return keys, nil
+}
+
 // eachURI looks at a scheme's rows one by one: SQLite has no MD5.
 func (l *sqlite) eachURI(ctx context.Context, scheme string, fn func(catalog.Document) error) error {
 	const pageRows = 1000

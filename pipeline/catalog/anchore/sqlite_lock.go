@@ -49,6 +49,14 @@ func (l *sqlite) Lock(ctx context.Context, wait bool) error {
 	}
 }
 
+// Holder looks for a process that locks the file.
+func (l *sqlite) Holder(context.Context) (*catalog.HeldError, error) {
+	if pid := flockHolder(l.path); pid != 0 {
+		return &catalog.HeldError{PID: pid}, nil
+	}
+	return nil, nil
+}
+
 // try takes the lock, or fails with EWOULDBLOCK.
 func (f *fileLock) try(path string) error {
 	f.mu.Lock()

@@ -44,6 +44,9 @@ func (m *migration) lookBeside(ctx context.Context, before checkpoint.Counts) (*
 			m.giveUp(b.err)
 		}
 	})
+	if m.result.Resumed {
+		return b, nil // the run before has told
+	}
 	select {
 	case <-counted:
 	case <-ctx.Done():
@@ -52,9 +55,9 @@ func (m *migration) lookBeside(ctx context.Context, before checkpoint.Counts) (*
 	return b, nil
 }
 
-// countPatience is how long the first document waits for the count. Most
-// catalogs are counted sooner, and what there is to move, and what lies
-// elsewhere, is then told before anything is moved.
+// countPatience is how long the first document of a new migration waits for the
+// count. Most catalogs are counted sooner, and what there is to move, and what
+// lies elsewhere, is then told before anything is moved.
 const countPatience = time.Second
 
 // lookAttempts is how often the catalog is looked through when that fails, as when

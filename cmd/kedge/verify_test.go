@@ -109,7 +109,7 @@ func TestVerifyIsReadOnlyAndResumes(t *testing.T) {
 
 	cmd := started(t, "verify", "--max-bandwidth=4M", both) // some five seconds
 	waitFor(t, func() bool {
-		return execute(t, s.url, `SELECT FROM pg_stat_activity WHERE application_name LIKE 'kedge%'`) > 2
+		return execute(t, s.url, `SELECT FROM pg_stat_activity WHERE application_name LIKE 'kedge%' AND datname = current_database() AND query LIKE '%archive_metadata%'`) > 0
 	})
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

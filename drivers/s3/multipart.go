@@ -23,6 +23,10 @@ const (
 	maxObjectBytes = 5 << 40
 	// abortTimeout bounds the clean-up after a failed or cancelled upload.
 	abortTimeout = 30 * time.Second
+	// abortAttempts is how often an upload is aborted that does not go away, and
+	// abortWait the time between the first and the second; it doubles.
+	abortAttempts = 3
+	abortWait     = 100 * time.Millisecond
 )
 
 // partBytes is the length of the parts of a stream of length bytes (-1 if not
@@ -260,15 +264,26 @@ func reason(err *drivers.Error) string {
 	return err.Err.Error() + " (" + err.Mend + ")"
 }
 
-// abortUpload removes an upload's parts; an upload that is gone is no error.
+// abortUpload removes an upload's parts; an upload that is gone is no error. As
+// S3's documentation asks, it aborts more than once: a part that was still on its
+// way may have arrived after the first time, and would bring the upload back.
 func (s *Store) abortUpload(ctx context.Context, loc location, id *string) error {
-	_, err := s.client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{
-		Bucket: &loc.bucket, Key: &loc.key, UploadId: id,
-	})
-	if code, _ := answer(err); code == "NoSuchUpload" {
-		return nil
+	for attempt, wait := 1, abortWait; ; attempt, wait = attempt+1, 2*wait {
+		_, err := s.client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{
+			Bucket: &loc.bucket, Key: &loc.key, UploadId: id,
+		})
+		if code, _ := answer(err); code == "NoSuchUpload" {
+			return nil
+		}
+		if err != nil || attempt == abortAttempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil // once it was aborted
+		case <-time.After(wait):
+		}
 	}
-	return err
 }
 
 // AbortUploads removes what multipart uploads of exactly this object have left

@@ -246,6 +246,7 @@ func (o Options) withDefaults() Options {
 
 // locked is the run while the lock is held.
 func (m *migration) locked(ctx context.Context) (err error) {
+	m.result.Began = time.Now() // not when it began to wait
 	defer func() {
 		if m.snapshot != nil {
 			m.snapshot.Close()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -67,31 +66,6 @@ type Plan struct {
 	Interrupted bool
 }
 
-// PlanUsers is how many users a plan shares out by name.
-const PlanUsers = 20
-
-const (
-	maxPlanBuckets = 1000
-	maxPlanUsers   = 10000
-)
-
-// Share is the part of one bucket or one user; Name is "" for all others
-// together, Others how many these are.
-type Share struct {
-	Name    string
-	Others  int64
-	Move    Amount
-	Staying int64
-}
-
-// SizeClass is the part of the payloads of at most MaxBytes bytes that are longer
-// than those of the class before; -1 for no bound, and -2 for those whose length
-// is not known.
-type SizeClass struct {
-	MaxBytes int64
-	Amount
-}
-
 // Forms says what would become of payloads on the way.
 type Forms struct {
 	// Compress: stored plain, and compressed at the destination.
@@ -145,6 +119,13 @@ type planner struct {
 //
 // Memory does not depend on the number of documents.
 func MakePlan(ctx context.Context, stop <-chan struct{}, o PlanOptions) (Plan, error) {
+	p := newPlanner(o, stop)
+	err := p.lookThrough(ctx)
+	p.conclude()
+	return p.plan, err
+}
+
+func newPlanner(o PlanOptions, stop <-chan struct{}) *planner {
 	p := &planner{
 		migration: newMigration(o.Options, stop), options: o, stay: make(map[string]*FailureGroup),
 		buckets: make(map[string]*Share), users: make(map[string]*Share), sample: newSampler(),
@@ -153,9 +134,7 @@ func MakePlan(ctx context.Context, stop <-chan struct{}, o PlanOptions) (Plan, e
 	for i, bound := range sizeBounds {
 		p.plan.Sizes[i].MaxBytes = bound
 	}
-	err := p.lookThrough(ctx)
-	p.conclude()
-	return p.plan, err
+	return p
 }
 
 func (p *planner) lookThrough(ctx context.Context) (err error) {
@@ -286,9 +265,6 @@ func (p *planner) settleShared(ctx context.Context, b *batch) error {
 	return err
 }
 
-// sizeBounds are the classes of lengths, in bytes.
-var sizeBounds = [...]int64{1 << 10, 10 << 10, 100 << 10, 1 << 20, 10 << 20, 100 << 20, -1, -2}
-
 // count adds an item to everything that it is a part of.
 func (p *planner) count(it *item, known bool) {
 	bucket := shareOf(p.buckets, it.doc.Bucket, maxPlanBuckets)
@@ -310,29 +286,6 @@ func (p *planner) count(it *item, known bool) {
 	if it.doc.Digest == "" {
 		p.plan.NoDigest++
 	}
-}
-
-// shareOf finds a name's part; beyond so many, that of all others.
-func shareOf(shares map[string]*Share, name string, most int) *Share {
-	s := shares[name]
-	if s == nil && len(shares) >= most {
-		name = ""
-		s = shares[name]
-	}
-	if s == nil {
-		s = &Share{Name: name}
-		shares[name] = s
-	}
-	return s
-}
-
-func (p *planner) sizeClass(bytes int64, known bool) *Amount {
-	last := len(sizeBounds) - 1
-	if !known {
-		return &p.plan.Sizes[last].Amount
-	}
-	i := slices.IndexFunc(sizeBounds[:], func(bound int64) bool { return bytes <= bound || bound < 0 })
-	return &p.plan.Sizes[i].Amount
 }
 
 // addFailure puts a failure into the group of its class.
@@ -368,36 +321,4 @@ func (p *planner) conclude() {
 		return cmp.Or(cmp.Compare(b.Move.Bytes, a.Move.Bytes), cmp.Compare(b.Move.Documents, a.Move.Documents), cmp.Compare(a.Name, b.Name))
 	})
 	p.plan.Sizes = slices.DeleteFunc(p.plan.Sizes, func(c SizeClass) bool { return c.Documents == 0 })
-}
-
-// inOrder sorts shares and keeps so many of them by name.
-func inOrder(shares map[string]*Share, most int, compare func(a, b Share) int) (list []Share) {
-	for _, s := range shares {
-		list = append(list, *s)
-	}
-	slices.SortFunc(list, compare)
-	if len(list) <= most {
-		return list
-	}
-	rest := Share{}
-	for _, s := range list[most:] {
-		rest.Others++
-		rest.Move.add(s.Move)
-		rest.Staying += s.Staying
-	}
-	return append(list[:most], rest)
-}
-
-// String names a length's class for people.
-func (c SizeClass) String() string {
-	switch {
-	case c.MaxBytes == -2:
-		return "not known"
-	case c.MaxBytes < 0:
-		return fmt.Sprintf("more than %d MiB", sizeBounds[len(sizeBounds)-3]>>20)
-	case c.MaxBytes < 1<<20:
-		return fmt.Sprintf("up to %d KiB", c.MaxBytes>>10)
-	default:
-		return fmt.Sprintf("up to %d MiB", c.MaxBytes>>20)
-	}
 }

@@ -22,8 +22,8 @@ type Result struct {
 	// Documents is what the migration is about, as it was at its start; 0 where
 	// the run was ended before it was counted.
 	Documents int64
-	// Counts are over all runs of the migration.
-	Counts checkpoint.Counts
+	// Counts are over all runs of the migration, Before those of earlier ones.
+	Counts, Before checkpoint.Counts
 	// Failures groups the documents that stay behind, most frequent first.
 	Failures []FailureGroup
 	Failed   int64
@@ -84,6 +84,7 @@ func (m *migration) begin(ctx context.Context) (err error) {
 		return err
 	}
 	m.progress.begin(h)
+	m.result.Before = h.Counts
 	m.result.TaskID, m.result.Documents = h.TaskID, h.Documents
 	if m.Started != nil {
 		m.Started(Start{

@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/kedge/kedge/config"
 )
 
 // suggestion is a command for what comes next.
@@ -50,13 +48,18 @@ func (a *app) flagsGiven() (list []givenFlag) {
 	return list
 }
 
-// withoutPassword is a database's URL to be shown.
+// masked stands in place of a password.
+const masked = "********"
+
+// withoutPassword is a database's URL as it was given, but for the password.
 func withoutPassword(url string) string {
-	database, err := config.ParseDatabaseURL(url)
-	if err != nil {
-		return "URL"
+	if from, to := passwordIn(url); from < to {
+		url = url[:from] + masked + url[to:]
 	}
-	return database.Redacted()
+	if strings.Contains(strings.ToLower(url), "password") {
+		return "URL" // which has one in another place
+	}
+	return url
 }
 
 // databaseFlags are those with which every command finds the same database.
@@ -116,6 +119,12 @@ func (c *migrateCommand) goOn(a *app) string {
 		}
 	}
 	return a.commandLine("migrate", keep, nil, c.Source, c.Destination)
+}
+
+// moveElsewhere is the command that also moves what is elsewhere.
+func (c *migrateCommand) moveElsewhere(a *app) string {
+	keep := slices.Concat(databaseFlags, bothWays, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "nodelete"})
+	return a.commandLine("migrate", keep, []string{"--elsewhere=move"}, c.Source, c.Destination)
 }
 
 // goBack is the command of the migration back: sections and limits change their

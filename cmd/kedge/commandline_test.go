@@ -26,10 +26,10 @@ func TestTheCommandsForWhatComesNext(t *testing.T) {
 		},
 		{
 			"objectstorage --db-connect postgresql+pg8000://u:s3cret@h:5432/n --db-use-ssl plan --to-analysis-archive --max-bandwidth=2M,3M --max-ops 7 --checkpoint /x/y --elsewhere=move --give-up-after 90s it's.yaml b.yaml",
-			"kedge migrate --db-connect='postgresql://u:********@h:5432/n' --db-use-ssl --to-analysis-archive --max-bandwidth=2097152,3145728 --max-ops=7,7 --checkpoint=/x/y --elsewhere=move --give-up-after=1m30s 'it'\\''s.yaml' b.yaml",
-			"kedge migrate --db-connect='postgresql://u:********@h:5432/n' --db-use-ssl --give-up-after=1m30s --from-analysis-archive --max-bandwidth=3145728,2097152 --max-ops=7,7 b.yaml 'it'\\''s.yaml'",
-			"kedge purge --db-connect='postgresql://u:********@h:5432/n' --db-use-ssl --to-analysis-archive --max-bandwidth=2097152,3145728 --max-ops=7,7 --give-up-after=1m30s 'it'\\''s.yaml' b.yaml",
-			"kedge verify --db-connect='postgresql://u:********@h:5432/n' --db-use-ssl b.yaml",
+			"kedge migrate --db-connect='postgresql+pg8000://u:********@h:5432/n' --db-use-ssl --to-analysis-archive --max-bandwidth=2097152,3145728 --max-ops=7,7 --checkpoint=/x/y --elsewhere=move --give-up-after=1m30s 'it'\\''s.yaml' b.yaml",
+			"kedge migrate --db-connect='postgresql+pg8000://u:********@h:5432/n' --db-use-ssl --give-up-after=1m30s --from-analysis-archive --max-bandwidth=3145728,2097152 --max-ops=7,7 b.yaml 'it'\\''s.yaml'",
+			"kedge purge --db-connect='postgresql+pg8000://u:********@h:5432/n' --db-use-ssl --to-analysis-archive --max-bandwidth=2097152,3145728 --max-ops=7,7 --give-up-after=1m30s 'it'\\''s.yaml' b.yaml",
+			"kedge verify --db-connect='postgresql+pg8000://u:********@h:5432/n' --db-use-ssl b.yaml",
 		},
 	} {
 		var c cli
@@ -53,6 +53,19 @@ func TestTheCommandsForWhatComesNext(t *testing.T) {
 				t.Errorf("%s:\ngot  %s\nwant %s", test.given, command, want)
 			}
 			parseCommand(t, words(t, command)[1:])
+		}
+	}
+}
+
+// A password in a place where nobody looks for it is not shown.
+func TestNoPasswordIsSuggested(t *testing.T) {
+	for url, want := range map[string]string{
+		"postgresql://u:p@w@h/n?sslmode=require": "postgresql://u:********@h/n?sslmode=require",
+		"postgresql://u@h/n?password=p%40w":      "URL",
+		"sqlite:////some/where.db":               "sqlite:////some/where.db",
+	} {
+		if got := withoutPassword(url); got != want {
+			t.Errorf("%s is shown as %s, want %s", url, got, want)
 		}
 	}
 }

@@ -118,9 +118,9 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	}
 	d.follow(&o)
 	result, err := a.run(ctx, interrupted, o)
-	err = a.concluded(result, err, conclusion{nodelete: c.NoDelete, destination: destination, elsewhere: o.Elsewhere})
+	err = a.concluded(result, err, conclusion{nodelete: c.NoDelete, destination: destination, elsewhere: o.Elsewhere, next: c.suggestions(a, result, err)})
 	if result.TaskID != 0 {
-		report := d.report(from, to, result, c.nextSteps(result, err))
+		report := d.report(from, to, result, c.nextSteps(a, result, err))
 		report.Configuration = redacted(destination)
 		w.over(d.now(), err, report)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // nextSteps says what is to be done after a migration that ended with err.
-func (c *migrateCommand) nextSteps(r pipeline.Result, err error) []string {
+func (c *migrateCommand) nextSteps(a *app, r pipeline.Result, err error) []string {
 	var interrupted *interruptedError
 	switch {
 	case errors.As(err, &interrupted):
@@ -26,12 +26,12 @@ func (c *migrateCommand) nextSteps(r pipeline.Result, err error) []string {
 		steps = append(steps, "Decide about the documents elsewhere: move them with --elsewhere=move, or leave them with --elsewhere=ignore.")
 	}
 	steps = append(steps,
-		fmt.Sprintf("Read every document where the catalog says, and check it: kedge verify %s", c.Destination),
+		"Read every document where the catalog says, and check it: "+c.verify(a),
 		"Give the services the new configuration, and start them.")
 	if c.NoDelete {
-		steps = append(steps, fmt.Sprintf("The source still holds its data (--nodelete). When all is well, delete it: kedge purge %s %s", c.Source, c.Destination))
+		steps = append(steps, "The source still holds its data (--nodelete). When all is well, delete it: "+c.purge(a))
 	}
-	return append(steps, fmt.Sprintf("To go back, exchange the two files: kedge migrate %s %s", c.Destination, c.Source))
+	return append(steps, "To go back, exchange the two files: "+c.goBack(a))
 }
 
 // nextSteps says what is to be done after a purge that ended with err.

@@ -41,8 +41,8 @@ func writePlan(w io.Writer, p *planned) error {
 	for _, c := range p.commands {
 		t.line("  %s:\n    %s", c.Purpose, c.Command)
 	}
-	if slices.ContainsFunc(p.commands, func(c suggestion) bool { return strings.Contains(c.Command, "********@") }) {
-		t.line("  (put the password of --db-connect in place of ********)")
+	if slices.ContainsFunc(p.commands, func(c suggestion) bool { return strings.Contains(c.Command, masked+"@") }) {
+		t.line("  (put the password of --db-connect in place of %s)", masked)
 	}
 	if p.keepSource {
 		t.wrapped("  ", "Until it is purged, the source keeps its payloads (--nodelete). The catalog names the destination all the same: Anchore finds the source's again only when it was moved back, which puts each payload again and proves it, or when the database is restored from a backup.")

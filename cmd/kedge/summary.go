@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/kedge/kedge/cmd/kedge/internal/observe"
 	"github.com/kedge/kedge/config"
@@ -27,6 +26,8 @@ type conclusion struct {
 	nodelete    bool
 	destination *config.Store
 	elsewhere   pipeline.Elsewhere
+	// next are the commands for what comes next.
+	next []suggestion
 }
 
 // concluded prints the result and turns it into the command's error.
@@ -35,7 +36,7 @@ func (a *app) concluded(r pipeline.Result, err error, c conclusion) error {
 		return err // it never began
 	}
 	if a.globals.Output == "json" {
-		if jerr := writeResultJSON(a.stdout, r, err); jerr != nil {
+		if jerr := writeResultJSON(a.stdout, r, c, err); jerr != nil {
 			return errors.Join(err, jerr)
 		}
 	} else {
@@ -70,33 +71,6 @@ func again(err error) string {
 	return "run the same command again to go on"
 }
 
-func writeResult(w io.Writer, r pipeline.Result, c conclusion) {
-	took := r.Ended.Sub(r.Began)
-	fmt.Fprintf(w, "\nMigration task %d: %s\n", r.TaskID, r.State)
-	fmt.Fprintf(w, "  moved      %s documents\n", movedOf(r.Counts.Moved, r.Documents))
-	fmt.Fprintf(w, "  read       %s\n", byteCount(r.Counts.BytesRead))
-	fmt.Fprintf(w, "  written    %s\n", byteCount(r.Counts.BytesWritten))
-	fmt.Fprintf(w, "  this run   %s\n", took.Round(time.Millisecond))
-	if r.Counts.NoDigest > 0 {
-		fmt.Fprintf(w, "  no digest  %d documents had none in the catalog: nothing could tell whether their bytes were right\n", r.Counts.NoDigest)
-	}
-	writeFailures(w, r)
-	for _, p := range r.Elsewhere {
-		fmt.Fprintf(w, "  elsewhere  %d documents (%s) at %s: not moved\n", p.Documents, byteCount(p.Bytes), p.Place)
-	}
-	if r.Checkpoint != "" {
-		fmt.Fprintf(w, "  checkpoint %s\n", r.Checkpoint)
-	}
-	if r.State == "complete" || r.Failed > 0 {
-		if c.nodelete {
-			fmt.Fprintln(w, "The source still holds its data (--nodelete). Delete it with kedge purge when all is well.")
-		}
-		if c.destination != nil {
-			fmt.Fprintf(w, "After this migration, your anchore-engine config.yaml MUST have the following configuration options added before starting up again:\n%s\n", indent(redacted(c.destination)))
-		}
-	}
-}
-
 // writeFailures names the documents that stay behind, by reason.
 func writeFailures(w io.Writer, r pipeline.Result) {
 	if r.Failed > 0 {
@@ -129,12 +103,25 @@ type resultJSON struct {
 	Failed         int64         `json:"failed"`
 	BytesRead      int64         `json:"bytes_read"`
 	BytesWritten   int64         `json:"bytes_written"`
+	AlreadyThere   int64         `json:"already_there"`
+	Skipped        int64         `json:"skipped"`
 	WithoutDigest  int64         `json:"without_digest"`
 	RunSeconds     float64       `json:"run_seconds"`
+	ThisRun        runJSON       `json:"this_run"`
 	Failures       []failureJSON `json:"failures"`
 	Elsewhere      []placeJSON   `json:"elsewhere"`
+	Next           []suggestion  `json:"next"`
 	CheckpointPath string        `json:"checkpoint,omitempty"`
 	Error          string        `json:"error,omitempty"`
+}
+
+type runJSON struct {
+	Documents             int64   `json:"documents"`
+	BytesRead             int64   `json:"bytes_read"`
+	BytesWritten          int64   `json:"bytes_written"`
+	DocumentsPerSecond    float64 `json:"documents_per_second"`
+	BytesReadPerSecond    float64 `json:"bytes_read_per_second"`
+	BytesWrittenPerSecond float64 `json:"bytes_written_per_second"`
 }
 
 type failureJSON struct {
@@ -159,12 +146,17 @@ type placeJSON struct {
 	Bytes     int64  `json:"bytes"`
 }
 
-func writeResultJSON(w io.Writer, r pipeline.Result, err error) error {
+func writeResultJSON(w io.Writer, r pipeline.Result, c conclusion, err error) error {
+	run := ranOf(r)
 	out := resultJSON{
 		TaskID: r.TaskID, State: string(r.State), Resumed: r.Resumed, Interrupted: r.Interrupted,
 		Documents: r.Documents, Moved: r.Counts.Moved, Failed: r.Failed,
 		BytesRead: r.Counts.BytesRead, BytesWritten: r.Counts.BytesWritten, WithoutDigest: r.Counts.NoDigest,
-		RunSeconds: r.Ended.Sub(r.Began).Seconds(), CheckpointPath: r.Checkpoint,
+		AlreadyThere: r.Counts.AlreadyThere, Skipped: skipped(r), RunSeconds: run.took.Seconds(), CheckpointPath: r.Checkpoint,
+		ThisRun: runJSON{
+			run.documents, run.bytesRead, run.bytesWritten, run.rate(run.documents), run.rate(run.bytesRead), run.rate(run.bytesWritten),
+		},
+		Next: append([]suggestion{}, c.next...),
 	}
 	if err != nil {
 		out.Error = err.Error()

@@ -128,10 +128,7 @@ func (h Histogram) SVG() string {
 		})
 	}
 	up := Linear(most, linesHeight-bottom, top)
-	for _, v := range up.Ticks() {
-		fmt.Fprintf(&out, `<path class="grid" d="M%.1f %.1fH%.1f"/><text x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
-			left, up.At(v), Width-right, left-6, up.At(v)+4, html.EscapeString(h.Count(v)))
-	}
+	grid(&out, up, h.Count)
 	fmt.Fprintf(&out, `<path class="axis" d="M%.1f %.1fH%.1f"/>`, left, linesHeight-bottom, Width-right)
 	h.bars(&out, first, last, up)
 	out.WriteString("</svg>")

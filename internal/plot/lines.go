@@ -23,6 +23,17 @@ func (l Line) last() float64 {
 	return l.Values[len(l.Values)-1]
 }
 
+// mean is the mean value, NaN if there is none.
+func (l Line) mean() float64 {
+	sum, n := 0.0, 0.0
+	for _, v := range l.Values {
+		if !math.IsNaN(v) {
+			sum, n = sum+v, n+1
+		}
+	}
+	return sum / n
+}
+
 // most is the highest value; 0 if there is none.
 func (l Line) most() float64 {
 	most := 0.0
@@ -43,6 +54,11 @@ type Lines struct {
 	// Format writes a value for people; Short writes it for the axis, where
 	// there is no room for more than seven letters.
 	Format, Short func(v float64) string
+	// Bytes says that the values are bytes.
+	Bytes bool
+	// Over says that the newest values are of no interest any more: the key has
+	// the highest ones in their place.
+	Over bool
 }
 
 const linesHeight = 190.0
@@ -61,30 +77,44 @@ func (l Lines) SVG() string {
 	}
 	var entries, words []string
 	for _, line := range l.Lines {
-		entry := line.Name
+		now, highest := line.Name, strings.TrimSpace(line.Name+" "+l.Format(line.most()))
 		if v := line.last(); !math.IsNaN(v) {
-			entry = strings.TrimSpace(entry + " " + l.Format(v))
+			now = strings.TrimSpace(now + " " + l.Format(v))
 		}
-		entries = append(entries, entry)
-		words = append(words, fmt.Sprintf("%s, highest %s", entry, l.Format(line.most())))
+		words = append(words, now+", highest "+l.Format(line.most()))
+		if l.Over {
+			now = highest
+		}
+		entries = append(entries, now)
 	}
 	var out strings.Builder
+	if l.Over {
+		l.Title += " (highest)"
+	}
 	open(&out, linesHeight, l.Title, strings.Join(words, "; "))
 	key(&out, entries, func(i int, x, y float64) string {
 		return fmt.Sprintf(`<path class="%s" d="M%.1f %.1fh18"/>`, lineClass(i), x, y)
 	})
 	across := Scale{high: l.Seconds[len(l.Seconds)-1], from: left, to: Width - right, linear: true}
 	up := Linear(most, linesHeight-bottom, top)
-	for _, v := range up.Ticks() {
-		fmt.Fprintf(&out, `<path class="grid" d="M%.1f %.1fH%.1f"/><text x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
-			left, up.At(v), Width-right, left-6, up.At(v)+4, html.EscapeString(l.Short(v)))
+	if l.Bytes {
+		up = LinearBytes(most, linesHeight-bottom, top)
 	}
+	grid(&out, up, l.Short)
 	timeAxis(&out, across, linesHeight-bottom)
 	for i, line := range l.Lines {
 		fmt.Fprintf(&out, `<g class="c%d"><path class="%s" d="%s"/></g>`, i%Colours, lineClass(i), outline(l.Seconds, line.Values, across, up))
 	}
 	out.WriteString("</svg>")
 	return out.String()
+}
+
+// grid draws the lines of a plot's scale, with their values at the left.
+func grid(out *strings.Builder, up Scale, label func(v float64) string) {
+	for _, v := range up.Ticks() {
+		fmt.Fprintf(out, `<path class="grid" d="M%.1f %.1fH%.1f"/><text x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
+			left, up.At(v), Width-right, left-6, up.At(v)+4, html.EscapeString(label(v)))
+	}
 }
 
 // lineClass tells the first line from others without their colours.
@@ -160,6 +190,16 @@ type Shares struct {
 	Title   string
 	Seconds []float64
 	Lines   []Line
+	// Over has mean values told in place of the newest ones.
+	Over bool
+}
+
+// told is the value that stands beside a strip.
+func (s Shares) told(l Line) string {
+	if s.Over {
+		return percent(l.mean())
+	}
+	return percent(l.last())
 }
 
 const (
@@ -177,9 +217,12 @@ func (s Shares) SVG() string {
 	}
 	var words []string
 	for _, line := range s.Lines {
-		words = append(words, line.Name+" "+percent(line.last()))
+		words = append(words, line.Name+" "+s.told(line))
 	}
 	var out strings.Builder
+	if s.Over {
+		s.Title += " (mean)"
+	}
 	open(&out, height, s.Title, strings.Join(words, "; "))
 	across := Scale{high: s.Seconds[len(s.Seconds)-1], from: stripLeft, to: Width - stripRight, linear: true}
 	for i, line := range s.Lines {
@@ -188,7 +231,7 @@ func (s Shares) SVG() string {
 		fmt.Fprintf(&out, `<text x="%.1f" y="%.1f" text-anchor="end">%s</text><rect class="track" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`,
 			stripLeft-6, y+12, html.EscapeString(line.Name), stripLeft, y, Width-stripLeft-stripRight, stripHeight)
 		fmt.Fprintf(&out, `<g class="c%d"><path class="area" d="%s"/></g><text x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
-			i%Colours, area(s.Seconds, line.Values, across, up), Width-4, y+12, percent(line.last()))
+			i%Colours, area(s.Seconds, line.Values, across, up), Width-4, y+12, s.told(line))
 	}
 	y := 26 + stripPitch*float64(len(s.Lines))
 	fmt.Fprintf(&out, `<text x="%.1f" y="%.1f">0</text><text x="%.1f" y="%.1f" text-anchor="end">%s</text></svg>`,

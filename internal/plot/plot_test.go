@@ -21,6 +21,8 @@ func TestPlots(t *testing.T) {
 	}{
 		"lines": {Lines{Title: "a & b", Seconds: seconds, Format: plain, Short: plain,
 			Lines: []Line{{"<read>", []float64{1, 2, math.NaN(), 4, 5}}, {"written", []float64{0, 0, 0, 0, 7}}}}.SVG(), 6, []string{"a &amp; b", "&lt;read&gt; 5", "written 7, highest 7", "15 min"}},
+		"lines that are over":   {Lines{Title: "x", Seconds: seconds, Format: plain, Short: plain, Over: true, Lines: []Line{{"y", []float64{3, 9, 0, 0, 0}}}}.SVG(), 2, []string{">y 9<", "x (highest)"}},
+		"shares that are over":  {Shares{Title: "busy", Seconds: seconds, Over: true, Lines: []Line{{"put", []float64{1, 1, 1, 1, 0}}}}.SVG(), 1, []string{"put 80%"}},
 		"lines without a value": {Lines{Title: "x", Seconds: seconds, Format: plain, Short: plain, Lines: []Line{{"y", []float64{math.NaN()}}}}.SVG(), 0, []string{"nothing to show"}},
 		"lines at zero":         {Lines{Title: "x", Seconds: seconds, Format: plain, Short: plain, Lines: []Line{{"y", []float64{0, 0, 0, 0, 0}}}}.SVG(), 2, []string{"y 0, highest 0"}},
 		"shares":                {Shares{Title: "busy", Seconds: seconds, Lines: []Line{{"put", []float64{0, 0.5, math.NaN(), 1.2, 1}}, {"get", []float64{math.NaN(), 0, 0, 0, 0.25}}}}.SVG(), 2, []string{"put 100%; get 25%", "1h0m0s"}},
@@ -69,6 +71,9 @@ func TestScales(t *testing.T) {
 		if !slices.EqualFunc(got, test.want, func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }) {
 			t.Errorf("up to %g: %v, want %v", test.high, got, test.want)
 		}
+	}
+	if got := LinearBytes(3.2*(1<<20), 0, 100).Ticks(); !slices.Equal(got, []float64{0, 1 << 20, 2 << 20, 3 << 20, 4 << 20}) {
+		t.Errorf("up to 3.2 MiB: %v", got)
 	}
 	if got := Log(3, 800, 0, 100).Round(); got.At(2) != 0 || math.Abs(got.At(1000)-100) > 1e-9 {
 		t.Errorf("3 to 800 is rounded to %+v", got)

@@ -6,6 +6,8 @@ import "math"
 type Scale struct {
 	low, high, from, to float64
 	linear              bool
+	// unit is what the ticks of a linear scale are round numbers of; 0 is 1.
+	unit float64
 }
 
 // Log maps the logarithms of values: low to from and high to to, with some air
@@ -23,6 +25,17 @@ func Linear(high, from, to float64) Scale {
 		high = 1
 	}
 	return Scale{high: math.Ceil(high/step(high)) * step(high), from: from, to: to, linear: true}
+}
+
+// LinearBytes is Linear for bytes, whose units are powers of 1024.
+func LinearBytes(high, from, to float64) Scale {
+	unit := 1.0
+	for high >= 1024*unit {
+		unit *= 1024
+	}
+	s := Linear(high/unit, from, to)
+	s.high, s.unit = s.high*unit, unit
+	return s
 }
 
 // step is the distance of the ticks of a linear scale: 1, 2 or 5 times a power
@@ -67,7 +80,8 @@ func (s Scale) At(v float64) float64 {
 func (s Scale) Ticks() []float64 {
 	if s.linear {
 		var ticks []float64
-		every := step(s.high)
+		unit := max(s.unit, 1)
+		every := step(s.high/unit) * unit
 		for n := 0; float64(n)*every <= s.high*1.001; n++ {
 			ticks = append(ticks, float64(n)*every)
 		}

@@ -89,11 +89,16 @@ func (b *Browser) Open(tb testing.TB, url string) {
 	b.must(tb, "/url", map[string]any{"url": url}, nil)
 }
 
-// Evaluate runs a function's body in the page, and decodes what it returns into
-// result, which may be nil.
+// Evaluate runs a function's body in the page, and decodes the JSON of what it
+// returns into result.
 func (b *Browser) Evaluate(tb testing.TB, body string, result any) {
 	tb.Helper()
-	b.must(tb, "/execute/sync", map[string]any{"script": body, "args": []any{}}, result)
+	// The driver's own way to pass on objects stumbles over some names.
+	var text string
+	b.must(tb, "/execute/sync", map[string]any{"script": "return JSON.stringify((() => {" + body + "})())", "args": []any{}}, &text)
+	if err := json.Unmarshal([]byte(text), result); err != nil {
+		tb.Fatalf("testenv: browser: %v", err)
+	}
 }
 
 // Show makes the window so many pixels wide, and prefers light or dark colours.

@@ -24,14 +24,14 @@ func TestBrowserTellsOfRequestsAndComplaints(t *testing.T) {
 	b.Show(t, 360, 640, true)
 	b.Open(t, server.URL+"/")
 	var seen struct {
-		Title string
-		Width int
-		Dark  bool
+		Title  string
+		Window int
+		Dark   bool
 	}
 	for seen.Title != "hello again" {
-		b.Evaluate(t, `return {Title: document.title, Width: innerWidth, Dark: matchMedia("(prefers-color-scheme: dark)").matches}`, &seen)
+		b.Evaluate(t, `return {Title: document.title, Window: innerWidth, Dark: matchMedia("(prefers-color-scheme: dark)").matches}`, &seen)
 	}
-	if !seen.Dark {
+	if !seen.Dark || seen.Window == 0 {
 		t.Errorf("the page is shown as %+v", seen)
 	}
 	if got := b.Requests(t); !slices.Equal(got, []string{server.URL + "/", server.URL + "/asked"}) {

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kedge/kedge/drivers"
@@ -43,6 +44,10 @@ func (r Run) Documents(s pipeline.Snapshot, taskID int64) Progress {
 	at := s.At
 	if !s.Ended.IsZero() {
 		at = s.Ended
+		s.Stages = slices.Clone(s.Stages)
+		for i := range s.Stages { // none was busy lately
+			s.Stages[i].BusyShare = overall(s.Stages[i], s.Ended.Sub(s.Began))
+		}
 	}
 	p := r.progress("documents", at)
 	p.TaskID = taskID
@@ -71,6 +76,15 @@ func (r Run) Documents(s pipeline.Snapshot, taskID int64) Progress {
 	p.Sizes.count(s.SizeBuckets)
 	p.goes(s.Began, s.Left, s.Paused)
 	return p
+}
+
+// overall is the part of their time for which a stage's workers were busy in a
+// run that took so long.
+func overall(s pipeline.StageState, took time.Duration) float64 {
+	if s.Workers == 0 || took <= 0 {
+		return 0
+	}
+	return min(1, s.Busy.Seconds()/took.Seconds()/float64(s.Workers))
 }
 
 // pacing is the stage by which the run's pace is told.

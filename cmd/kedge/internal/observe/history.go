@@ -110,7 +110,21 @@ func (h *history) series() Series {
 		}
 		before = p
 	}
+	s.backfill()
 	return s
+}
+
+// backfill gives the first moment the rates of the stretch that begins there.
+func (s *Series) backfill() {
+	columns := [][]float64{s.DocumentsPerSecond, s.Source.BytesPerSecond, s.Destination.BytesPerSecond}
+	for _, stage := range s.Busy {
+		columns = append(columns, stage.Share)
+	}
+	for _, column := range columns {
+		if len(column) > 1 {
+			column[0] = column[1]
+		}
+	}
 }
 
 func (s *SideSeries) add(now, before Side, rate func(now, then float64) float64) {

@@ -64,7 +64,11 @@ type shown struct {
 
 func (r *Recorder) shown() shown {
 	p := r.Progress()
-	return shown{p, course(p.Unit, r.Series())}
+	plots := course(p, r.Series())
+	if len(p.Stages) > 0 {
+		plots = append(plots, trusted([]string{compression(p.Buckets).SVG()})...)
+	}
+	return shown{p, plots}
 }
 
 func (s *Server) writeHTML(w http.ResponseWriter, name string) {

@@ -9,17 +9,18 @@ import (
 )
 
 // course draws what a run did over time, in the order in which it is looked at.
-func course(unit string, s Series) []template.HTML {
-	documents := plot.Lines{Title: title(unit) + " a second", Seconds: s.Seconds, Format: rate, Short: shortCount,
+func course(p Progress, s Series) []template.HTML {
+	over := p.State.Ended()
+	documents := plot.Lines{Title: title(p.Unit) + " a second", Over: over, Seconds: s.Seconds, Format: rate, Short: shortCount,
 		Lines: []plot.Line{{Values: s.DocumentsPerSecond}}}
-	bytes := plot.Lines{Title: "Bytes a second at each store", Seconds: s.Seconds, Format: byteRate, Short: shortBytes,
+	bytes := plot.Lines{Title: "Bytes a second at each store", Over: over, Seconds: s.Seconds, Format: byteRate, Short: shortBytes, Bytes: true,
 		Lines: []plot.Line{{Name: "source", Values: s.Source.BytesPerSecond}, {Name: "destination", Values: s.Destination.BytesPerSecond}}}
 	count := func(v float64) string { return groupDigits(int64(v)) }
-	inFlight := plot.Lines{Title: "Operations in flight", Seconds: s.Seconds, Format: count, Short: shortCount,
+	inFlight := plot.Lines{Title: "Operations in flight", Over: over, Seconds: s.Seconds, Format: count, Short: shortCount,
 		Lines: []plot.Line{{Name: "source", Values: s.Source.InFlight}, {Name: "destination", Values: s.Destination.InFlight}}}
-	latency := plot.Lines{Title: "Time an operation takes", Seconds: s.Seconds, Format: seconds, Short: seconds,
+	latency := plot.Lines{Title: "Time an operation takes", Over: over, Seconds: s.Seconds, Format: seconds, Short: seconds,
 		Lines: []plot.Line{{Name: "source", Values: s.Source.Latency}, {Name: "destination", Values: s.Destination.Latency}}}
-	busy := plot.Shares{Title: "Busy share of each stage", Seconds: s.Seconds}
+	busy := plot.Shares{Title: "Busy share of each stage", Over: over, Seconds: s.Seconds}
 	for _, stage := range s.Busy {
 		busy.Lines = append(busy.Lines, plot.Line{Name: stage.Name, Values: stage.Share})
 	}

@@ -83,8 +83,8 @@ func WriteReport(path string, r Report, recorder *Recorder) (err error) {
 	var page bytes.Buffer
 	if err := templates.ExecuteTemplate(&page, "report", struct {
 		Report
-		Plots, Distributions []template.HTML
-	}{r, course(r.Unit, recorder.Series()), distributions(r.Progress)}); err != nil {
+		Plots []template.HTML
+	}{r, append(course(r.Progress, recorder.Series()), distributions(r.Progress)...)}); err != nil {
 		return fmt.Errorf("make the report: %w", err)
 	}
 	f, err := temporary(path)

@@ -305,3 +305,32 @@ func TestWatchingThatCannotBegin(t *testing.T) {
 		t.Errorf("the report says\n%s", text)
 	}
 }
+
+// A registry's migration is seen from afar too, and leaves a report.
+func TestRegistryWatched(t *testing.T) {
+	source, report := t.TempDir(), filepath.Join(t.TempDir(), "report.html")
+	shelve(t, source, 150)
+	files := int64(countFiles(t, source))
+	cmd, page := listening(t, "migrate", "--nodelete", "--output=json", "--report="+report, "--max-ops=0,150",
+		storageConfig(t, testenv.RegistryFilesystem(source)), storageConfig(t, testenv.RegistryFilesystem(t.TempDir())))
+	var p observe.Progress
+	waitFor(t, func() bool { p = progressAt(t, page); return p.Documents.Moved > 0 })
+	if p.Unit != "files" || p.Phase == "" || p.Source.Driver == "" || p.Destination.Operations == 0 || p.Documents.Moved > files {
+		t.Errorf("it shows %+v", p)
+	}
+	if body := fetched(t, page); !strings.Contains(body, "Files a second") || strings.Contains(body, "ZgotmplZ") {
+		t.Errorf("the page is\n%s", body)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`<span class="state complete">`, fmt.Sprintf(`id="moved" data-value="%d"`, files), "kedge migrate", "The source still holds its data"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the report lacks %s", want)
+		}
+	}
+}

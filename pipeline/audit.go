@@ -46,6 +46,14 @@ type AuditOptions struct {
 	// payload that no row names; one after the other, at the end.
 	Failed func(checkpoint.Failure)
 	Orphan func(uri string, info drivers.Info)
+	// Report, if set, is called with the progress every ReportEvery, two seconds
+	// if that is 0.
+	Report      func(Snapshot)
+	ReportEvery time.Duration
+	// Progress, if set, can be asked at any time how far the audit has come. Its
+	// documents and bytes to check are counted with one query; of a sample they
+	// are what can be expected.
+	Progress *Progress
 }
 
 // AuditResult is how an audit ended.
@@ -68,7 +76,8 @@ type audit struct {
 	stop       <-chan struct{}
 	limits     limits
 	budget     *semaphore.Weighted
-	ops        slots
+	ops        *gate
+	progress   *Progress
 	stopped    bool
 }
 
@@ -89,7 +98,12 @@ func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (AuditResu
 			workers = max(workers, s.Capabilities().Workers)
 		}
 	}
-	a.ops = make(slots, max(1, workers))
+	a.ops = newGate(max(1, workers), 0, nil)
+	if a.progress = o.Progress; a.progress == nil {
+		a.progress = new(Progress)
+	}
+	a.progress.attachAudit(a)
+	defer a.progress.end()
 	result := AuditResult{Began: time.Now()}
 	ctx, giveUp := context.WithCancelCause(ctx)
 	var watchers sync.WaitGroup
@@ -119,6 +133,9 @@ func (a *audit) run(ctx context.Context, result *AuditResult) (err error) {
 		}
 	}()
 	result.Resumed = a.checkpoint.Resumed()
+	if err := a.count(ctx); err != nil {
+		return err
+	}
 	if err := a.documents(ctx); err != nil {
 		return err
 	}
@@ -142,15 +159,39 @@ func (a *audit) run(ctx context.Context, result *AuditResult) (err error) {
 	return nil
 }
 
+// count counts what there is to check.
+func (a *audit) count(ctx context.Context) error {
+	totals, err := a.Catalog.Count(ctx, catalog.Selection{Buckets: a.Buckets})
+	if err != nil {
+		return err
+	}
+	part := 1.0
+	if a.SamplePercent > 0 {
+		part = min(1, a.SamplePercent/100)
+	}
+	h := a.checkpoint.Header()
+	h.Documents, h.Bytes = int64(part*float64(totals.Documents+totals.NoURI)), int64(part*float64(totals.Bytes))
+	a.progress.begin(h)
+	a.progress.count(Amount{h.Documents, h.Bytes})
+	return nil
+}
+
 // documents runs through the catalog.
 func (a *audit) documents(ctx context.Context) error {
+	watching, unwatch := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { a.progress.watch(watching) })
+	watchers.Go(func() { a.progress.report(watching, a.Report, a.ReportEvery) })
+	defer watchers.Wait()
+	defer unwatch()
 	g, running := errgroup.WithContext(ctx)
 	cut := make(chan *batch, 1)
 	g.Go(func() error {
 		defer close(cut)
 		return a.enumerate(running, cut)
 	})
-	for range 4 {
+	a.progress.staffed(StageFetch, auditWorkers)
+	for range auditWorkers {
 		g.Go(func() error {
 			for b := range cut {
 				if err := a.check(running, b); err != nil {
@@ -167,8 +208,12 @@ func (a *audit) documents(ctx context.Context) error {
 	return err
 }
 
+// auditWorkers is how many batches are checked at once.
+const auditWorkers = 4
+
 // check checks a batch and records what was found.
 func (a *audit) check(ctx context.Context, b *batch) error {
+	defer a.progress.busy(StageFetch)()
 	for store, items := range a.byStore(b.items) {
 		if err := a.checkIn(ctx, store, items); err != nil {
 			return err
@@ -181,6 +226,7 @@ func (a *audit) check(ctx context.Context, b *batch) error {
 	for _, it := range b.items {
 		o.Counts.Moved++
 		o.Counts.BytesRead += it.fetchedBytes
+		o.Counts.BytesCounted += amountOf(it).Bytes
 		if it.doc.Digest == "" && !it.doc.NoURI {
 			o.Counts.NoDigest++
 		}
@@ -189,6 +235,7 @@ func (a *audit) check(ctx context.Context, b *batch) error {
 		}
 	}
 	a.checkpoint.Done(b.number, o)
+	a.progress.audited(b, o)
 	return nil
 }
 
@@ -250,6 +297,7 @@ func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
 	}
 	return a.ops.each(ctx, streamed, func(ctx context.Context, it *item) {
 		a.conclude(ctx, it, a.stream(ctx, s, it))
+		a.progress.passed(StageFetch, it)
 	})
 }
 
@@ -268,7 +316,7 @@ func (a *audit) checkHeld(ctx context.Context, batcher drivers.Batcher, items []
 		requests[i] = drivers.GetRequest{URI: it.doc.URI, MaxBytes: it.doc.Bytes}
 	}
 	var results []drivers.GetResult
-	if err := a.ops.one(ctx, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
+	if err := a.ops.one(ctx, items, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
 		return nil, err
 	}
 	for i, it := range items {
@@ -281,6 +329,7 @@ func (a *audit) checkHeld(ctx context.Context, batcher drivers.Batcher, items []
 			err = checkHeldPayload(it, results[i].Payload, results[i].Info.MD5)
 		}
 		a.conclude(ctx, it, err)
+		a.progress.passed(StageFetch, it)
 	}
 	return left, cancelled(ctx)
 }

@@ -8,18 +8,27 @@ import (
 // bottleneck is what keeps a run from being faster.
 type bottleneck struct{ stage, why string }
 
-// leastShare is how busy a stage's workers must be for it to be one.
-const leastShare = 0.5
+// leastShare is how busy a stage's workers must be for it to be one, and
+// fullShare how much of what a store is allowed to have in flight is there when
+// the store is taken to be.
+const (
+	leastShare = 0.5
+	fullShare  = 0.8
+)
 
 // findBottleneck names the stage whose workers were the busiest, of those before
-// which batches were waiting.
+// which batches were waiting. Two stages may share a store so that neither has
+// much to do but wait for the other: then it is the busier one of them.
 func (p *Progress) findBottleneck(before, now sample, stages []StageState) bottleneck {
-	found := prepareStage // for none
-	for i := Stage(0); i < stageCount; i++ {
-		queue := max(before.queued[i], now.queued[i]) > 0
-		if queue && stages[i].BusyShare >= leastShare && (found == prepareStage || stages[i].BusyShare > stages[found].BusyShare) {
-			found = i
-		}
+	found := busiest(stages, func(i Stage) bool {
+		return stages[i].BusyShare >= leastShare && max(before.queued[i], now.queued[i]) > 0
+	})
+	if found == prepareStage {
+		source := p.pace.share(func(s sample) float64 { return s.source.share() }) >= fullShare
+		destination := p.pace.share(func(s sample) float64 { return s.destination.share() }) >= fullShare
+		found = busiest(stages, func(i Stage) bool {
+			return source && (i == StageFetch || i == StageDelete) || destination && (i == StagePut || i == StageVerify)
+		})
 	}
 	switch found {
 	case StageFetch, StageDelete:
@@ -33,6 +42,18 @@ func (p *Progress) findBottleneck(before, now sample, stages []StageState) bottl
 	default:
 		return bottleneck{}
 	}
+}
+
+// busiest is the stage with the busiest workers, of those that are in question;
+// prepareStage, which never is, if none is.
+func busiest(stages []StageState, inQuestion func(Stage) bool) Stage {
+	found := prepareStage
+	for i := Stage(0); i < stageCount; i++ {
+		if inQuestion(i) && (found == prepareStage || stages[i].BusyShare > stages[found].BusyShare) {
+			found = i
+		}
+	}
+	return found
 }
 
 // why says why a store's operations take their time.

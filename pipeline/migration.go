@@ -235,9 +235,6 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.ReportEvery == 0 {
-		o.ReportEvery = defaultReportEvery
-	}
 	if o.Progress == nil {
 		o.Progress = new(Progress)
 	}
@@ -301,7 +298,7 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 	watchers.Go(func() { m.watchLock(watching) })
 	watchers.Go(func() { m.keepTask(watching) })
 	watchers.Go(func() { m.progress.watch(watching) })
-	watchers.Go(func() { m.report(watching) })
+	watchers.Go(func() { m.progress.report(watching, m.Report, m.ReportEvery) })
 	defer watchers.Wait()
 	defer unwatch()
 

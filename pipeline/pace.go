@@ -63,8 +63,16 @@ type answers struct {
 	count int64
 	sum   time.Duration
 	// inFlight are the operations in flight at that moment, those that are held
-	// back included.
-	inFlight int64
+	// back included, and limit is how many there may be.
+	inFlight, limit int64
+}
+
+// share is how much of what there may be in flight is.
+func (a answers) share() float64 {
+	if a.limit == 0 {
+		return 0
+	}
+	return float64(a.inFlight) / float64(a.limit)
 }
 
 func answersOf(s side) answers {
@@ -72,7 +80,7 @@ func answersOf(s side) answers {
 		return answers{}
 	}
 	l := s.store.Meter.Measurements().Latency
-	return answers{count: l.Count, sum: l.Sum, inFlight: s.ops.inFlight()}
+	return answers{count: l.Count, sum: l.Sum, inFlight: s.ops.inFlight(), limit: s.ops.limit()}
 }
 
 // pace remembers samples: the last ones all, and of the time before so few that
@@ -128,6 +136,14 @@ func (p *pace) before(now sample) sample {
 		return now
 	}
 	return p.window[0]
+}
+
+// share is the mean of what of tells of the last samples.
+func (p *pace) share(of func(sample) float64) (mean float64) {
+	for _, s := range p.window {
+		mean += of(s) / float64(len(p.window))
+	}
+	return mean
 }
 
 // What is left is told from at least leastWork, and from the last third of the

@@ -121,6 +121,9 @@ func TestTheBottleneckIsNamed(t *testing.T) {
 	p := new(Progress)
 	p.source.store = Store{Driver: named("db")}
 	p.destination.store = Store{Driver: named("s3")}
+	shared := new(Progress)
+	shared.destination.store = p.destination.store
+	shared.pace.window = []sample{{destination: answers{inFlight: 32, limit: 32}}, {destination: answers{inFlight: 24, limit: 32}}}
 	limited := new(Progress)
 	limited.destination.store = Store{Driver: named("s3"), Limits: "--max-ops 50"}
 	for _, c := range []struct {
@@ -139,6 +142,8 @@ func TestTheBottleneckIsNamed(t *testing.T) {
 			sample{commits: answers{count: 10, sum: second(0.05)}}, "commit", "the database takes 5.0 ms for a batch"},
 		{"nothing is waiting for it", p, stages(0.1, 0.1, 0.9, 0.1, 0.1, 0), [stageCount]int64{}, sample{}, "", ""},
 		{"nobody is busy", p, stages(0.4, 0.1, 0.4, 0.1, 0.1, 0), queue, sample{}, "", ""},
+		{"nobody is busy, but a store is full", shared, stages(0.6, 0.1, 0.4, 0.45, 0.1, 0), [stageCount]int64{},
+			sample{destination: answers{count: 100, sum: second(2)}}, "verify", "s3 answers in 20 ms"},
 		{"limits", limited, stages(0.1, 0.1, 1, 0.3, 0.1, 0), queue,
 			sample{destination: answers{count: 100, sum: second(1), inFlight: 32}}, "put", "s3 is held back by --max-ops 50"},
 		{"a limit that is not reached", limited, stages(0.1, 0.1, 1, 0.3, 0.1, 0), queue,

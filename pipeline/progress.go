@@ -19,6 +19,10 @@ type Progress struct {
 	mu          sync.Mutex
 	began, over time.Time
 	purge       bool
+	// stores are all that the run works with, and carrying those whose bytes
+	// tell how much it carries.
+	stores, carrying []Store
+
 	total, done Amount
 	counted     bool   // total is known
 	first       Amount // done by earlier runs
@@ -53,8 +57,26 @@ func (s side) state() SideState {
 func (p *Progress) attach(m *migration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.purge = m.Purge
+	p.purge, p.stores, p.carrying = m.Purge, []Store{m.src, m.dst}, []Store{m.src}
+	if p.purge {
+		p.carrying = []Store{m.dst}
+	}
 	p.source, p.destination = side{m.src, m.sourceOps}, side{m.dst, m.destOps}
+	p.makeCounts()
+}
+
+// attachAudit says what audit the progress is of.
+func (p *Progress) attachAudit(a *audit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stores, p.carrying = a.Stores, a.Stores
+	if len(a.Stores) > 0 {
+		p.source = side{a.Stores[0], a.ops}
+	}
+	p.makeCounts()
+}
+
+func (p *Progress) makeCounts() {
 	p.classes, p.buckets = make(map[string]int64), make(map[string]*BucketCount)
 	p.sizes = make([]int64, len(SizeBounds)+1)
 }
@@ -149,6 +171,21 @@ func (p *Progress) finished(m *migration, b *batch, o checkpoint.Outcome) {
 	}
 }
 
+// audited takes in a batch that was checked.
+func (p *Progress) audited(b *batch, o checkpoint.Outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts.Add(o.Counts)
+	p.failed += int64(len(o.Failed))
+	for _, it := range b.items {
+		if it.failure != nil {
+			p.classes[it.failure.Class]++
+		}
+		p.bucket(it.doc.Bucket).add(it, true)
+		p.settled(it)
+	}
+}
+
 // tally tells what has been counted.
 func (p *Progress) tally() (counts checkpoint.Counts, failed int64) {
 	p.mu.Lock()
@@ -219,7 +256,7 @@ func (p *Progress) tellPace(s *Snapshot) {
 	if !p.over.IsZero() {
 		return
 	}
-	s.Paused = outages(p.source.store, p.destination.store)
+	s.Paused = outages(p.stores...)
 	if p.counted && p.done != p.first {
 		s.Left = p.pace.left(now, Amount{p.total.Documents - p.first.Documents, p.total.Bytes - p.first.Bytes})
 	}
@@ -247,12 +284,11 @@ func share(busy, passed time.Duration, workers int) float64 {
 }
 
 // carried are the bytes that the run's pace is told in.
-func (p *Progress) carried() int64 {
-	meter := p.source.store.Meter
-	if p.purge {
-		meter = p.destination.store.Meter
+func (p *Progress) carried() (bytes int64) {
+	for _, s := range p.carrying {
+		bytes += s.Meter.Measurements().Bytes
 	}
-	return meter.Measurements().Bytes
+	return bytes
 }
 
 // sample looks at what is measured over time. p.mu is held.
@@ -278,7 +314,7 @@ func (p *Progress) watch(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		p.mu.Lock()
-		p.pace.take(p.sample(), len(outages(p.source.store, p.destination.store)) > 0)
+		p.pace.take(p.sample(), len(outages(p.stores...)) > 0)
 		p.mu.Unlock()
 		select {
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -41,19 +42,19 @@ func (m *migration) keepTask(ctx context.Context) {
 	}
 }
 
-// report reports the progress while the run goes on.
-func (m *migration) report(ctx context.Context) {
-	if m.Report == nil {
+// report calls back with the progress until ctx ends.
+func (p *Progress) report(ctx context.Context, call func(Snapshot), every time.Duration) {
+	if call == nil {
 		return
 	}
-	tick := time.NewTicker(m.ReportEvery)
+	tick := time.NewTicker(cmp.Or(every, defaultReportEvery))
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			m.Report(m.progress.Snapshot())
+			call(p.Snapshot())
 		}
 	}
 }

@@ -57,8 +57,7 @@ func percentOf(done, total int64) float64 {
 // board makes the statuses of a migration or a purge.
 type board struct {
 	// title says what is going on, as in "Migration task 3".
-	title string
-	// what is done to the documents, as in "moved".
+	title    string
 	stopping func() bool
 }
 
@@ -72,7 +71,11 @@ const (
 func (b board) compose(s pipeline.Snapshot, width, height int) status {
 	stopping := b.stopping()
 	st := status{done: s.Done.Documents, total: s.Total.Documents, beside: leftText(s.Left)}
-	st.add(toneStrong, "%s, %s -> %s, %s so far", b.title, s.Source.Name, s.Destination.Name, sinceText(s.At.Sub(s.Began)))
+	if s.Began.IsZero() {
+		st.beside = "documents are being counted"
+		return st
+	}
+	st.add(toneStrong, "%s, %s so far", b.heading(s), sinceText(s.At.Sub(s.Began)))
 	if stopping {
 		st.beside = "stopping"
 		st.add(toneWarn, "interrupted: finishing what is in flight")
@@ -81,7 +84,7 @@ func (b board) compose(s pipeline.Snapshot, width, height int) status {
 	st.add(tonePlain, "%s documents/s (average %s), %s (average %s)",
 		rate(s.Now.DocumentsPerSecond), rate(s.Average.DocumentsPerSecond),
 		bytesPerSecond(s.Now.BytesPerSecond), bytesPerSecond(s.Average.BytesPerSecond))
-	if height >= tallBoard {
+	if height >= tallBoard && s.Destination.Name != "" {
 		b.stages(&st, s, width)
 	}
 	if why := limitText(s); why != "" {
@@ -93,9 +96,26 @@ func (b board) compose(s pipeline.Snapshot, width, height int) status {
 	}
 	st.add(failures, "%d retries, %s", s.Retries, failuresText(s))
 	for _, o := range s.Paused {
-		st.add(toneWarn, "%s", pauseText(s, o))
+		st.add(toneWarn, "%s", pauseText(roleOf(s, o), s.At, o))
 	}
 	return st
+}
+
+// heading says what is going on, and between which drivers.
+func (b board) heading(s pipeline.Snapshot) string {
+	if s.Destination.Name == "" {
+		return b.title
+	}
+	return fmt.Sprintf("%s, %s -> %s", b.title, s.Source.Name, s.Destination.Name)
+}
+
+// text is the status without its bar, for who asks for it.
+func (st status) text() []string {
+	lines := []string{fmt.Sprintf("%.1f%% done, %s", percentOf(st.done, st.total), st.beside)}
+	for _, line := range st.lines {
+		lines = append(lines, line.text)
+	}
+	return lines
 }
 
 func (st *status) add(t tone, format string, args ...any) {
@@ -146,7 +166,7 @@ func plainLine(s pipeline.Snapshot) string {
 		parts = append(parts, why)
 	}
 	for _, o := range s.Paused {
-		parts = append(parts, pauseText(s, o))
+		parts = append(parts, pauseText(roleOf(s, o), s.At, o))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -155,9 +175,9 @@ func plainLine(s pipeline.Snapshot) string {
 // lists them.
 func progressAttributes(s pipeline.Snapshot) []slog.Attr {
 	limit, why := s.Limit()
-	failures := make([]any, len(s.Failures))
-	for i, f := range s.Failures {
-		failures[i] = slog.Int64(f.Class, f.Count)
+	failures := make(map[string]int64, len(s.Failures))
+	for _, f := range s.Failures {
+		failures[f.Class] = f.Count
 	}
 	attributes := []slog.Attr{
 		slog.Int64("documents_done", s.Done.Documents), slog.Int64("documents_total", s.Total.Documents),
@@ -165,14 +185,19 @@ func progressAttributes(s pipeline.Snapshot) []slog.Attr {
 		slog.Float64("documents_per_second", rounded(s.Now.DocumentsPerSecond)), slog.Float64("bytes_per_second", rounded(s.Now.BytesPerSecond)),
 		slog.Float64("average_documents_per_second", rounded(s.Average.DocumentsPerSecond)), slog.Float64("average_bytes_per_second", rounded(s.Average.BytesPerSecond)),
 		slog.Float64("seconds_left", max(-1, rounded(s.Left.Seconds()))),
-		slog.Int64("retries", s.Retries), slog.Int64("failed", s.Failed), slog.Group("failures", failures...),
+		slog.Int64("retries", s.Retries), slog.Int64("failed", s.Failed), slog.Any("failures", failures),
 		slog.String("limit", limit), slog.String("limit_reason", why),
 	}
-	paused := make([]string, len(s.Paused))
-	for i, o := range s.Paused {
-		paused[i] = o.Place
+	return append(attributes, slog.String("waiting_for", waitedFor(s.Paused)))
+}
+
+// waitedFor names the stores that a run waits for.
+func waitedFor(paused []drivers.Outage) string {
+	names := make([]string, len(paused))
+	for i, o := range paused {
+		names[i] = o.Place
 	}
-	return append(attributes, slog.String("waiting_for", strings.Join(paused, ", ")))
+	return strings.Join(names, ", ")
 }
 
 // doneText tells how much is done, and of how much when that is known; done
@@ -233,11 +258,15 @@ func failuresText(s pipeline.Snapshot) string {
 	return fmt.Sprintf("%d failed: %s", s.Failed, strings.Join(classes, ", "))
 }
 
-func pauseText(s pipeline.Snapshot, o drivers.Outage) string {
-	role := "source"
+// roleOf says which of the stores an outage is of.
+func roleOf(s pipeline.Snapshot, o drivers.Outage) string {
 	if o.Place == s.Destination.Place && o.Place != s.Source.Place {
-		role = "destination"
+		return "destination"
 	}
+	return "source"
+}
+
+func pauseText(role string, now time.Time, o drivers.Outage) string {
 	return fmt.Sprintf("waiting for the %s for %s, giving up in %s: %s does not answer", role,
-		s.At.Sub(o.Since).Round(time.Second), max(o.Until.Sub(s.At), 0).Round(time.Second), o.Place)
+		now.Sub(o.Since).Round(time.Second), max(o.Until.Sub(now), 0).Round(time.Second), o.Place)
 }

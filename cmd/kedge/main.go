@@ -134,6 +134,9 @@ func run(args []string) int {
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		a.screen = &screen{terminal: os.Stderr}
 		a.stderr = a.screen
+		if term.IsTerminal(int(os.Stdout.Fd())) {
+			a.stdout.w = besides{a.screen, os.Stdout}
+		}
 	}
 	a.log = newLog(a.stderr, &c.globals)
 	defer a.answerStatus()()

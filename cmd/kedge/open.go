@@ -146,10 +146,10 @@ func (a *app) tellPauses(w storeWait) breaker.Policy {
 		GiveUpAfter: w.giveUpAfter,
 		OnPause: func(store string, reason error, until time.Time) {
 			a.log.Warn(fmt.Sprintf("%s does not answer, pausing; giving up in %s", w.role, time.Until(until).Round(time.Second)),
-				"store", store, "reason", reason.Error())
+				"side", w.role, "store", store, "reason", reason.Error(), "give_up_at", until.UTC().Format(time.RFC3339))
 		},
 		OnResume: func(store string, paused time.Duration) {
-			a.log.Warn(w.role+" answers again, going on", "store", store, "paused", paused.Round(time.Second).String())
+			a.log.Warn(w.role+" answers again, going on", "side", w.role, "store", store, "paused", paused.Round(time.Second).String())
 		},
 	}
 }

@@ -288,7 +288,7 @@ func chapter(t *testing.T, book, heading string) (b runbook) {
 // Links within and between the documents lead somewhere.
 func TestTheLinksOfTheDocuments(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	for _, path := range []string{"../../docs/runbooks.md", "../../docs/troubleshooting.md", "../../contrib/README.md", "../../README.md", "../../docs/observing.md"} {
+	for _, path := range []string{"../../docs/runbooks.md", "../../docs/troubleshooting.md", "../../docs/progress.md", "../../contrib/README.md", "../../README.md", "../../docs/observing.md"} {
 		for _, m := range link.FindAllStringSubmatch(readText(t, path), -1) {
 			file, anchor, _ := strings.Cut(m[1], "#")
 			target := path

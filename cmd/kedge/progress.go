@@ -41,32 +41,76 @@ func (a *app) progressMode() string {
 	}
 }
 
+// showing shows how far a run has come, in the way that fits.
+type showing struct {
+	app  *app
+	mode string
+	// stopping says that the run was asked to stop.
+	stopping func() bool
+	view     *view
+}
+
+// show makes the showing of a run; the caller closes it when the run is over.
+func (a *app) show(interrupted *interrupts) showing {
+	return showing{app: a, mode: a.progressMode(), stopping: interrupted.asked}
+}
+
+// begin begins the view, and lets the status be asked for: what compose makes for
+// so many columns and lines, and the same as fields of a record.
+func (w *showing) begin(compose func(width, height int) status, attributes func() []slog.Attr) {
+	w.app.telling.Store(&statusSource{
+		text:       func() string { return strings.Join(compose(wideBoard, tallBoard).text(), "\n") },
+		attributes: attributes,
+	})
+	if w.mode == progressLive {
+		w.view = w.app.screen.show(os.Getenv("NO_COLOR") == "", compose)
+	}
+}
+
+// close ends the view. It may be called again.
+func (w *showing) close() {
+	w.app.telling.Store(nil)
+	if w.view != nil {
+		w.view.close()
+	}
+}
+
 // run migrates or purges, and shows how far it has come.
 func (a *app) run(ctx context.Context, interrupted *interrupts, o pipeline.Options) (pipeline.Result, error) {
-	w := a.show(interrupted)
+	w := a.showMigration(interrupted)
 	defer w.close()
 	w.follow(&o)
 	return pipeline.Run(ctx, interrupted.stop, o)
 }
 
-// showing shows how far a run has come, in the way that fits.
-type showing struct {
-	app      *app
-	mode     string
-	progress *pipeline.Progress
-	board    board
-	view     *view
+// audit audits, and shows how far it has come.
+func (a *app) audit(ctx context.Context, interrupted *interrupts, o pipeline.AuditOptions) (pipeline.AuditResult, error) {
+	w := a.showMigration(interrupted)
+	defer w.close()
+	w.board.title = "Audit"
+	w.show()
+	o.Progress = w.progress
+	if w.mode == progressPlain {
+		o.Report, o.ReportEvery = w.report, progressInterval
+	}
+	return pipeline.Audit(ctx, interrupted.stop, o)
 }
 
-// show makes the showing of a run; the caller closes it when the run is over.
-func (a *app) show(interrupted *interrupts) *showing {
-	return &showing{app: a, mode: a.progressMode(), board: board{stopping: interrupted.asked}}
+func (a *app) showMigration(interrupted *interrupts) *migrationShowing {
+	return &migrationShowing{showing: a.show(interrupted), progress: new(pipeline.Progress), board: board{stopping: interrupted.asked}}
+}
+
+// migrationShowing is that of a migration, a purge or an audit.
+type migrationShowing struct {
+	showing
+	progress *pipeline.Progress
+	board    board
 }
 
 // follow has a run shown, besides what its options have done with it already.
-func (w *showing) follow(o *pipeline.Options) {
+func (w *migrationShowing) follow(o *pipeline.Options) {
 	if o.Progress == nil {
-		o.Progress = new(pipeline.Progress)
+		o.Progress = w.progress
 	}
 	w.progress, o.Counted = o.Progress, w.counted
 	tell := o.Started
@@ -82,7 +126,7 @@ func (w *showing) follow(o *pipeline.Options) {
 }
 
 // started tells what the run is about, and begins the view.
-func (w *showing) started(s pipeline.Start) {
+func (w *migrationShowing) started(s pipeline.Start) {
 	w.board.title = "Purge"
 	if s.TaskID != 0 {
 		w.board.title = fmt.Sprintf("Migration task %d", s.TaskID)
@@ -90,16 +134,22 @@ func (w *showing) started(s pipeline.Start) {
 			tellStart(w.app.stderr, s)
 		}
 	}
-	w.app.telling.Store(&statusSource{w.told, w.attributes})
-	if w.mode == progressLive {
-		w.view = w.app.screen.show(os.Getenv("NO_COLOR") == "", func(width, height int) status {
-			return w.board.compose(w.progress.Snapshot(), width, height)
-		})
-	}
+	w.show()
+}
+
+// show begins the view.
+func (w *migrationShowing) show() {
+	w.begin(func(width, height int) status { return w.board.compose(w.progress.Snapshot(), width, height) },
+		func() []slog.Attr { return progressAttributes(w.progress.Snapshot()) })
+}
+
+// report prints the line of the moment.
+func (w *migrationShowing) report(s pipeline.Snapshot) {
+	w.app.tellProgress("progress", plainLine(s), progressAttributes(s))
 }
 
 // counted tells what the run is about, once that is known.
-func (w *showing) counted(t pipeline.Total) {
+func (w *migrationShowing) counted(t pipeline.Total) {
 	if !w.app.globals.Quiet {
 		tellTotal(w.app.stderr, t)
 	}
@@ -123,33 +173,6 @@ func tellTotal(out io.Writer, t pipeline.Total) {
 	fmt.Fprintf(out, "Migration task %d: %d documents, %s to be moved\n", t.TaskID, t.Documents, byteCount(t.Bytes))
 	for _, place := range t.Elsewhere {
 		fmt.Fprintf(out, "Elsewhere: %d documents (%s) are at %s, neither in the source nor in the destination\n", place.Documents, byteCount(place.Bytes), place.Place)
-	}
-}
-
-// report prints the line of the moment.
-func (w *showing) report(s pipeline.Snapshot) {
-	w.app.tellProgress("progress", plainLine(s), progressAttributes(s))
-}
-
-// told is the whole status, for who asks.
-func (w *showing) told() string {
-	s := w.progress.Snapshot()
-	const width, height = wideBoard, tallBoard
-	st := w.board.compose(s, width, height)
-	lines := []string{fmt.Sprintf("%.1f%% done, %s", percentOf(st.done, st.total), st.beside)}
-	for _, line := range st.lines {
-		lines = append(lines, fit(line.text, 2*width))
-	}
-	return strings.Join(lines, "\n")
-}
-
-func (w *showing) attributes() []slog.Attr { return progressAttributes(w.progress.Snapshot()) }
-
-// close ends the view. It may be called again.
-func (w *showing) close() {
-	w.app.telling.Store(nil)
-	if w.view != nil {
-		w.view.close()
 	}
 }
 

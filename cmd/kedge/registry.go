@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
@@ -139,7 +138,8 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 	}
 	defer to.Close()
 	d.meters(from.meter, to.meter)
-	p := &treeProgress{out: a.stderr, quiet: a.globals.Quiet}
+	p := a.showTree(interrupted, "Registry")
+	defer p.close()
 	o := tree.Options{
 		Source: from, Destination: to, Checkpoint: c.Checkpoint, Repositories: c.Repository, Uploads: !c.ExcludeUploads,
 		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
@@ -153,6 +153,7 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 	o.Started = func(s tree.Start) { d.started(s); p.started(s) }
 	o.Report = func(s tree.Snapshot) { d.report(s); p.report(s) }
 	result, err := tree.Run(ctx, interrupted.stop, o)
+	p.close()
 	err = a.treeConcluded(result, err, c.NoDelete)
 	if result.Pass != 0 {
 		report := d.result(from, to, result)
@@ -176,57 +177,4 @@ func redactedRegistry(r *config.Registry) string {
 		return ""
 	}
 	return r.Redacted(options)
-}
-
-// treeProgress prints a plain line now and then.
-type treeProgress struct {
-	out       progressOutput
-	quiet     bool
-	last      time.Time
-	lastMoved int64
-}
-
-// progressOutput is where lines go.
-type progressOutput interface{ Write(p []byte) (int, error) }
-
-func (p *treeProgress) started(s tree.Start) {
-	p.last, p.lastMoved = time.Now(), s.Counts.Moved()
-	if p.quiet {
-		return
-	}
-	if s.Resumed {
-		fmt.Fprintf(p.out, "Resuming pass %d: %d files were moved before\n", s.Pass, s.Counts.Moved())
-	} else {
-		fmt.Fprintf(p.out, "Pass %d\n", s.Pass)
-	}
-	fmt.Fprintf(p.out, "Checkpoint: %s\n", s.Checkpoint)
-}
-
-func (p *treeProgress) report(s tree.Snapshot) {
-	now := time.Now()
-	passed := now.Sub(p.last)
-	if p.quiet || passed < progressInterval {
-		return
-	}
-	moved := s.Counts.Moved()
-	rate := float64(moved-p.lastMoved) / passed.Seconds()
-	p.last, p.lastMoved = now, moved
-	line := fmt.Sprintf("%s: %d files moved, %s written, %.0f/s", s.Phase, moved, byteCount(s.Counts.BytesWritten), rate)
-	if s.Files > 0 {
-		line = fmt.Sprintf("%s: %d of %d files moved, %s written, %.0f/s", s.Phase, moved, s.Files, byteCount(s.Counts.BytesWritten), rate)
-		if left := s.Files - moved; rate >= 1 && left > 0 {
-			line += fmt.Sprintf(", about %s left", (time.Duration(float64(left)/rate) * time.Second).Round(time.Second))
-		}
-	}
-	if s.Counts.Deleted > 0 {
-		line += fmt.Sprintf(", %d deleted at the source", s.Counts.Deleted)
-	}
-	if s.Failed > 0 {
-		line += fmt.Sprintf(", %d failed", s.Failed)
-	}
-	for _, o := range s.Paused {
-		line += fmt.Sprintf("; paused: %s has not answered for %s, giving up in %s", o.Place,
-			now.Sub(o.Since).Round(time.Second), max(o.Until.Sub(now), 0).Round(time.Second))
-	}
-	fmt.Fprintln(p.out, line)
 }

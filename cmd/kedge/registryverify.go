@@ -26,10 +26,11 @@ func (c *verifyCommand) runRegistry(ctx context.Context, a *app, interrupted *in
 		return err
 	}
 	defer store.Close()
-	p := &treeProgress{out: a.stderr, quiet: a.globals.Quiet}
-	p.started(tree.Start{Checkpoint: c.Checkpoint})
+	w := a.showTree(interrupted, "Audit of a registry")
+	defer w.close()
+	w.begin()
 	o := tree.AuditOptions{
-		Store: store, Checkpoint: c.Checkpoint, MemoryBytes: c.Memory << 20, Workers: c.Workers, Log: a.log, Report: p.report,
+		Store: store, Checkpoint: c.Checkpoint, MemoryBytes: c.Memory << 20, Workers: c.Workers, Log: a.log, Report: w.report,
 	}
 	out := treeFindings{w: a.stdout, json: a.globals.Output == "json"}
 	o.Failed, o.Orphan = out.failed, out.orphan
@@ -39,6 +40,7 @@ func (c *verifyCommand) runRegistry(ctx context.Context, a *app, interrupted *in
 		}
 	}
 	result, err := tree.Audit(ctx, interrupted.stop, o)
+	w.close()
 	return c.registryConcluded(out, result, err)
 }
 

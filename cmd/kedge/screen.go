@@ -73,6 +73,24 @@ func (s *screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// besides is standard output where that is a terminal, too, most likely the same
+// one: while there is a view, what is written goes above it.
+type besides struct {
+	screen *screen
+	output *os.File
+}
+
+// Write prints.
+func (b besides) Write(p []byte) (int, error) {
+	b.screen.mu.Lock()
+	view := b.screen.view
+	b.screen.mu.Unlock()
+	if view {
+		return b.screen.Write(p)
+	}
+	return b.output.Write(p)
+}
+
 // open begins a view.
 func (s *screen) open() *frame {
 	s.mu.Lock()

@@ -87,7 +87,7 @@ func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts
 			return err
 		}
 	}
-	result, err := pipeline.Audit(ctx, interrupted.stop, o)
+	result, err := a.audit(ctx, interrupted, o)
 	return c.concluded(out, result, err)
 }
 

@@ -99,8 +99,8 @@ type looked struct {
 	Connection           string
 }
 
-// look reads a page as a visitor sees it.
-func look(t *testing.T, b *testenv.Browser) (l looked) {
+// lookAtPage reads a page as a visitor sees it.
+func lookAtPage(t *testing.T, b *testenv.Browser) (l looked) {
 	t.Helper()
 	b.Evaluate(t, `
 		const value = (id) => Number(document.getElementById(id)?.dataset.value ?? -1);
@@ -124,7 +124,7 @@ func looks(t *testing.T, b *testenv.Browser, name string) {
 	for _, width := range []int{1280, 360} {
 		for _, dark := range []bool{false, true} {
 			b.Show(t, width, 900, dark)
-			l := look(t, b)
+			l := lookAtPage(t, b)
 			if l.Width > l.Window || math.Abs(l.Window-float64(width)) > 1 {
 				t.Errorf("%s at %d pixels is %g wide in a window of %g", name, width, l.Width, l.Window)
 			}
@@ -216,9 +216,9 @@ func TestLivePageAndReportInABrowser(t *testing.T) {
 	b.Show(t, 1280, 900, false)
 	b.Open(t, page)
 	var seen looked
-	waitFor(t, func() bool { seen = look(t, b); return seen.Moved > seen.Total/3 && seen.Plots == 6 })
+	waitFor(t, func() bool { seen = lookAtPage(t, b); return seen.Moved > seen.Total/3 && seen.Plots == 6 })
 	before := progressAt(t, page)
-	waitFor(t, func() bool { seen = look(t, b); return seen.Moved >= before.Documents.Moved })
+	waitFor(t, func() bool { seen = lookAtPage(t, b); return seen.Moved >= before.Documents.Moved })
 	after := progressAt(t, page)
 	if seen.Moved > after.Documents.Moved || seen.Total != after.Documents.Total || seen.Failed > after.Documents.Failed || !strings.HasSuffix(seen.Title, "% kedge migrate") {
 		t.Errorf("the page shows %+v, between\n%+v and\n%+v", seen, before, after)
@@ -234,14 +234,14 @@ func TestLivePageAndReportInABrowser(t *testing.T) {
 	if err := json.Unmarshal(cmd.Stdout.(*bytes.Buffer).Bytes(), &result); err != nil || cmd.ProcessState.ExitCode() != exitDocuments {
 		t.Fatalf("exit status %d, %v", cmd.ProcessState.ExitCode(), err)
 	}
-	waitFor(t, func() bool { seen = look(t, b); return seen.State == "failed" })
+	waitFor(t, func() bool { seen = lookAtPage(t, b); return seen.State == "failed" })
 	if seen.Moved != result.Moved || seen.Failed != result.Failed || result.Failed != 10 || !strings.Contains(seen.Connection, "The run is over") {
 		t.Errorf("at the end the page shows %+v, and the result is %+v", seen, result)
 	}
 	quiet(t, b, page)
 
 	b.Open(t, "file://"+report)
-	seen = look(t, b)
+	seen = lookAtPage(t, b)
 	if seen.Moved != result.Moved || seen.Total != result.Documents || seen.Failed != result.Failed || seen.State != "failed" || seen.Plots != 9 {
 		t.Errorf("the report shows %+v, and the result is %+v", seen, result)
 	}

@@ -1,5 +1,5 @@
 // Command install installs what the tests need: PostgreSQL, OpenStack Swift and
-// Keystone, Chromium, promtool and a C compiler from Debian's packages, and the programs of package
+// Keystone, Chromium, promtool, tmux and a C compiler from Debian's packages, and the programs of package
 // tools, which it builds. What is there already is left alone. "make test-deps" runs it.
 //
 //	go run ./internal/testenv/install              installs everything

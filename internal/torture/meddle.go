@@ -48,41 +48,54 @@ func (r *round) meddle(ctx context.Context, interrupted bool) (*meddling, error)
 	m := &meddling{round: r, d: d, id: d.rowID(d.names[0])}
 	kind := r.r.IntN(3)
 	between := interrupted && r.r.IntN(2) == 0
-	r.meddled = true
-	r.story = append(r.story, fmt.Sprintf("%s %v is %s by somebody else (between two runs: %v)", d.kind, d.key,
-		[]string{"given another place", "written again", "deleted"}[kind], between))
 	if _, err := r.rig.conn.Exec(ctx, "BEGIN"); err != nil {
 		return nil, err
 	}
-	if err := m.change(ctx, kind); err != nil {
+	if changed, err := m.change(ctx, kind); err != nil {
+		return nil, err
+	} else if !changed {
+		_, err := r.rig.conn.Exec(ctx, "ROLLBACK")
 		return nil, err
 	}
+	r.meddled = true
+	r.story = append(r.story, fmt.Sprintf("%s %v is %s by somebody else (between two runs: %v)", d.kind, d.key,
+		[]string{"given another place", "written again", "deleted"}[kind], between))
 	if between {
 		return nil, m.commit(ctx)
 	}
 	return m, nil
 }
 
-// change changes row and model.
-func (m *meddling) change(ctx context.Context, kind int) error {
-	var err error
-	const where = ` WHERE bucket = $1 AND "archiveId" = $2 AND "userId" = $3 AND "documentName" = $4`
-	key := []any{m.id.bucket, m.id.archiveID, m.id.userID, m.id.name}
-	conn := m.round.rig.conn
+// change changes row and model, if the row still names the source: the server may
+// have gone on with the commit of a run that was killed, and made it after the
+// rows were read.
+func (m *meddling) change(ctx context.Context, kind int) (changed bool, err error) {
+	const where = ` WHERE bucket = $1 AND "archiveId" = $2 AND "userId" = $3 AND "documentName" = $4 AND content_url = $5`
+	args := []any{m.id.bucket, m.id.archiveID, m.id.userID, m.id.name, m.round.from.uri(m.d.key)}
+	var plain []byte
+	statement := `DELETE FROM archive_metadata` + where
+	switch kind {
+	case 0:
+		statement = `UPDATE archive_metadata SET content_url = $6` + where
+		args = append(args, "tape://elsewhere/"+m.d.key.ArchiveID)
+	case 1:
+		plain = fmt.Appendf(nil, `{"document": "written again %d"}`, m.round.r.Uint64())
+		statement = `UPDATE archive_metadata SET digest = $6, size = $7, is_compressed = false, last_updated = 1700000000` + where
+		args = append(args, hexMD5(plain), int64(len(plain)))
+	}
+	done, err := m.round.rig.conn.Exec(ctx, statement, args...)
+	if err != nil || done.RowsAffected() == 0 {
+		return false, err
+	}
 	switch kind {
 	case 0:
 		m.d.fate = away
-		_, err = conn.Exec(ctx, `UPDATE archive_metadata SET content_url = $5`+where, append(key, "tape://elsewhere/"+m.d.key.ArchiveID)...)
 	case 1:
-		m.d.plain = fmt.Appendf(nil, `{"document": "written again %d"}`, m.round.r.Uint64())
-		m.d.payload = m.d.plain
-		_, err = conn.Exec(ctx, `UPDATE archive_metadata SET digest = $5, size = $6, is_compressed = false, last_updated = 1700000000`+where,
-			append(key, hexMD5(m.d.payload), int64(len(m.d.payload)))...)
+		m.d.plain, m.d.payload = plain, plain
 	default:
 		m.d.fate, m.d.payload = gone, nil
-		_, err = conn.Exec(ctx, `DELETE FROM archive_metadata`+where, key...)
 	}
-	return err
+	return true, nil
 }
 
 // commit changes the payload at the source and ends the transaction.

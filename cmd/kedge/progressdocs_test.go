@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// Every field of a log record is told of in docs/progress.md, and so is every
-// message that is not put together from parts.
+// Every field of a log record is told of in docs/progress.md.
 func TestTheLogIsDocumented(t *testing.T) {
 	text := readText(t, "../../docs/progress.md")
 	seen := 0

@@ -63,7 +63,7 @@ func TestALostLockStopsTheMigration(t *testing.T) {
 	waitFor(t, func() bool {
 		return execute(t, s.url, `SELECT FROM archive_metadata WHERE content_url LIKE 's3:%' LIMIT 1`) == 1
 	})
-	if n := execute(t, s.url, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 2 AND objid = 1 AND granted`); n != 1 {
+	if n := execute(t, s.url, `SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND classid = 2 AND objid = 1 AND granted`); n != 1 {
 		t.Fatalf("%d sessions hold the lock", n)
 	}
 	_ = cmd.Wait()

@@ -130,7 +130,8 @@ func TestLockLost(t *testing.T) {
 	change := []catalog.Change{{Document: d, URI: "s3://x/1"}}
 	terminate := func() {
 		t.Helper()
-		if n := r.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kedge migrate' AND datname = current_database()`); n != 1 {
+		// It waits until the session is gone, and its lock with it.
+		if n := r.exec(`SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'kedge migrate' AND datname = current_database()`); n != 1 {
 			t.Fatalf("%d sessions ended", n)
 		}
 	}

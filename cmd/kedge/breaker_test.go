@@ -125,7 +125,7 @@ func TestADestinationThatIsDownForAWhile(t *testing.T) {
 	s.spotCheck(t, r, from, to)
 
 	run = downDuring("--max-failures", "1")
-	run.waitToSay(t, "; paused: s3://")
+	run.waitToSay(t, "; waiting for the destination for ")
 	minio.Start(t)
 	stdout, stderr = run.ended(t, exitDone)
 	concluded(stdout, "complete")

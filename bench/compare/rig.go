@@ -17,6 +17,7 @@ type rig struct {
 	options  Options
 	postgres *testenv.PostgresServer
 	minio2   *testenv.S3Server
+	gateway  *testenv.S3Server
 	trees    map[string]*tree
 }
 
@@ -33,6 +34,15 @@ func (r *rig) secondMinIO() *testenv.S3Server {
 		r.minio2 = testenv.NewMinIO(r.tb)
 	}
 	return r.minio2
+}
+
+// versityGW keeps its connections. Without that it closes each one after one
+// request, and what is measured is how fast connections are made.
+func (r *rig) versityGW() *testenv.S3Server {
+	if r.gateway == nil {
+		r.gateway = testenv.NewVersityGW(r.tb, "VGW_KEEP_ALIVE=true")
+	}
+	return r.gateway
 }
 
 // tree gives a set's tree, which is planted once.

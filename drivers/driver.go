@@ -114,6 +114,10 @@ type Payload struct {
 	// MD5 is the payload's MD5 in lower-case hex, "" when it is not known
 	// before the end.
 	MD5 string
+	// Computed says that the caller has computed MD5 from Bytes and reads back
+	// whatever Receipt.ProvenMD5 does not prove: a backend that would hash Bytes
+	// only to compare need not.
+	Computed bool
 }
 
 // InMemory is the payload made of these bytes, whose MD5 (lower-case hex) the
@@ -166,8 +170,11 @@ type Capabilities struct {
 	// StreamBytes is the memory in bytes that a Put of one streamed payload
 	// holds, whatever its length; GetStreamBytes is that of a Get.
 	StreamBytes, GetStreamBytes int64
-	// PassBytes is the length in bytes up to which a streamed payload whose
-	// length and MD5 are known is not held by Put at all, but passed through.
+	// PassBytes is the length in bytes up to which a payload whose length and MD5
+	// are known is compared with that MD5 by the backend itself, which refuses
+	// another one (kind Corrupt) and tells what it holds (Receipt.ProvenMD5); a
+	// streamed one is not held by Put at all, but passed through. 0 where Put
+	// compares.
 	PassBytes int64
 	// Workers is how many operations are worth having in flight at once when
 	// nobody has said otherwise.

@@ -48,6 +48,9 @@ type item struct {
 	revived bool
 	// unchecked: what is read of it is compared with the digest by the destination.
 	unchecked bool
+	// unhashed: digest is what the catalog says of the payload that is held, and
+	// the destination compares.
+	unhashed bool
 	// streamed: the payload is never held as a whole, see stream.go.
 	streamed bool
 	// allowance is how many bytes of it may be held beside the payload as

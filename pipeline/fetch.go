@@ -122,6 +122,10 @@ func readWhole(ctx context.Context, d drivers.Driver, uri string, limit int64) (
 // reason why there is none.
 func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told string, err error) {
 	switch {
+	case err == nil && m.hashedThere(it, told, int64(len(payload))):
+		it.payload, it.digest, it.bytes = payload, it.doc.Digest, int64(len(payload))
+		it.fetchedBytes, it.unhashed = it.bytes, true
+		m.progress.passed(StageFetch, it)
 	case err == nil:
 		sum := md5.Sum(payload)
 		if err := checkPayload(it, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil {

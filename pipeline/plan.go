@@ -130,6 +130,8 @@ func newPlanner(o PlanOptions, stop <-chan struct{}) *planner {
 		migration: newMigration(o.Options, stop), options: o, stay: make(map[string]*FailureGroup),
 		buckets: make(map[string]*Share), users: make(map[string]*Share), sample: newSampler(),
 	}
+	// Nothing is put: what a sample reads is hashed here.
+	p.provesNothing.Store(true)
 	p.plan.Sizes = make([]SizeClass, len(sizeBounds))
 	for i, bound := range sizeBounds {
 		p.plan.Sizes[i].MaxBytes = bound

@@ -151,7 +151,12 @@ func (m *migration) putBatch(ctx context.Context, batcher drivers.Batcher, items
 }
 
 func (m *migration) putOne(ctx context.Context, it *item) {
-	receipt, err := m.dst.Put(ctx, it.dest, drivers.InMemory(corrupted(it)))
+	payload := drivers.InMemory(corrupted(it))
+	payload.Computed = !it.unhashed
+	receipt, err := m.dst.Put(ctx, it.dest, payload)
+	if it.unhashed {
+		receipt, err = m.settleUnhashed(ctx, it, receipt, err)
+	}
 	m.stored(it, receipt, err)
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
@@ -22,6 +23,8 @@ type passing struct {
 	// ignorant: it stores whatever arrives, and tells its MD5. mute: it compares,
 	// and tells nothing.
 	ignorant, mute bool
+	// unhashed counts payloads from memory whose MD5 nobody has computed before.
+	unhashed atomic.Int64
 }
 
 func (p *passing) Capabilities() drivers.Capabilities {
@@ -31,17 +34,21 @@ func (p *passing) Capabilities() drivers.Capabilities {
 }
 
 func (p *passing) Put(ctx context.Context, uri string, payload drivers.Payload) (drivers.Receipt, error) {
-	if !payload.Streamed() || payload.MD5 == "" {
+	if payload.MD5 == "" || payload.Computed {
 		return p.Driver.Put(ctx, uri, payload)
 	}
-	r, err := payload.Open(ctx)
-	if err != nil {
-		return drivers.Receipt{}, err
-	}
-	defer r.Close()
-	content, err := io.ReadAll(r)
-	if err != nil {
-		return drivers.Receipt{}, err
+	content := payload.Bytes
+	if payload.Streamed() {
+		r, err := payload.Open(ctx)
+		if err != nil {
+			return drivers.Receipt{}, err
+		}
+		defer r.Close()
+		if content, err = io.ReadAll(r); err != nil {
+			return drivers.Receipt{}, err
+		}
+	} else {
+		p.unhashed.Add(1)
 	}
 	sum := md5.Sum(content)
 	digest := hex.EncodeToString(sum[:])
@@ -97,15 +104,15 @@ func (in *installation) add(n int, plain []byte, rotten bool) drivers.Key {
 func TestWhatTheDestinationChecks(t *testing.T) {
 	plain := bytes.Repeat([]byte("0123456789abcdef"), 2<<20/16)
 	for name, c := range map[string]struct {
-		passing
+		ignorant, mute bool
 		// most is how often the payloads of two sound documents and a rotten one are
 		// opened. Which comes first is not said.
 		most int64
 	}{
-		"compares":             {passing{}, 1 + 1 + 2},
-		"takes whatever comes": {passing{ignorant: true}, 1 + 1 + 2},
-		"says nothing of it":   {passing{mute: true}, 2 + 2 + 1},
-		"does neither":         {passing{mute: true, ignorant: true}, 2 + 1 + 1},
+		"compares":             {false, false, 1 + 1 + 2},
+		"takes whatever comes": {true, false, 1 + 1 + 2},
+		"says nothing of it":   {false, true, 2 + 2 + 1},
+		"does neither":         {true, true, 2 + 1 + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := install(t, 0)
@@ -113,9 +120,7 @@ func TestWhatTheDestinationChecks(t *testing.T) {
 			in.add(2, plain, false)
 			rotten := in.add(3, plain, true)
 			source := &opened{Driver: in.src}
-			destination := c.passing
-			destination.Driver = in.dst
-			o := in.options(&destination)
+			o := in.options(&passing{Driver: in.dst, ignorant: c.ignorant, mute: c.mute})
 			o.Source.Driver, o.KeepSource, o.Workers = source, true, 1
 			r, err := pipeline.Run(t.Context(), nil, o)
 			if err != nil || r.Counts.Moved != 2 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
@@ -132,6 +137,53 @@ func TestWhatTheDestinationChecks(t *testing.T) {
 			if n := source.times.Load() - 1; n < 4 || n > c.most {
 				t.Errorf("payloads were opened %d times, want 4 to %d", n, c.most)
 			}
+		})
+	}
+}
+
+// Nor is a small one, which is held in memory; by a plan it is, for nothing is
+// put then.
+func TestWhatTheDestinationChecksOfWhatIsHeld(t *testing.T) {
+	for name, c := range map[string]struct {
+		ignorant, mute bool
+		// least and most say of how many payloads the MD5 was not computed: those
+		// that were fetched before the destination had told nothing of the first.
+		least, most int64
+	}{
+		"compares":             {false, false, 4, 4},
+		"takes whatever comes": {true, false, 4, 4},
+		"says nothing of it":   {false, true, 1, 4},
+		"does neither":         {true, true, 1, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := install(t, 0)
+			for i := range 3 {
+				in.add(i, bytes.Repeat([]byte{byte(i)}, 40_000), false)
+			}
+			rotten := in.add(3, []byte("0123456789abcdef"), true)
+			destination := &passing{Driver: in.dst, ignorant: c.ignorant, mute: c.mute}
+			o := in.options(destination)
+			o.KeepSource, o.Workers = true, 1
+			plan, err := pipeline.MakePlan(t.Context(), nil, pipeline.PlanOptions{Options: o, SampleTime: time.Minute})
+			if err != nil || plan.Sample.Failed != 1 {
+				t.Errorf("the plan: %+v, %v", plan.Sample, err)
+			}
+			r, err := pipeline.Run(t.Context(), nil, o)
+			if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			uri, err := in.dst.URI(rotten)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := in.dst.Stat(t.Context(), uri); drivers.KindOf(err) != drivers.NotFound {
+				t.Errorf("of the rotten one something is left: %v", err)
+			}
+			// The probe is one.
+			if n := destination.unhashed.Load() - 1; n < c.least || n > c.most {
+				t.Errorf("%d payloads were put without a MD5 computed before, want %d to %d", n, c.least, c.most)
+			}
+
 		})
 	}
 }

@@ -56,8 +56,7 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 	}
 	var body *reader
 	err = s.within(op, uri, loc, func(root *os.Root) error {
-		// Without O_NONBLOCK, opening a named pipe would wait for a writer.
-		file, err := root.OpenFile(loc.path(), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		file, err := s.openFile(root, loc.path())
 		if err != nil {
 			return failure(op, uri, "opening", err)
 		}
@@ -75,6 +74,17 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 		return nil, drivers.Info{}, err
 	}
 	return body, drivers.Info{Bytes: body.length, Version: body.version}, nil
+}
+
+// openFile opens a file below a root to be read.
+func (s *Store) openFile(root *os.Root, path string) (*os.File, error) {
+	if root == s.root {
+		if file := s.files.open(path); file != nil {
+			return file, nil
+		}
+	}
+	// Without O_NONBLOCK, opening a named pipe would wait for a writer.
+	return root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
 // Stat tells the length of a payload's file.

@@ -55,6 +55,7 @@ type Store struct {
 	dir    string // the root, cleaned
 	place  string
 	root   *os.Root
+	files  *beneath // of root
 	sync   *syncer
 	puts   keyLocks
 	owner  *owner // nil where files keep the owner that they get
@@ -111,7 +112,11 @@ func open(ctx context.Context, configured string, create bool, check func(dir st
 	if err != nil {
 		return nil, openFailure(uri, "looking for its owner", and(cause(err), root.Close()))
 	}
-	return &Store{prefix: prefixOf(configured), dir: dir, place: scheme + real, root: root, sync: syncer, owner: owner}, nil
+	files, err := newBeneath(root)
+	if err != nil {
+		return nil, openFailure(uri, "opening the directory", and(cause(err), and(syncer.close(), root.Close())))
+	}
+	return &Store{prefix: prefixOf(configured), dir: dir, place: scheme + real, root: root, files: files, sync: syncer, owner: owner}, nil
 }
 
 // checkEntries refuses a root with entries at which Anchore would refuse to
@@ -255,7 +260,7 @@ func (s *Store) Close() error {
 		return nil // Unmade
 	}
 	s.staging.close()
-	if err := and(s.sync.close(), s.root.Close()); err != nil {
+	if err := and(s.sync.close(), and(s.files.close(), s.root.Close())); err != nil {
 		return failure("close", s.place, "closing the directory", err)
 	}
 	return nil

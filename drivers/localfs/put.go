@@ -61,7 +61,18 @@ type put struct {
 }
 
 // md5 is the MD5 of the payload as far as it was read.
-func (p *put) md5() string { return hex.EncodeToString(p.hash.Sum(nil)) }
+func (p *put) md5() string {
+	if p.hashed() {
+		return p.payload.MD5
+	}
+	return hex.EncodeToString(p.hash.Sum(nil))
+}
+
+// hashed says that the caller has computed the MD5 of these bytes, and that once
+// more would prove nothing: what was written is read back.
+func (p *put) hashed() bool {
+	return p.payload.Computed && !p.payload.Streamed() && p.payload.MD5 != ""
+}
 
 // fail makes an error of the file system's.
 func (p *put) fail(doing string, err error) error { return failure("put", p.uri, doing, err) }
@@ -128,7 +139,9 @@ func (p *put) open() (io.ReadCloser, error) {
 		}
 		return body, nil
 	}
-	p.hash.Write(p.payload.Bytes)
+	if !p.hashed() {
+		p.hash.Write(p.payload.Bytes)
+	}
 	if err := p.check(int64(len(p.payload.Bytes)), p.md5()); err != nil {
 		return nil, err
 	}

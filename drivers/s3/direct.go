@@ -40,8 +40,9 @@ type direct struct {
 // endpoint is where the objects of one S3 bucket are.
 type endpoint struct {
 	scheme, host string
-	// path is what comes before the key, escaped: "/" or "/bucket/".
-	path string
+	// path is what comes before the key, "/" or "/bucket/", and escaped is that
+	// as it is sent.
+	path, escaped string
 	// service and region are what requests are signed for.
 	service, region string
 }
@@ -75,7 +76,7 @@ func (d *direct) endpoint(ctx context.Context, bucket string) (*endpoint, error)
 		return nil, err
 	}
 	u := resolved.URI
-	e := &endpoint{scheme: u.Scheme, host: u.Host, path: strings.TrimSuffix(u.EscapedPath(), "/") + "/", service: "s3", region: c.region}
+	e := &endpoint{scheme: u.Scheme, host: u.Host, path: strings.TrimSuffix(u.Path, "/") + "/", escaped: strings.TrimSuffix(u.EscapedPath(), "/") + "/", service: "s3", region: c.region}
 	if c.endpoint == "" && c.plain {
 		e.scheme = "http"
 	}
@@ -120,16 +121,9 @@ func (d *direct) request(ctx context.Context, method string, loc location, query
 	if err != nil {
 		return nil, err
 	}
-	escaped := e.path + escape(loc.key)
-	path := escaped
-	if strings.IndexByte(escaped, '%') >= 0 {
-		if path, err = url.PathUnescape(escaped); err != nil {
-			return nil, err
-		}
-	}
 	r := (&http.Request{
 		Method: method, Host: e.host, Header: header,
-		URL:   &url.URL{Scheme: e.scheme, Host: e.host, Path: path, RawPath: escaped, RawQuery: query},
+		URL:   &url.URL{Scheme: e.scheme, Host: e.host, Path: e.path + loc.key, RawPath: e.escaped + escape(loc.key), RawQuery: query},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	if body != nil {

@@ -121,6 +121,9 @@ func read(d catalog.Document, uri *string) catalog.Document {
 	return d
 }
 
+// Rows looks each key up by itself. A plain join would be planned as a scan of
+// the whole table for each batch, until the table is far larger than a batch;
+// OFFSET 0 keeps PostgreSQL from making one of it.
 func (r reader) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Document, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -131,9 +134,10 @@ func (r reader) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Documen
 	}
 	docs, err := again(ctx, func() ([]catalog.Document, error) {
 		rows, err := r.q.Query(ctx, `
-			SELECT `+documentColumns+` FROM archive_metadata
-			JOIN (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)) k
-			  ON bucket = k.b AND "archiveId" = k.a AND "userId" = k.u `+inOrder, users, buckets, ids)
+			SELECT `+documentColumns+`
+			FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a)) k
+			CROSS JOIN LATERAL (SELECT * FROM archive_metadata
+			                    WHERE bucket = k.b AND "archiveId" = k.a AND "userId" = k.u OFFSET 0) d `+inOrder, users, buckets, ids)
 		if err != nil {
 			return nil, err
 		}

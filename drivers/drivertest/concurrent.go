@@ -52,11 +52,18 @@ func testConcurrentOneKey(t *testing.T, b Backend) {
 				default:
 				}
 				err := settled(s.ctx, func() error {
-					md5, n, err := s.read(uri)
-					if err == nil && written[md5] != n {
+					info, md5, n, err := s.readAll(uri)
+					if err != nil {
+						return err
+					}
+					if written[md5] != n {
 						t.Errorf("get: %d bytes with MD5 %s, which nobody has written", n, md5)
 					}
-					return err
+					if b.TellsAnother && written[info.MD5] != 0 {
+						info.MD5 = md5
+					}
+					s.checkInfo("get", info, md5, n)
+					return nil
 				})
 				if err != nil {
 					t.Errorf("get: %v", err)

@@ -42,6 +42,11 @@ type Backend struct {
 	// failed, and must find nothing. Optional.
 	Leftovers func(tb testing.TB, d drivers.Driver) []string
 
+	// TellsAnother says that the server looks at a payload and at its MD5 one
+	// after the other: while one payload replaces another, Get may be told the
+	// MD5 of the wrong one of the two.
+	TellsAnother bool
+
 	// Secrets are strings that must not appear in Place, Prefix or any error.
 	Secrets []string
 }

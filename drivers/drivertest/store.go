@@ -100,19 +100,26 @@ func (s *store) checkInfo(op string, info drivers.Info, md5 string, length int64
 // that they agree with Info.
 func (s *store) read(uri string) (string, int64, error) {
 	s.Helper()
+	info, md5, n, err := s.readAll(uri)
+	if err == nil {
+		s.checkInfo("get", info, md5, n)
+	}
+	return md5, n, err
+}
+
+// readAll reads a payload to its end and gives what was told of it, its MD5 and
+// its length.
+func (s *store) readAll(uri string) (drivers.Info, string, int64, error) {
+	s.Helper()
 	body, info, err := s.get(uri)
 	if err != nil {
-		return "", 0, err
+		return info, "", 0, err
 	}
 	md5, n, err := digest(body)
 	if cerr := body.Close(); cerr != nil {
 		s.Errorf("get %q: close: %v", uri, cerr)
 	}
-	if err != nil {
-		return "", n, err
-	}
-	s.checkInfo("get", info, md5, n)
-	return md5, n, nil
+	return info, md5, n, err
 }
 
 // holds demands that exactly this payload is stored under uri.

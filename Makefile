@@ -19,7 +19,7 @@ DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
 RACE_TESTS := ^(TestEveryPairOfDrivers|TestInterruptedOnceDrainsAndResumes|TestSwiftInTrouble|TestRegistryServesDuringMigration|TestPurge|TestVerifyIsReadOnlyAndResumes)$$
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test-deps test lint fuzz torture bench release
+.PHONY: help build demo test-deps test lint fuzz torture bench scale release
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -56,6 +56,11 @@ fuzz: ## run every fuzz target for a while; FUZZTIME=10m for longer
 torture: ## kill migrations and compare all with a model: KILLS=1000 or DURATION=1h; SEED=…, PAIRS=db,s3
 	KILLS=$(if $(DURATION),$(KILLS),$(or $(KILLS),1000)) DURATION=$(DURATION) PAIRS=$(PAIRS) SEED=$(or $(SEED),$(shell date +%s)) \
 		go test -count=1 -timeout 0 -run '^(TestTorture|TestEveryPointOnEveryPair)$$' -v ./internal/torture
+
+SCALE := 100000,10000000
+scale: $(if $(KEDGE),,build) ## resume migrations at half-way: ROWS=100000,10000000 ROUNDS=1 FSYNC=off KEDGE=bin/kedge
+	ROWS='$(or $(ROWS),$(SCALE))' ROUNDS='$(or $(ROUNDS),1)' KEDGE='$(or $(KEDGE),bin/kedge)' CEILING=none FSYNC='$(FSYNC)' \
+		go test -tags compare -count=1 -timeout 0 -run '^TestScale$$' -v ./bench/compare
 
 bench: $(if $(KEDGE),,build) ## compare with rclone and the servers' own ceiling: COUNT=2000 ROUNDS=3 ONLY=localfs-s3,db KEDGE=bin/old,bin/kedge CLIENTS=8,32 FSYNC=off RCLONE=off OUT=table.md
 	go build -buildvcs=false -o bin/ceiling ./bench/ceiling

@@ -5,6 +5,8 @@ package compare
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/kedge/kedge/internal/testenv"
@@ -23,4 +25,29 @@ func TestCompare(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Print("\n", Run(t, o).Markdown())
+}
+
+// TestScale resumes migrations of as many rows as ROWS says, "100000,10000000".
+func TestScale(t *testing.T) {
+	root, err := tools.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := FromEnvironment(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("| rows | first document after | documents/s | peak memory, MiB | checkpoint, MiB |\n|---:|---:|---:|---:|---:|")
+	for round := range o.Rounds {
+		for _, rows := range strings.Split(os.Getenv("ROWS"), ",") {
+			n, err := strconv.Atoi(rows)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Run(fmt.Sprintf("%d/%d", round+1, n), func(t *testing.T) {
+				r := Resume(t, o, n)
+				fmt.Printf("| %d | %.2f s | %.0f | %d | %.1f |\n", r.Rows, r.First.Seconds(), r.Rate, r.PeakBytes>>20, float64(r.CheckpointBytes)/(1<<20))
+			})
+		}
+	}
 }

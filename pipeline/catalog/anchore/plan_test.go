@@ -2,14 +2,35 @@ package anchore
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 )
+
+// TestRowsPlan looks at how PostgreSQL reads the rows of a batch: through the
+// primary key, also where scanning the table once would seem to be cheaper.
+func TestRowsPlan(t *testing.T) {
+	r := freshPostgres(t)
+	r.fill(5_000)
+	p := r.database.(*postgres)
+	docs := r.all(t, catalog.Selection{Prefix: "s3://archive/"}, 256)
+	keys := make([]drivers.Key, len(docs))
+	for i := range docs {
+		keys[i] = docs[i].Key
+	}
+	explained := &explainer{t: t, url: r.options.Postgres}
+	for query, args := range explained.seen(p, func(q reader) error { _, err := q.Rows(t.Context(), keys); return err }) {
+		if plan := explained.plan(query, args); !strings.Contains(plan, "using archive_metadata_pkey") || strings.Contains(plan, "Seq Scan") {
+			t.Errorf("%s\n%s", query, plan)
+		}
+	}
+}
 
 // TestPlans looks at how PostgreSQL reads a page of a large catalog: along the
 // primary key, from the position on, without sorting, even where its statistics
@@ -49,12 +70,18 @@ type explainer struct {
 // queries gives the statements of a page, as a tracer of the pool sees them.
 func (e *explainer) queries(p *postgres, s catalog.Selection, after catalog.Position, limit int) map[string][]any {
 	e.t.Helper()
+	return e.seen(p, func(r reader) error { _, err := r.page(e.t.Context(), s, after, limit); return err })
+}
+
+// seen gives the statements that do makes.
+func (e *explainer) seen(p *postgres, do func(reader) error) map[string][]any {
+	e.t.Helper()
 	seen := &recorder{queries: map[string][]any{}}
 	config := p.pool.Config()
 	config.ConnConfig.Tracer = seen
 	traced := openPool(e.t, config)
 	defer traced.Close()
-	if _, err := (reader{traced}).page(e.t.Context(), s, after, limit); err != nil {
+	if err := do(reader{traced}); err != nil {
 		e.t.Fatal(err)
 	}
 	if len(seen.queries) == 0 {
@@ -102,6 +129,30 @@ func BenchmarkPage(b *testing.B) {
 			n := 0
 			for b.Loop() {
 				n += len(r.all(b, s, 5000))
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "documents/s")
+		})
+	}
+}
+
+// BenchmarkRows reads the rows of a batch's keys, as every batch does.
+func BenchmarkRows(b *testing.B) {
+	for _, rows := range []int{20_000, 200_000} {
+		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+			r := freshPostgres(b)
+			r.fill(rows)
+			docs := r.all(b, catalog.Selection{Prefix: "s3://archive/"}, 5000)
+			keys := make([]drivers.Key, 256)
+			n := 0
+			for b.Loop() {
+				for i := range keys {
+					keys[i] = docs[(n+i)%len(docs)].Key
+				}
+				n += len(keys)
+				found, err := r.Rows(b.Context(), keys)
+				if err != nil || len(found) < len(keys) {
+					b.Fatal(len(found), err)
+				}
 			}
 			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "documents/s")
 		})

@@ -1,0 +1,40 @@
+package localfs
+
+import (
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// BenchmarkGet opens and reads payloads of 4 KiB, one after the other.
+func BenchmarkGet(b *testing.B) {
+	s := openTemp(b)
+	body := make([]byte, 4096)
+	uris := make([]string, 256)
+	for n := range uris {
+		var err error
+		if uris[n], err = s.URI(drivers.Key{UserID: "admin", Bucket: "analysis_data", ArchiveID: fmt.Sprint(n)}); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Put(b.Context(), uris[n], drivers.InMemory(body, "")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		r, _, err := s.Get(b.Context(), uris[n%len(uris)])
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(r, body); err != nil {
+			b.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			b.Fatal(err)
+		}
+		n++
+	}
+}

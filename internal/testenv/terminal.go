@@ -145,6 +145,11 @@ func (t *Terminal) Cursor() (shown bool) {
 func (t *Terminal) Ended() (status int, ended bool) {
 	t.tb.Helper()
 	told := t.show("#{pane_dead} #{pane_dead_status}")
+	if told == "1" {
+		// tmux 3.3 may miss the signal that its child has ended, and leaves it
+		// unreaped: it is told again.
+		_ = syscall.Kill(t.server.pid, syscall.SIGCHLD) // a server that is gone is noticed next time
+	}
 	if !strings.HasPrefix(told, "1 ") {
 		return 0, false
 	}

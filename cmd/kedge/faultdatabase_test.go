@@ -18,7 +18,7 @@ const (
 	streamStatement  = "substring(v.c from i + 1"
 	removeStatement  = "DELETE FROM archive_document WHERE ctid"
 	objectStatement  = "INSERT INTO object_storage"
-	rowsStatement    = "JOIN (SELECT DISTINCT * FROM unnest"
+	rowsStatement    = "(SELECT DISTINCT * FROM unnest"
 	commitStatements = "UPDATE archive_metadata m"
 	taskStatement    = "UPDATE archive_migration_tasks m SET"
 )

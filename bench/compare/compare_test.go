@@ -37,7 +37,7 @@ func TestScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Println("| rows | first document after | documents/s | peak memory, MiB | checkpoint, MiB |\n|---:|---:|---:|---:|---:|")
+	fmt.Println("| rows | first document after | documents/s at first | documents/s | peak memory, MiB | checkpoint, MiB |\n|---:|---:|---:|---:|---:|---:|")
 	for round := range o.Rounds {
 		for _, rows := range strings.Split(os.Getenv("ROWS"), ",") {
 			n, err := strconv.Atoi(rows)
@@ -46,7 +46,7 @@ func TestScale(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%d/%d", round+1, n), func(t *testing.T) {
 				r := Resume(t, o, n)
-				fmt.Printf("| %d | %.2f s | %.0f | %d | %.1f |\n", r.Rows, r.First.Seconds(), r.Rate, r.PeakBytes>>20, float64(r.CheckpointBytes)/(1<<20))
+				fmt.Printf("| %d | %.2f s | %.0f | %.0f | %d | %.1f |\n", r.Rows, r.First.Seconds(), r.Early, r.Rate, r.PeakBytes>>20, float64(r.CheckpointBytes)/(1<<20))
 			})
 		}
 	}

@@ -17,16 +17,22 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// scaleDocuments is over how many documents a resumed run's rate is measured.
-const scaleDocuments = 40_000
+// How many documents a resumed run moves: the rate of the first ones, while the
+// catalog is still being looked through, and after some more the rate that it has
+// from then on. An installation with fewer has what it has.
+const (
+	earlyDocuments  = 40_000
+	passedDocuments = 200_000
+	scaleDocuments  = 400_000
+)
 
 // Resumption is what a run did that went on at half-way.
 type Resumption struct {
 	Rows int
-	// First is how long after its start the first document was moved, and Rate
-	// how many documents a second were from then on.
-	First time.Duration
-	Rate  float64
+	// First is how long after its start the first document was moved, Early how
+	// many documents a second were at first, and Rate later on.
+	First       time.Duration
+	Early, Rate float64
 	// PeakBytes is its most resident memory, CheckpointBytes its checkpoint's
 	// length afterwards.
 	PeakBytes, CheckpointBytes int64
@@ -34,7 +40,7 @@ type Resumption struct {
 
 // Resume makes an installation of so many tiny documents in driver db, of which
 // the first half are in db2 already, has kedge begin and go on at half-way, and
-// interrupts it when it has moved scaleDocuments.
+// interrupts it when it has moved a good many.
 func Resume(tb testing.TB, o Options, rows int) Resumption {
 	tb.Helper()
 	r := newRig(tb, o)
@@ -47,9 +53,9 @@ func Resume(tb testing.TB, o Options, rows int) Resumption {
 	s.command = append([]string{o.Kedge[0][0], "migrate", configuration(tb, filepath.Join(s.folder, "source.yaml"), url, from),
 		configuration(tb, filepath.Join(s.folder, "destination.yaml"), url, to), "--dontask", "--quiet", "--checkpoint", s.checkpoint()},
 		o.Kedge[0][1:]...)
-	s.run(1)
+	s.run(1, 1000)
 	s.advance()
-	return s.run(rows/2 + 1)
+	return s.run(rows/2+1, min(scaleDocuments, rows/2-1))
 }
 
 // scaled is an installation of many rows.
@@ -129,9 +135,9 @@ func (s *scaled) advance() {
 	}
 }
 
-// run runs kedge until it has moved scaleDocuments from row first on, or all
-// that there are, and interrupts it.
-func (s *scaled) run(first int) Resumption {
+// run runs kedge until it has moved so many documents from row first on, and
+// interrupts it.
+func (s *scaled) run(first, documents int) Resumption {
 	s.tb.Helper()
 	cmd := exec.CommandContext(s.tb.Context(), s.command[0], s.command[1:]...)
 	cmd.Env = environment(s.folder)
@@ -142,11 +148,15 @@ func (s *scaled) run(first int) Resumption {
 	ended := make(chan struct{})
 	peaks := make(chan int64)
 	go func() { peaks <- watchPeak(cmd.Process.Pid, ended) }()
-	s.awaitMoved(first, began)
-	r := Resumption{Rows: s.rows, First: time.Since(began)}
-	last := min(first+scaleDocuments, s.rows)
-	s.awaitMoved(last, began)
-	r.Rate = float64(last-first) / (time.Since(began) - r.First).Seconds()
+	moved := func(after int) time.Duration {
+		s.awaitMoved(first+after, began)
+		return time.Since(began)
+	}
+	early, passed := min(earlyDocuments, documents/4), min(passedDocuments, documents/2)
+	r := Resumption{Rows: s.rows, First: moved(0)}
+	r.Early = float64(early) / (moved(early) - r.First).Seconds()
+	at := moved(passed)
+	r.Rate = float64(documents-passed) / (moved(documents) - at).Seconds()
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.tb.Error(err)
 	}

@@ -20,6 +20,7 @@ var (
 	report = set{"20KB", bench.Workload{Documents: 5000, MedianBytes: 20 << 10, MaxBytes: 2 << 20, Seed: 2}}
 	middle = set{"200KB", bench.Workload{Documents: 2000, MedianBytes: 200 << 10, Seed: 3}}
 	large  = set{"200MB", bench.Workload{Documents: 6, Lengths: bench.Fixed, MedianBytes: 200_000_000, Seed: 4}}
+	huge   = set{"5GB", bench.Workload{Documents: 1, Lengths: bench.Fixed, MedianBytes: 5_000_000_000, Seed: 5}}
 )
 
 // scenarios is the table of what is compared.
@@ -37,14 +38,17 @@ var scenarios = []scenario{
 	{"db2-localfs", "db2", "localfs", report},
 	{"swift-s3/versitygw", "swift", "versitygw", report},
 	{"s3-swift/versitygw", "versitygw", "swift", report},
+	{"huge/localfs-s3", "localfs", "minio", huge},
+	{"huge/s3-localfs", "minio", "localfs", huge},
+	{"huge/localfs-swift", "localfs", "swift", huge},
 }
 
 // scaled is the set with its number of documents in proportion to count
 // documents of the largest set; at least two, so that there is something to do
-// at once.
+// at once, where there are so many.
 func (s set) scaled(count int) set {
 	if count > 0 {
-		s.workload.Documents = max(2, s.workload.Documents*count/small.workload.Documents)
+		s.workload.Documents = min(s.workload.Documents, max(2, s.workload.Documents*count/small.workload.Documents))
 	}
 	return s
 }

@@ -99,6 +99,18 @@ func (in *installation) add(n int, plain []byte, rotten bool) drivers.Key {
 	return key
 }
 
+// nothingOf fails the test if the destination holds anything of a document.
+func (in *installation) nothingOf(key drivers.Key) {
+	in.t.Helper()
+	uri, err := in.dst.URI(key)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	if _, err := in.dst.Stat(in.t.Context(), uri); drivers.KindOf(err) != drivers.NotFound {
+		in.t.Errorf("of %s something is left: %v", key, err)
+	}
+}
+
 // A large document whose digest is known is not hashed on its way where the
 // destination does that; and what is rotten is found all the same.
 func TestWhatTheDestinationChecks(t *testing.T) {
@@ -126,13 +138,7 @@ func TestWhatTheDestinationChecks(t *testing.T) {
 			if err != nil || r.Counts.Moved != 2 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
 				t.Fatalf("%+v, %v", r, err)
 			}
-			uri, err := in.dst.URI(rotten)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := in.dst.Stat(t.Context(), uri); drivers.KindOf(err) != drivers.NotFound {
-				t.Errorf("of the rotten one something is left: %v", err)
-			}
+			in.nothingOf(rotten)
 			// The probe is one.
 			if n := source.times.Load() - 1; n < 4 || n > c.most {
 				t.Errorf("payloads were opened %d times, want 4 to %d", n, c.most)
@@ -172,13 +178,7 @@ func TestWhatTheDestinationChecksOfWhatIsHeld(t *testing.T) {
 			if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
 				t.Fatalf("%+v, %v", r, err)
 			}
-			uri, err := in.dst.URI(rotten)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := in.dst.Stat(t.Context(), uri); drivers.KindOf(err) != drivers.NotFound {
-				t.Errorf("of the rotten one something is left: %v", err)
-			}
+			in.nothingOf(rotten)
 			// The probe is one.
 			if n := destination.unhashed.Load() - 1; n < c.least || n > c.most {
 				t.Errorf("%d payloads were put without a MD5 computed before, want %d to %d", n, c.least, c.most)

@@ -15,7 +15,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
 
-func TestCompare(t *testing.T) {
+func options(t *testing.T) Options {
+	t.Helper()
 	root, err := tools.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -24,19 +25,14 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Print("\n", Run(t, o).Markdown())
+	return o
 }
+
+func TestCompare(t *testing.T) { fmt.Print("\n", Run(t, options(t)).Markdown()) }
 
 // TestScale resumes migrations of as many rows as ROWS says, "100000,10000000".
 func TestScale(t *testing.T) {
-	root, err := tools.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := FromEnvironment(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := options(t)
 	fmt.Println("| rows | first document after | documents/s at first | documents/s | peak memory, MiB | checkpoint, MiB |\n|---:|---:|---:|---:|---:|---:|")
 	for round := range o.Rounds {
 		for _, rows := range strings.Split(os.Getenv("ROWS"), ",") {

@@ -1,7 +1,6 @@
 package db
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -344,58 +343,5 @@ func TestLongBase64(t *testing.T) {
 		if err := d.Delete(t.Context(), uri); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func BenchmarkBatch(b *testing.B) {
-	for _, o := range openers() {
-		base, _ := freshPostgres(b)
-		d, err := o.open(b.Context(), base)
-		if err != nil {
-			b.Fatal(err)
-		}
-		batcher := d.(drivers.Batcher)
-		payload := bytes.Repeat([]byte(`{"document": 1}`), 140)
-		requests := make([]drivers.PutRequest, 256)
-		gets, uris := make([]drivers.GetRequest, 256), make([]string, 256)
-		round := 0
-		name := func() {
-			round++
-			for i := range requests {
-				uri := uriOf(b, d, fmt.Sprintf("%d/%d", round, i))
-				requests[i] = drivers.PutRequest{URI: uri, Payload: payload, MD5: sum(payload)}
-				gets[i], uris[i] = drivers.GetRequest{URI: uri, MaxBytes: 1 << 20}, uri
-			}
-		}
-		b.Run(o.name+" put", func(b *testing.B) {
-			for b.Loop() {
-				name()
-				for _, r := range batcher.PutBatch(b.Context(), requests) {
-					if r.Err != nil {
-						b.Fatal(r.Err)
-					}
-				}
-			}
-			b.ReportMetric(float64(b.N*len(requests))/b.Elapsed().Seconds(), "documents/s")
-		})
-		b.Run(o.name+" get", func(b *testing.B) {
-			for b.Loop() {
-				for _, r := range batcher.GetBatch(b.Context(), gets) {
-					if r.Err != nil {
-						b.Fatal(r.Err)
-					}
-				}
-			}
-			b.ReportMetric(float64(b.N*len(requests))/b.Elapsed().Seconds(), "documents/s")
-		})
-		b.Run(o.name+" delete", func(b *testing.B) {
-			for b.Loop() {
-				for _, err := range batcher.DeleteBatch(b.Context(), uris) {
-					if err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-		})
 	}
 }

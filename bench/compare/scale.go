@@ -24,6 +24,7 @@ const (
 	earlyDocuments  = 40_000
 	passedDocuments = 200_000
 	scaleDocuments  = 400_000
+	leastRows       = 50_000
 )
 
 // Resumption is what a run did that went on at half-way.
@@ -43,6 +44,9 @@ type Resumption struct {
 // interrupts it when it has moved a good many.
 func Resume(tb testing.TB, o Options, rows int) Resumption {
 	tb.Helper()
+	if rows < leastRows {
+		tb.Fatalf("ROWS=%d: a run would have ended before it is interrupted; give %d at least", rows, leastRows)
+	}
 	r := newRig(tb, o)
 	url, _ := r.postgres.Golden(tb, "db")
 	conn := connect(tb, url)

@@ -31,17 +31,26 @@ func newBeneath(root *os.Root) (*beneath, error) {
 // reason (no such file, a link that leads out, a kernel before 5.6, a sandbox
 // that forbids the call): os.Root then says what is the matter.
 func (b *beneath) open(path string) *os.File {
-	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
+	fd := b.openat2(path, unix.O_RDONLY|unix.O_NONBLOCK)
+	if fd < 0 {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), filepath.Join(b.dir.Name(), path))
+}
+
+// openat2 gives a descriptor, -1 where it cannot.
+func (b *beneath) openat2(path string, flags uint64) int {
+	how := &unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
 	fd := -1
 	err := b.conn.Control(func(dir uintptr) {
 		if got, err := unix.Openat2(int(dir), path, how); err == nil {
 			fd = got
 		}
 	})
-	if err != nil || fd < 0 {
-		return nil
+	if err != nil {
+		return -1
 	}
-	return os.NewFile(uintptr(fd), filepath.Join(b.dir.Name(), path))
+	return fd
 }
 
 func (b *beneath) close() error { return b.dir.Close() }

@@ -1,7 +1,9 @@
 package localfs
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -63,5 +65,80 @@ func TestComputedMD5(t *testing.T) {
 	p.Length++
 	if _, err := s.Put(t.Context(), uri, p); drivers.KindOf(err) != drivers.Corrupt {
 		t.Errorf("of another length: %v", err)
+	}
+}
+
+// TestFolder does with a directory's descriptor what os.Root does.
+func TestFolder(t *testing.T) {
+	s := openTemp(t)
+	for name, opened := range map[string]func(dir string) (folder, error){
+		"descriptor": func(dir string) (folder, error) {
+			in := s.files.openFolder(dir)
+			if in == nil {
+				t.Fatal("not opened by openat2")
+			}
+			return in, nil
+		},
+		"os.Root": func(dir string) (folder, error) {
+			root, err := s.root.OpenRoot(dir)
+			return rooted{root}, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(s.dir, name)
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			in, err := opened(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if device, err := in.device(); err != nil || device != s.sync.device {
+				t.Errorf("device %d, the root's is %d, %v", device, s.sync.device, err)
+			}
+			if err := os.Symlink("target", filepath.Join(dir, "planted")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := in.make("planted"); !errors.Is(err, fs.ErrExist) {
+				t.Errorf("made through a link: %v", err)
+			}
+			file, err := create(in, "planted")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := file.WriteString("content"); err != nil {
+				t.Fatal(err)
+			}
+			if err := file.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := in.rename("planted", "name"); err != nil {
+				t.Fatal(err)
+			}
+			if content, err := os.ReadFile(filepath.Join(dir, "name")); err != nil || string(content) != "content" {
+				t.Errorf("name holds %q, %v", content, err)
+			}
+			if err := in.remove("name"); err != nil {
+				t.Fatal(err)
+			}
+			if err := in.remove("name"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("removed what is not there: %v", err)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+				t.Errorf("left: %v, %v", left, err)
+			}
+			if err := os.Remove(dir); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := in.make("late"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("made in a folder that is gone: %v", err)
+			}
+			if err := in.close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if s.files.openFolder("missing") != nil {
+		t.Error("a folder that is not there was opened")
 	}
 }

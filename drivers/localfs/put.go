@@ -1,7 +1,6 @@
 package localfs
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -52,8 +51,9 @@ type put struct {
 	loc     location
 	payload drivers.Payload
 
-	folder  *os.Root // the one that the payload belongs in
-	file    *os.File // the temporary one
+	body    io.ReadCloser // of a stream
+	folder  folder        // the one that the payload belongs in
+	file    *os.File      // the temporary one
 	written int64
 	hash    hash.Hash
 	version string // of the file, once it is whole
@@ -100,11 +100,12 @@ func (p *put) run() error {
 	if err := p.ctx.Err(); err != nil {
 		return p.fail("starting", err)
 	}
-	body, err := p.open()
-	if err != nil {
+	if err := p.open(); err != nil {
 		return err
 	}
-	defer body.Close() // read only: nothing can be lost by it
+	if p.body != nil {
+		defer p.body.Close() // read only: nothing can be lost by it
+	}
 	start, finish := p.start, p.finish
 	if p.staged = p.store.staging.usable(); p.staged {
 		start, finish = p.stage, p.place
@@ -112,8 +113,8 @@ func (p *put) run() error {
 	if err := start(); err != nil {
 		return p.undo(err)
 	}
-	defer p.folder.Close()
-	err = p.fill(body)
+	defer p.folder.close() // nothing was written to it
+	err = p.fill()
 	if info, serr := p.file.Stat(); serr == nil {
 		p.version = identity(info)
 	}
@@ -131,21 +132,17 @@ func (p *put) run() error {
 
 // open opens the payload. What is in memory already is checked here, before
 // anything is made.
-func (p *put) open() (io.ReadCloser, error) {
+func (p *put) open() (err error) {
 	if p.payload.Streamed() {
-		body, err := p.payload.Open(p.ctx)
-		if err != nil {
-			return nil, p.sourceFailed(err)
+		if p.body, err = p.payload.Open(p.ctx); err != nil {
+			return p.sourceFailed(err)
 		}
-		return body, nil
+		return nil
 	}
 	if !p.hashed() {
 		p.hash.Write(p.payload.Bytes)
 	}
-	if err := p.check(int64(len(p.payload.Bytes)), p.md5()); err != nil {
-		return nil, err
-	}
-	return io.NopCloser(bytes.NewReader(p.payload.Bytes)), nil
+	return p.check(int64(len(p.payload.Bytes)), p.md5())
 }
 
 // partial is the name of the temporary file in its folder.
@@ -176,7 +173,7 @@ func (p *put) start() error {
 		if err := p.ctx.Err(); err != nil {
 			return p.fail("making the directories", err)
 		}
-		folder, err := p.store.root.OpenRoot(p.loc.dir)
+		folder, err := p.store.openFolder(p.loc.dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			if err := p.mkdirs(); err != nil {
 				return p.fail("making the directories", err)
@@ -189,12 +186,12 @@ func (p *put) start() error {
 		file, err := create(folder, p.loc.partial())
 		if err == nil {
 			if err := p.store.owner.ofFile(file); err != nil {
-				return p.fail("giving the file to the archive's owner", and(err, and(file.Close(), folder.Close())))
+				return p.fail("giving the file to the archive's owner", and(err, and(file.Close(), folder.close())))
 			}
 			p.folder, p.file = folder, file
 			return nil
 		}
-		err = and(cause(err), folder.Close())
+		err = and(cause(err), folder.close())
 		if !errors.Is(err, fs.ErrNotExist) {
 			return p.fail("making the temporary file", err)
 		}
@@ -232,32 +229,20 @@ func parents(dir string) []string {
 	return dirs
 }
 
-// create makes a file that was not there before, so that no link that somebody
-// planted is followed; what a killed run left under the name goes.
-func create(folder *os.Root, name string) (*os.File, error) {
-	file, err := folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if !errors.Is(err, fs.ErrExist) {
-		return file, err
-	}
-	if err := folder.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-}
-
 // fill copies the payload to the temporary file and checks it.
-func (p *put) fill(body io.Reader) error {
+func (p *put) fill() error {
+	if p.body == nil {
+		return p.write(p.payload.Bytes)
+	}
 	buffer := buffers.Get().(*[streamBytes]byte)
 	defer buffers.Put(buffer)
 	for {
-		n, rerr := body.Read(buffer[:])
+		n, rerr := p.body.Read(buffer[:])
 		p.written += int64(n)
 		if p.payload.Length >= 0 && p.written > p.payload.Length {
 			return p.corrupt("the payload is longer than the %d bytes announced", p.payload.Length)
 		}
-		if p.payload.Streamed() {
-			p.hash.Write(buffer[:n])
-		}
+		p.hash.Write(buffer[:n])
 		if _, err := p.file.Write(buffer[:n]); err != nil {
 			return p.fail("writing", err)
 		}
@@ -273,13 +258,29 @@ func (p *put) fill(body io.Reader) error {
 	}
 }
 
+// write writes what is in memory and was checked when it was opened.
+func (p *put) write(payload []byte) error {
+	for len(payload) > 0 {
+		n, err := p.file.Write(payload[:min(len(payload), streamBytes)])
+		if err != nil {
+			return p.fail("writing", err)
+		}
+		if err := p.ctx.Err(); err != nil {
+			return p.fail("writing", err)
+		}
+		p.written += int64(n)
+		payload = payload[n:]
+	}
+	return nil
+}
+
 // finish puts the temporary file in its place.
 func (p *put) finish() error {
 	covered, err := p.store.sync.covers(p.folder)
 	if err != nil {
 		return p.fail("looking at the directory", err)
 	}
-	if err := p.folder.Rename(p.loc.partial(), p.loc.name); err != nil {
+	if err := p.folder.rename(p.loc.partial(), p.loc.name); err != nil {
 		return p.fail("renaming the temporary file", err)
 	}
 	if !covered {
@@ -293,7 +294,7 @@ func (p *put) finish() error {
 func (p *put) undo(err error) error {
 	var also error
 	if p.file != nil {
-		if rerr := p.folder.Remove(p.partial()); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+		if rerr := p.folder.remove(p.partial()); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			also = fmt.Errorf("removing the temporary file: %w", cause(rerr))
 		}
 	}

@@ -46,7 +46,7 @@ func (s *staging) close() {
 // stage makes the temporary file of a put into a tree.
 func (p *put) stage() error {
 	for range startAttempts {
-		folder, err := p.store.root.OpenRoot(stagingDir)
+		folder, err := p.store.openFolder(stagingDir)
 		if errors.Is(err, fs.ErrNotExist) {
 			if err := p.store.root.Mkdir(stagingDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 				return p.fail("making the folder for temporary files", err)
@@ -67,7 +67,7 @@ func (p *put) stage() error {
 		if file != nil {
 			_ = file.Close() // nothing was written
 		}
-		err = and(cause(err), folder.Close())
+		err = and(cause(err), folder.close())
 		if !errors.Is(err, fs.ErrNotExist) {
 			return p.fail("making the temporary file", err)
 		}
@@ -158,11 +158,11 @@ func below(dir, rest string) (dirs []string) {
 
 // placed notes a file that syncing the root's file system does not cover.
 func (p *put) placed() error {
-	folder, err := p.store.root.OpenRoot(p.loc.dir)
+	folder, err := p.store.openFolder(p.loc.dir)
 	if err != nil {
 		return p.fail("looking at the directory", err)
 	}
-	defer folder.Close()
+	defer folder.close()
 	covered, err := p.store.sync.covers(folder)
 	if err != nil {
 		return p.fail("looking at the directory", err)

@@ -69,11 +69,11 @@ func deviceOf(dir *os.Root) (uint64, error) {
 
 // covers says whether files in this directory are made durable by syncing the
 // whole file system.
-func (s *syncer) covers(dir *os.Root) (bool, error) {
+func (s *syncer) covers(dir folder) (bool, error) {
 	if s.whole == nil {
 		return false, nil
 	}
-	device, err := deviceOf(dir)
+	device, err := dir.device()
 	return device == s.device, err
 }
 

@@ -134,7 +134,7 @@ func TestWholeSync(t *testing.T) {
 		}
 		return
 	}
-	if covered, err := s.sync.covers(s.root); err != nil || !covered {
+	if covered, err := s.sync.covers(rooted{s.root}); err != nil || !covered {
 		t.Errorf("the root is not covered: %v", err)
 	}
 	if err := s.sync.whole(); err != nil {

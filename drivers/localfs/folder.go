@@ -1,0 +1,60 @@
+package localfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// folder is an open directory below the root, in which files are made, renamed
+// and removed. Names are those of entries, without a slash.
+type folder interface {
+	// make makes a file to be written, which must not be there.
+	make(name string) (*os.File, error)
+	rename(from, to string) error
+	// remove removes a file.
+	remove(name string) error
+	// device tells which file system the directory is on.
+	device() (uint64, error)
+	close() error
+}
+
+// openFolder opens a directory below the root.
+func (s *Store) openFolder(dir string) (folder, error) {
+	if opened := s.files.openFolder(dir); opened != nil {
+		return opened, nil
+	}
+	root, err := s.root.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return rooted{root}, nil
+}
+
+// rooted is a folder of any operating system.
+type rooted struct{ root *os.Root }
+
+func (r rooted) make(name string) (*os.File, error) {
+	return r.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+}
+
+func (r rooted) rename(from, to string) error { return r.root.Rename(from, to) }
+
+func (r rooted) remove(name string) error { return r.root.Remove(name) }
+
+func (r rooted) device() (uint64, error) { return deviceOf(r.root) }
+
+func (r rooted) close() error { return r.root.Close() }
+
+// create makes a file that was not there before, so that no link that somebody
+// planted is followed; what a killed run left under the name goes.
+func create(in folder, name string) (*os.File, error) {
+	file, err := in.make(name)
+	if !errors.Is(err, fs.ErrExist) {
+		return file, err
+	}
+	if err := in.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return in.make(name)
+}

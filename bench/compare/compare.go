@@ -38,8 +38,7 @@ func (r *rig) compare(t *testing.T, s scenario, report *Report) {
 	all := r.options.contestants(from, r.newSite(t, s.to, "destination"))
 	for round := range r.options.Rounds {
 		for i := range all {
-			// Nobody is always behind the same other one.
-			c := all[(i+round)%len(all)]
+			c := all[turn(i, round, len(all))]
 			var m measurement
 			ok := t.Run(fmt.Sprintf("%d/%s", round+1, c.name), func(t *testing.T) {
 				to := r.newSite(t, s.to, "destination")
@@ -56,6 +55,17 @@ func (r *rig) compare(t *testing.T, s scenario, report *Report) {
 	}
 	result.sort()
 	report.Scenarios = append(report.Scenarios, result)
+}
+
+// turn says which of so many contestants is the i-th of a round. Each round
+// begins with another one, and every second one goes backwards: nobody is always
+// behind the same other one, whose traces in the servers and the file system he
+// would find.
+func turn(i, round, contestants int) int {
+	if round%2 == 1 {
+		i = contestants - i
+	}
+	return (i + round) % contestants
 }
 
 // flush waits until the disk has all that was written, and a moment for the

@@ -138,3 +138,34 @@ func TestMeasure(t *testing.T) {
 		t.Error("ballast")
 	}
 }
+
+// TestTurn checks that in each round everyone has his turn, that each round begins
+// with another one, and that nobody is always behind the same other one.
+func TestTurn(t *testing.T) {
+	const contestants = 4
+	behind := map[int]map[int]bool{}
+	for round := range contestants {
+		var order []int
+		for i := range contestants {
+			order = append(order, turn(i, round, contestants))
+		}
+		if order[0] != round {
+			t.Errorf("round %d begins with %d", round, order[0])
+		}
+		for i := 1; i < contestants; i++ {
+			if behind[order[i]] == nil {
+				behind[order[i]] = map[int]bool{}
+			}
+			behind[order[i]][order[i-1]] = true
+		}
+		slices.Sort(order)
+		if !slices.Equal(order, []int{0, 1, 2, 3}) {
+			t.Errorf("round %d: %v", round, order)
+		}
+	}
+	for one, others := range behind {
+		if len(others) < 2 {
+			t.Errorf("%d is always behind the same: %v", one, others)
+		}
+	}
+}

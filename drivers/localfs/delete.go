@@ -26,19 +26,32 @@ func (s *Store) Delete(ctx context.Context, uri string) error {
 		return failure(op, uri, "starting", err)
 	}
 	return s.within(op, uri, loc, func(root *os.Root) error {
-		for _, name := range []string{loc.path(), loc.dir + "/" + loc.partial()} {
-			if err := root.Remove(name); err != nil && !missing(err) {
-				return failure(op, uri, "removing the file", err)
-			}
+		if err := s.removeFile(root, loc); err != nil && !missing(err) {
+			return failure(op, uri, "removing the file", err)
 		}
-		return removeFolders(root, uri, loc)
+		return s.removeFolders(root, uri, loc)
 	})
 }
 
+// removeFile removes a payload's file and what a killed Put of it has left.
+func (s *Store) removeFile(root *os.Root, loc location) error {
+	in, err := s.openFolder(root, loc.dir)
+	if err != nil {
+		return err
+	}
+	defer in.close() // nothing was written to it
+	for _, name := range []string{loc.name, loc.partial()} {
+		if err := in.remove(name); err != nil && !missing(err) {
+			return err
+		}
+	}
+	return nil
+}
+
 // removeFolders removes the folder and those above it as far as they are empty.
-func removeFolders(root *os.Root, uri string, loc location) error {
+func (s *Store) removeFolders(root *os.Root, uri string, loc location) error {
 	for _, dir := range slices.Backward(parents(loc.dir)) {
-		err := removeEmpty(root, dir)
+		err := s.removeEmpty(root, dir)
 		switch {
 		case err == nil:
 		case stillUsed(err), errors.Is(err, syscall.ENOTDIR):

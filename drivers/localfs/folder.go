@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
+	"syscall"
 )
 
 // folder is an open directory below the root, in which files are made, renamed
@@ -14,21 +16,38 @@ type folder interface {
 	rename(from, to string) error
 	// remove removes a file.
 	remove(name string) error
+	// removeDirectory removes a directory that is empty. A link in its place stays:
+	// what lies behind it may be in use.
+	removeDirectory(name string) error
 	// device tells which file system the directory is on.
 	device() (uint64, error)
 	close() error
 }
 
-// openFolder opens a directory below the root.
-func (s *Store) openFolder(dir string) (folder, error) {
-	if opened := s.files.openFolder(dir); opened != nil {
-		return opened, nil
+// openFolder opens a directory below a root.
+func (s *Store) openFolder(root *os.Root, dir string) (folder, error) {
+	if root == s.root {
+		if opened := s.files.openFolder(dir); opened != nil {
+			return opened, nil
+		}
 	}
-	root, err := s.root.OpenRoot(dir)
+	below, err := root.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	return rooted{root}, nil
+	return rooted{below}, nil
+}
+
+// removeEmpty removes a directory below a root unless it is gone already.
+func (s *Store) removeEmpty(root *os.Root, dir string) error {
+	in, err := s.openFolder(root, path.Dir(dir))
+	if err == nil {
+		err = and(in.removeDirectory(path.Base(dir)), in.close())
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // rooted is a folder of any operating system.
@@ -41,6 +60,17 @@ func (r rooted) make(name string) (*os.File, error) {
 func (r rooted) rename(from, to string) error { return r.root.Rename(from, to) }
 
 func (r rooted) remove(name string) error { return r.root.Remove(name) }
+
+func (r rooted) removeDirectory(name string) error {
+	info, err := r.root.Lstat(name)
+	if err == nil && !info.IsDir() {
+		return syscall.ENOTDIR
+	}
+	if err != nil {
+		return err
+	}
+	return r.root.Remove(name)
+}
 
 func (r rooted) device() (uint64, error) { return deviceOf(r.root) }
 

@@ -43,6 +43,11 @@ func (d *descriptor) remove(name string) error {
 	return err
 }
 
+func (d *descriptor) removeDirectory(name string) error {
+	_, err := again(func() (int, error) { return 0, unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR) })
+	return err
+}
+
 func (d *descriptor) device() (uint64, error) {
 	var stat unix.Stat_t
 	_, err := again(func() (int, error) { return 0, unix.Fstat(d.fd, &stat) })

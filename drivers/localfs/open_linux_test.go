@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/kedge/kedge/drivers"
@@ -123,6 +124,29 @@ func TestFolder(t *testing.T) {
 			}
 			if err := in.remove("name"); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("removed what is not there: %v", err)
+			}
+			for link, target := range map[string]string{"full": dir, "file": "name"} {
+				if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+					t.Fatal(err)
+				}
+				if err := in.removeDirectory(link); !errors.Is(err, syscall.ENOTDIR) {
+					t.Errorf("a link removed as a directory: %v", err)
+				}
+				if err := in.remove(link); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := os.MkdirAll(filepath.Join(dir, "full", "empty"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := in.removeDirectory("full"); !errors.Is(err, syscall.ENOTEMPTY) {
+				t.Errorf("a directory that is not empty: %v", err)
+			}
+			if err := os.Remove(filepath.Join(dir, "full", "empty")); err != nil {
+				t.Fatal(err)
+			}
+			if err := in.removeDirectory("full"); err != nil {
+				t.Error(err)
 			}
 			if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 				t.Errorf("left: %v, %v", left, err)

@@ -173,7 +173,7 @@ func (p *put) start() error {
 		if err := p.ctx.Err(); err != nil {
 			return p.fail("making the directories", err)
 		}
-		folder, err := p.store.openFolder(p.loc.dir)
+		folder, err := p.store.openFolder(p.store.root, p.loc.dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			if err := p.mkdirs(); err != nil {
 				return p.fail("making the directories", err)
@@ -303,7 +303,7 @@ func (p *put) undo(err error) error {
 		if p.staged {
 			break // made with the file, when it is moved to its place
 		}
-		rerr := removeEmpty(p.store.root, dir)
+		rerr := p.store.removeEmpty(p.store.root, dir)
 		if rerr != nil && stillUsed(rerr) {
 			break
 		}
@@ -314,22 +314,6 @@ func (p *put) undo(err error) error {
 	}
 	if failed, ok := err.(*drivers.Error); ok && also != nil {
 		failed.Err = and(failed.Err, also)
-	}
-	return err
-}
-
-// removeEmpty removes a directory unless it is gone already. A link in its place
-// stays: what lies behind it may be in use.
-func removeEmpty(root *os.Root, dir string) error {
-	info, err := root.Lstat(dir)
-	if err == nil && !info.IsDir() {
-		return syscall.ENOTDIR
-	}
-	if err == nil {
-		err = root.Remove(dir)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
 	}
 	return err
 }

@@ -46,7 +46,7 @@ func (s *staging) close() {
 // stage makes the temporary file of a put into a tree.
 func (p *put) stage() error {
 	for range startAttempts {
-		folder, err := p.store.openFolder(stagingDir)
+		folder, err := p.store.openFolder(p.store.root, stagingDir)
 		if errors.Is(err, fs.ErrNotExist) {
 			if err := p.store.root.Mkdir(stagingDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 				return p.fail("making the folder for temporary files", err)
@@ -158,7 +158,7 @@ func below(dir, rest string) (dirs []string) {
 
 // placed notes a file that syncing the root's file system does not cover.
 func (p *put) placed() error {
-	folder, err := p.store.openFolder(p.loc.dir)
+	folder, err := p.store.openFolder(p.store.root, p.loc.dir)
 	if err != nil {
 		return p.fail("looking at the directory", err)
 	}

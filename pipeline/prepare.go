@@ -95,9 +95,11 @@ func (m *migration) plan(b *batch) int64 {
 // the destination's driver without being held there: its length and digest are
 // known before, and it keeps its form.
 func (m *migration) passes(it *item, bytes int64) bool {
-	if bytes > m.dst.Capabilities().PassBytes || it.doc.Digest == "" {
-		return false
-	}
+	return bytes <= m.dst.Capabilities().PassBytes && it.doc.Digest != "" && m.staysAsItIs(it, bytes)
+}
+
+// staysAsItIs says whether a payload of so many bytes certainly keeps its form.
+func (m *migration) staysAsItIs(it *item, bytes int64) bool {
 	switch {
 	case m.keepsForm():
 		return true

@@ -95,8 +95,13 @@ func TestProgressOfAMigration(t *testing.T) {
 		if stage.Name != name || stage.InFlight != 0 || stage.Queued != 0 || stage.Workers == 0 || stage.Batches == 0 || stage.Busy <= 0 || stage.Latency.Count != stage.Batches {
 			t.Errorf("stage %s: %+v", name, stage)
 		}
-		if stage.Documents != moved {
-			t.Errorf("stage %s did %d documents, not %d", name, stage.Documents, moved)
+		// What is rotten may prove so only when it is read back.
+		most := moved
+		if i < 3 {
+			most += broken
+		}
+		if stage.Documents < moved || stage.Documents > most {
+			t.Errorf("stage %s did %d documents, not %d to %d", name, stage.Documents, moved, most)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func (m *migration) putBatch(ctx context.Context, batcher drivers.Batcher, items
 
 func (m *migration) putOne(ctx context.Context, it *item) {
 	payload := drivers.InMemory(corrupted(it))
-	payload.Computed = !it.unhashed
+	payload.Computed, payload.ReadBack = !it.unhashed, it.unhashed
 	receipt, err := m.dst.Put(ctx, it.dest, payload)
 	if it.unhashed {
 		receipt, err = m.settleUnhashed(ctx, it, receipt, err)

@@ -29,7 +29,7 @@ type passing struct {
 
 func (p *passing) Capabilities() drivers.Capabilities {
 	c := p.Driver.Capabilities()
-	c.PassBytes = 64 << 20
+	c.PassBytes, c.TakesUnhashed = 64<<20, false
 	return c
 }
 

@@ -15,9 +15,42 @@ import (
 // and the server had taken it all the same: where other rows name the place, or
 // an earlier run may have put the document there.
 func (m *migration) hashedThere(it *item, told string, bytes int64) bool {
+	if !m.passes(it, bytes) && !m.readsBack(it, bytes) {
+		return false
+	}
 	return it.doc.Digest != "" && (told == "" || told == it.doc.Digest) &&
 		!it.doc.Compressed && !it.siblings && !it.revived &&
-		bytes > 0 && m.passes(it, bytes) && m.settled.known() && !m.provesNothing.Load()
+		bytes > 0 && m.settled.known() && !m.provesNothing.Load()
+}
+
+// readsBack says whether the payload is read back from the destination, which
+// replaces nothing with it unless it is what the catalog says: its MD5, computed of
+// what is read, is then compared with the catalog's digest, and once is enough.
+func (m *migration) readsBack(it *item, bytes int64) bool {
+	return m.dst.Capabilities().TakesUnhashed && m.staysAsItIs(it, bytes)
+}
+
+// rotten says what is wrong at the source with a payload that was not hashed
+// before it was put, and that proved wrong when it was read back. nil if it is the
+// destination's fault.
+func (m *migration) rotten(ctx context.Context, it *item) error {
+	digest, err := readBack(ctx, m.src, it.doc.URI)
+	if err != nil {
+		return nil // then the destination is what is known to be wrong
+	}
+	return checkPayload(it, digest, "", it.bytes)
+}
+
+// takeBackCopy removes from the destination the copy of a rotten payload, with this
+// MD5, that a killed run put before it had read it back.
+func (m *migration) takeBackCopy(ctx context.Context, it *item, digest string, reason error) error {
+	if !it.revived || !m.dst.Capabilities().TakesUnhashed {
+		return reason
+	}
+	if there, err := readBack(ctx, m.dst, it.dest); err != nil || there != digest {
+		return reason
+	}
+	return m.takeBack(ctx, it, reason)
 }
 
 // settleUnhashed looks at what became of the put of a payload that was not hashed
@@ -26,6 +59,8 @@ func (m *migration) hashedThere(it *item, told string, bytes int64) bool {
 func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt drivers.Receipt, err error) (drivers.Receipt, error) {
 	switch {
 	case err == nil && receipt.ProvenMD5 == it.digest:
+		return receipt, nil
+	case err == nil && receipt.ProvenMD5 == "" && m.readsBack(it, it.bytes):
 		return receipt, nil
 	case err == nil && receipt.ProvenMD5 == "":
 		m.provesNothing.Store(true)

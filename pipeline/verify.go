@@ -58,6 +58,13 @@ func (m *migration) proveByReading(ctx context.Context, it *item) {
 	if ctx.Err() != nil {
 		return
 	}
+	if err == nil && it.unhashed {
+		if wrong := m.rotten(ctx, it); wrong != nil {
+			wrong = m.takeBack(ctx, it, wrong)
+			it.fail(stageFetch, classOf(wrong, ClassFetch), wrong)
+			return
+		}
+	}
 	switch {
 	case err != nil:
 		err = fmt.Errorf("the payload could not be read back: %w", err)

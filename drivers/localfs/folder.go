@@ -14,6 +14,10 @@ type folder interface {
 	// make makes a file to be written, which must not be there.
 	make(name string) (*os.File, error)
 	rename(from, to string) error
+	// renameNew is rename where nothing has the new name. Any error but that there
+	// is no such file may mean that something has, or that the file system cannot
+	// tell.
+	renameNew(from, to string) error
 	// remove removes a file.
 	remove(name string) error
 	// removeDirectory removes a directory that is empty. A link in its place stays:
@@ -58,6 +62,8 @@ func (r rooted) make(name string) (*os.File, error) {
 }
 
 func (r rooted) rename(from, to string) error { return r.root.Rename(from, to) }
+
+func (r rooted) renameNew(string, string) error { return errors.ErrUnsupported }
 
 func (r rooted) remove(name string) error { return r.root.Remove(name) }
 

@@ -38,6 +38,11 @@ func (d *descriptor) rename(from, to string) error {
 	return err
 }
 
+func (d *descriptor) renameNew(from, to string) error {
+	_, err := again(func() (int, error) { return 0, unix.Renameat2(d.fd, from, d.fd, to, unix.RENAME_NOREPLACE) })
+	return err
+}
+
 func (d *descriptor) remove(name string) error {
 	_, err := again(func() (int, error) { return 0, unix.Unlinkat(d.fd, name, 0) })
 	return err

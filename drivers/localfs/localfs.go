@@ -212,7 +212,9 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		Identifies:  true,
 		NeedsSync:   true,
 		Lists:       true,
-		StreamBytes: streamBytes, GetStreamBytes: streamBytes,
+
+		TakesUnhashed: s.staging == nil,
+		StreamBytes:   streamBytes, GetStreamBytes: streamBytes,
 		Workers: 8,
 	}
 }

@@ -166,3 +166,49 @@ func TestFolder(t *testing.T) {
 		t.Error("a folder that is not there was opened")
 	}
 }
+
+// TestReadBack checks that a payload whose MD5 nobody has computed is stored as it
+// is where nothing is, and replaces nothing unless it is what it was said to be.
+func TestReadBack(t *testing.T) {
+	s := openTemp(t)
+	uri, err := s.URI(drivers.Key{UserID: "u", Bucket: "b", ArchiveID: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(content, announced string) error {
+		p := drivers.InMemory([]byte(content), md5Hex(announced))
+		p.ReadBack = true
+		receipt, err := s.Put(t.Context(), uri, p)
+		if err == nil && (receipt.MD5 != md5Hex(announced) || receipt.Bytes != p.Length || receipt.ProvenMD5 != "" || receipt.Version == "") {
+			t.Errorf("receipt of %q: %+v", content, receipt)
+		}
+		return err
+	}
+	holds := func(want string) {
+		t.Helper()
+		r, _, err := s.Get(t.Context(), uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if got, err := io.ReadAll(r); err != nil || string(got) != want {
+			t.Errorf("holds %q, %v; want %q", got, err, want)
+		}
+		entries, err := os.ReadDir(filepath.Join(s.dir, md5Hex("u"), "b", md5Hex("a")[:2]))
+		if err != nil || len(entries) != 1 {
+			t.Errorf("beside it: %v, %v", entries, err)
+		}
+	}
+	if err := put("rotten", "payload"); err != nil {
+		t.Fatal(err)
+	}
+	holds("rotten")
+	if err := put("payload", "payload"); err != nil {
+		t.Fatal(err)
+	}
+	holds("payload")
+	if err := put("rotten", "another"); drivers.KindOf(err) != drivers.Corrupt {
+		t.Errorf("what is rotten replaced what is there: %v", err)
+	}
+	holds("payload")
+}

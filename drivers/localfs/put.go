@@ -37,6 +37,7 @@ func (s *Store) Put(ctx context.Context, uri string, payload drivers.Payload) (d
 		return drivers.Receipt{}, &drivers.Error{Op: "put", URI: uri, Kind: drivers.InvalidKey, Err: fmt.Errorf("lies outside of %s", s.dir)}
 	}
 	p := &put{store: s, ctx: ctx, uri: uri, loc: loc, payload: payload, hash: md5.New()}
+	p.unhashed = payload.ReadBack && s.staging == nil
 	if err := p.run(); err != nil {
 		return drivers.Receipt{}, err
 	}
@@ -57,21 +58,30 @@ type put struct {
 	written int64
 	hash    hash.Hash
 	version string // of the file, once it is whole
-	staged  bool   // written in the tree's folder for temporary files
+	// unhashed: the MD5 is left out as long as nothing is replaced.
+	unhashed bool
+	staged   bool // written in the tree's folder for temporary files
 }
 
 // md5 is the MD5 of the payload as far as it was read.
 func (p *put) md5() string {
-	if p.hashed() {
+	if p.trusted() {
 		return p.payload.MD5
 	}
 	return hex.EncodeToString(p.hash.Sum(nil))
 }
 
-// hashed says that the caller has computed the MD5 of these bytes, and that once
-// more would prove nothing: what was written is read back.
-func (p *put) hashed() bool {
-	return p.payload.Computed && !p.payload.Streamed() && p.payload.MD5 != ""
+// trusted says that the MD5 of these bytes need not be computed: what was written
+// is read back, and the caller has computed it before, or nothing is replaced.
+func (p *put) trusted() bool {
+	return (p.payload.Computed || p.unhashed) && !p.payload.Streamed() && p.payload.MD5 != ""
+}
+
+// know computes the MD5 that was left out, and compares it with what was announced.
+func (p *put) know() error {
+	p.unhashed = false
+	p.hash.Write(p.payload.Bytes)
+	return p.check(p.written, hex.EncodeToString(p.hash.Sum(nil)))
 }
 
 // fail makes an error of the file system's.
@@ -139,7 +149,7 @@ func (p *put) open() (err error) {
 		}
 		return nil
 	}
-	if !p.hashed() {
+	if !p.trusted() {
 		p.hash.Write(p.payload.Bytes)
 	}
 	return p.check(int64(len(p.payload.Bytes)), p.md5())
@@ -280,11 +290,32 @@ func (p *put) finish() error {
 	if err != nil {
 		return p.fail("looking at the directory", err)
 	}
-	if err := p.folder.rename(p.loc.partial(), p.loc.name); err != nil {
-		return p.fail("renaming the temporary file", err)
+	if err := p.rename(); err != nil {
+		return err
 	}
 	if !covered {
 		p.store.sync.remember(p.loc.path())
+	}
+	return nil
+}
+
+// rename gives the temporary file its name. What was not hashed replaces nothing:
+// where something is there, or the file system cannot tell, it is hashed first.
+func (p *put) rename() error {
+	if p.unhashed && p.trusted() {
+		err := p.folder.renameNew(p.loc.partial(), p.loc.name)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, fs.ErrNotExist):
+			return p.fail("renaming the temporary file", err)
+		}
+		if err := p.know(); err != nil {
+			return err
+		}
+	}
+	if err := p.folder.rename(p.loc.partial(), p.loc.name); err != nil {
+		return p.fail("renaming the temporary file", err)
 	}
 	return nil
 }

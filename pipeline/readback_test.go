@@ -1,0 +1,150 @@
+package pipeline_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline"
+)
+
+// reading is a destination whose payloads are read back.
+type reading struct {
+	drivers.Driver
+	unhashed atomic.Int64           // puts of payloads whose MD5 nobody has computed
+	stores   func(payload []byte)   // may change what is stored
+	get      func(uri string) error // may refuse to read back
+}
+
+func (r *reading) Put(ctx context.Context, uri string, p drivers.Payload) (drivers.Receipt, error) {
+	if p.ReadBack {
+		r.unhashed.Add(1)
+		if r.stores != nil {
+			p.Bytes = bytes.Clone(p.Bytes)
+			r.stores(p.Bytes)
+		}
+	}
+	return r.Driver.Put(ctx, uri, p)
+}
+
+func (r *reading) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Info, error) {
+	if r.get != nil {
+		if err := r.get(uri); err != nil {
+			return nil, drivers.Info{}, err
+		}
+	}
+	return r.Driver.Get(ctx, uri)
+}
+
+func (r *reading) Sync(ctx context.Context) error { return r.Driver.(drivers.Syncer).Sync(ctx) }
+
+// documents adds three sound documents and a rotten one.
+func (in *installation) documents() (rotten drivers.Key) {
+	in.t.Helper()
+	for i := range 3 {
+		in.add(i, bytes.Repeat([]byte{byte(i)}, 40_000), false)
+	}
+	return in.add(3, []byte("0123456789abcdef"), true)
+}
+
+// What is read back from a file is hashed then, and only then; what is rotten is
+// found by it, and nothing of it stays.
+func TestWhatIsReadBackIsHashedOnce(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.documents()
+	destination := &reading{Driver: in.dst}
+	o := in.options(destination)
+	o.KeepSource = true
+	r, err := pipeline.Run(t.Context(), nil, o)
+	if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if n := destination.unhashed.Load(); n < 4 {
+		t.Errorf("%d payloads were put without a MD5 computed before, want all 4", n)
+	}
+	in.nothingOf(rotten)
+	if moved := in.checkAllButOrphans(); moved != 3 {
+		t.Errorf("%d are at the destination", moved)
+	}
+}
+
+// What is at the destination already is not replaced by what is rotten.
+func TestWhatIsRottenReplacesNothing(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.documents()
+	uri, err := in.dst.URI(rotten)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const before = "what was there before"
+	if _, err := in.dst.Put(t.Context(), uri, drivers.InMemory([]byte(before), "")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := pipeline.Run(t.Context(), nil, in.options(&reading{Driver: in.dst}))
+	if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	body, _, err := in.dst.Get(t.Context(), uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if there, err := io.ReadAll(body); err != nil || string(there) != before {
+		t.Errorf("the destination holds %q, %v", there, err)
+	}
+}
+
+// A destination that stores something else is told from a rotten source.
+func TestWhatWasStoredWrong(t *testing.T) {
+	in := install(t, 0)
+	key := in.add(0, bytes.Repeat([]byte("x"), 40_000), false)
+	o := in.options(&reading{Driver: in.dst, stores: func(payload []byte) { payload[len(payload)/2] ^= 1 }})
+	o.KeepSource = false
+	r, err := pipeline.Run(t.Context(), nil, o)
+	if err != nil || r.Counts.Moved != 0 || failures(r)[pipeline.ClassVerify] != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	in.nothingOf(key)
+	if moved := in.checkAllButOrphans(); moved != 0 {
+		t.Errorf("%d are at the destination", moved)
+	}
+}
+
+// What a run that ended before it had read anything back left of a rotten document
+// is removed by the next one.
+func TestWhatIsRottenIsTakenBackLater(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.documents()
+	uri, err := in.dst.URI(rotten)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	destination := &reading{Driver: in.dst, get: func(uri string) error {
+		if !strings.Contains(uri, "/large/") {
+			return nil // the probe's
+		}
+		cancel()
+		return errors.New("killed")
+	}}
+	if r, err := pipeline.Run(ctx, nil, in.options(destination)); err == nil {
+		t.Fatalf("%+v", r)
+	}
+	if _, err := in.dst.Stat(t.Context(), uri); err != nil {
+		t.Fatalf("the first run left nothing of it: %v", err)
+	}
+	r, err := pipeline.Run(t.Context(), nil, in.options(in.dst))
+	if err != nil || !r.Resumed || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	in.nothingOf(rotten)
+	if moved := in.checkAllButOrphans(); moved != 3 {
+		t.Errorf("%d are at the destination", moved)
+	}
+}

@@ -207,7 +207,9 @@ func (m *migration) putStream(ctx context.Context, it *item) {
 
 func (m *migration) stored(it *item, receipt drivers.Receipt, err error) {
 	crash.Point("putting")
-	it.payload = nil
+	if !it.unhashed || err != nil || receipt.ProvenMD5 != "" {
+		it.payload = nil // else it is hashed if it proves wrong when it is read back
+	}
 	it.receipt = receipt
 	if err != nil {
 		it.fail(stagePut, classOf(err, ClassPut), err)

@@ -30,15 +30,11 @@ func (m *migration) readsBack(it *item, bytes int64) bool {
 	return m.dst.Capabilities().TakesUnhashed && m.staysAsItIs(it, bytes)
 }
 
-// rotten says what is wrong at the source with a payload that was not hashed
-// before it was put, and that proved wrong when it was read back. nil if it is the
-// destination's fault.
-func (m *migration) rotten(ctx context.Context, it *item) error {
-	digest, err := readBack(ctx, m.src, it.doc.URI)
-	if err != nil {
-		return nil // then the destination is what is known to be wrong
-	}
-	return checkPayload(it, digest, "", it.bytes)
+// rotten says what is wrong with a payload as it came from the source, which was not
+// hashed before. nil if it is what the catalog says.
+func (it *item) rotten() error {
+	sum := md5.Sum(it.payload)
+	return checkPayload(it, hex.EncodeToString(sum[:]), "", int64(len(it.payload)))
 }
 
 // takeBackCopy removes from the destination the copy of a rotten payload, with this
@@ -67,8 +63,7 @@ func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt driver
 	case err != nil && drivers.KindOf(err) != drivers.Corrupt:
 		return receipt, err
 	}
-	sum := md5.Sum(it.payload)
-	wrong := checkPayload(it, hex.EncodeToString(sum[:]), "", int64(len(it.payload)))
+	wrong := it.rotten()
 	if wrong == nil {
 		return receipt, err
 	}

@@ -34,6 +34,9 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 	if err := m.destOps.each(ctx, unproven, m.proveByReading); err != nil {
 		return err
 	}
+	for _, it := range items {
+		it.payload = nil
+	}
 	m.budget.Release(b.reserved)
 	b.reserved = 0
 	crash.Point("verified")
@@ -58,8 +61,9 @@ func (m *migration) proveByReading(ctx context.Context, it *item) {
 	if ctx.Err() != nil {
 		return
 	}
-	if err == nil && it.unhashed {
-		if wrong := m.rotten(ctx, it); wrong != nil {
+	if it.unhashed && it.payload != nil {
+		// Whose fault it is.
+		if wrong := it.rotten(); wrong != nil {
 			wrong = m.takeBack(ctx, it, wrong)
 			it.fail(stageFetch, classOf(wrong, ClassFetch), wrong)
 			return

@@ -77,10 +77,7 @@ func TestWhatIsReadBackIsHashedOnce(t *testing.T) {
 func TestWhatIsRottenReplacesNothing(t *testing.T) {
 	in := install(t, 0)
 	rotten := in.documents()
-	uri, err := in.dst.URI(rotten)
-	if err != nil {
-		t.Fatal(err)
-	}
+	uri := in.destinationOf(rotten)
 	const before = "what was there before"
 	if _, err := in.dst.Put(t.Context(), uri, drivers.InMemory([]byte(before), "")); err != nil {
 		t.Fatal(err)
@@ -104,7 +101,6 @@ func TestWhatWasStoredWrong(t *testing.T) {
 	in := install(t, 0)
 	key := in.add(0, bytes.Repeat([]byte("x"), 40_000), false)
 	o := in.options(&reading{Driver: in.dst, stores: func(payload []byte) { payload[len(payload)/2] ^= 1 }})
-	o.KeepSource = false
 	r, err := pipeline.Run(t.Context(), nil, o)
 	if err != nil || r.Counts.Moved != 0 || failures(r)[pipeline.ClassVerify] != 1 {
 		t.Fatalf("%+v, %v", r, err)
@@ -120,10 +116,7 @@ func TestWhatWasStoredWrong(t *testing.T) {
 func TestWhatIsRottenIsTakenBackLater(t *testing.T) {
 	in := install(t, 0)
 	rotten := in.documents()
-	uri, err := in.dst.URI(rotten)
-	if err != nil {
-		t.Fatal(err)
-	}
+	uri := in.destinationOf(rotten)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	destination := &reading{Driver: in.dst, get: func(uri string) error {

@@ -99,14 +99,20 @@ func (in *installation) add(n int, plain []byte, rotten bool) drivers.Key {
 	return key
 }
 
-// nothingOf fails the test if the destination holds anything of a document.
-func (in *installation) nothingOf(key drivers.Key) {
+// destinationOf is where a document is to be at the destination.
+func (in *installation) destinationOf(key drivers.Key) string {
 	in.t.Helper()
 	uri, err := in.dst.URI(key)
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	if _, err := in.dst.Stat(in.t.Context(), uri); drivers.KindOf(err) != drivers.NotFound {
+	return uri
+}
+
+// nothingOf fails the test if the destination holds anything of a document.
+func (in *installation) nothingOf(key drivers.Key) {
+	in.t.Helper()
+	if _, err := in.dst.Stat(in.t.Context(), in.destinationOf(key)); drivers.KindOf(err) != drivers.NotFound {
 		in.t.Errorf("of %s something is left: %v", key, err)
 	}
 }

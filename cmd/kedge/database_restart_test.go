@@ -135,10 +135,10 @@ func TestConnectionsThatAreCutDoNotEndAMigration(t *testing.T) {
 	cmd := startedSlow(t, args...)
 	someMoved(t, s.url, to.prefix)
 	var cut int64
-	for range 8 {
+	for range 40 {
 		cut += execute(t, s.url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kedge' AND datname = current_database()
 			AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')`)
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	if err := cmd.Wait(); err != nil || cut == 0 {
 		t.Fatalf("%d connections were cut: %v\n%s", cut, err, log(cmd))

@@ -9,22 +9,28 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// attempts is how often a statement is begun when its connection breaks: a pool
-// may hand out several that a proxy or a fail-over has cut.
-const attempts = 5
+// cutPatience is how long a statement is begun again when its connection breaks:
+// a pool may hand out many that a proxy or a fail-over has cut, and what comes
+// instead may be cut as well. It is a time, not a number of attempts: how many
+// connections break in it says nothing about the database.
+const cutPatience = 10 * time.Second
 
-// attemptWait is how long the second attempt waits; each further one waits twice
-// as long as the one before.
-const attemptWait = 100 * time.Millisecond
+// The second attempt waits cutWait, each further one twice as long as the one
+// before, up to cutWaitMost.
+const (
+	cutWait     = 100 * time.Millisecond
+	cutWaitMost = time.Second
+)
 
-// again runs a statement, and once more where its connection broke: one lost
+// again runs a statement, and once more where its connection broke: a lost
 // connection is no reason to end a migration of many hours. It is for reads, and
 // for what may be done twice. Without the session that holds the lock there is no
 // going on, but that is looked after elsewhere and ends ctx.
 func again[T any](ctx context.Context, statement func() (T, error)) (T, error) {
-	for attempt, wait := 1, attemptWait; ; attempt, wait = attempt+1, 2*wait {
+	until := time.Now().Add(cutPatience)
+	for wait := cutWait; ; wait = min(2*wait, cutWaitMost) {
 		result, err := statement()
-		if err == nil || attempt == attempts || !brokenOff(err) {
+		if err == nil || !brokenOff(err) || time.Now().Add(wait).After(until) {
 			return result, err
 		}
 		select {

@@ -118,10 +118,10 @@ type Payload struct {
 	// whatever Receipt.ProvenMD5 does not prove: a backend that would hash Bytes
 	// only to compare need not.
 	Computed bool
-	// ReadBack says that the caller has not computed MD5 from Bytes, but reads back
-	// what is stored and compares that before it relies on it. With
-	// Capabilities.TakesUnhashed, Put then leaves MD5 alone where nothing is at the
-	// URI; it replaces what is there only with Bytes that have this MD5.
+	// ReadBack says that the caller compares MD5 with Receipt.ProvenMD5, or with what
+	// it reads back, before it relies on what is stored, and removes what is wrong.
+	// With Capabilities.TakesUnhashed, Put may then leave MD5 alone where nothing is
+	// at the URI; it replaces what is there only with a payload that has this MD5.
 	ReadBack bool
 }
 
@@ -181,7 +181,8 @@ type Capabilities struct {
 	// streamed one is not held by Put at all, but passed through. 0 where Put
 	// compares.
 	PassBytes int64
-	// TakesUnhashed: Put makes use of Payload.ReadBack, and proves nothing.
+	// TakesUnhashed: Put makes use of Payload.ReadBack, so that what it stores may
+	// have another MD5 than it was said to have.
 	TakesUnhashed bool
 	// Workers is how many operations are worth having in flight at once when
 	// nobody has said otherwise.

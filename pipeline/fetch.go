@@ -129,7 +129,9 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told 
 	case err == nil:
 		sum := md5.Sum(payload)
 		if err := checkPayload(it, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil {
-			err = m.takeBackCopy(ctx, it, hex.EncodeToString(sum[:]), err)
+			if it.revived {
+				err = m.takeBackCopy(ctx, it, hex.EncodeToString(sum[:]), err)
+			}
 			it.fail(stageFetch, classOf(err, ClassFetch), err)
 			return
 		}

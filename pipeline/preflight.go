@@ -103,7 +103,9 @@ func (m *migration) probe(ctx context.Context) error {
 	}
 	content := []byte("kedge probe " + rand.Text() + "\n")
 	sum := md5.Sum(content)
-	if _, err := m.dst.Put(ctx, dst, drivers.InMemory(content, hex.EncodeToString(sum[:]))); err != nil {
+	payload := drivers.InMemory(content, hex.EncodeToString(sum[:]))
+	payload.ReadBack = true // as documents are, so that the driver learns what it may leave out
+	if _, err := m.dst.Put(ctx, dst, payload); err != nil {
 		return fmt.Errorf("the destination cannot be written: %w", err)
 	}
 	crash.Point("probed")

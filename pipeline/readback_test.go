@@ -3,6 +3,8 @@ package pipeline_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"io"
 	"strings"
@@ -19,6 +21,10 @@ type reading struct {
 	unhashed atomic.Int64           // puts of payloads whose MD5 nobody has computed
 	stores   func(payload []byte)   // may change what is stored
 	get      func(uri string) error // may refuse to read back
+	proves   bool                   // tells the MD5 of what it has stored
+	// forgets: the answer to a put is lost, and the second attempt finds, where
+	// something is now, that it is not what it was said to be.
+	forgets bool
 }
 
 func (r *reading) Put(ctx context.Context, uri string, p drivers.Payload) (drivers.Receipt, error) {
@@ -29,7 +35,15 @@ func (r *reading) Put(ctx context.Context, uri string, p drivers.Payload) (drive
 			r.stores(p.Bytes)
 		}
 	}
-	return r.Driver.Put(ctx, uri, p)
+	receipt, err := r.Driver.Put(ctx, uri, p)
+	if err == nil && p.ReadBack && r.forgets {
+		return r.Driver.Put(ctx, uri, p)
+	}
+	if err == nil && r.proves {
+		sum := md5.Sum(p.Bytes)
+		receipt.ProvenMD5 = hex.EncodeToString(sum[:])
+	}
+	return receipt, err
 }
 
 func (r *reading) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Info, error) {
@@ -70,6 +84,30 @@ func TestWhatIsReadBackIsHashedOnce(t *testing.T) {
 	in.nothingOf(rotten)
 	if moved := in.checkAllButOrphans(); moved != 3 {
 		t.Errorf("%d are at the destination", moved)
+	}
+}
+
+// A store that tells the MD5 of what it took unhashed is believed, and what was
+// rotten is removed; also when the answer that told so was lost.
+func TestWhatIsToldOfWhatWasNotHashed(t *testing.T) {
+	for name, destination := range map[string]*reading{
+		"told":           {proves: true},
+		"told in vain":   {proves: true, forgets: true},
+		"forgotten":      {forgets: true},
+		"and none reads": {proves: true, get: func(uri string) error { return errors.New("not to be read") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := install(t, 0)
+			rotten := in.documents()
+			destination.Driver = in.dst
+			o := in.options(destination)
+			o.KeepSource = true
+			r, err := pipeline.Run(t.Context(), nil, o)
+			if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			in.nothingOf(rotten)
+		})
 	}
 }
 

@@ -23,24 +23,27 @@ func (m *migration) hashedThere(it *item, told string, bytes int64) bool {
 		bytes > 0 && m.settled.known() && !m.provesNothing.Load()
 }
 
-// readsBack says whether the payload is read back from the destination, which
-// replaces nothing with it unless it is what the catalog says: its MD5, computed of
-// what is read, is then compared with the catalog's digest, and once is enough.
+// readsBack says whether the payload is read back from the destination unless its
+// receipt says what is there, and nothing is replaced by it unless it is what the
+// catalog says: that MD5 is then compared with the catalog's digest, and once is
+// enough.
 func (m *migration) readsBack(it *item, bytes int64) bool {
 	return m.dst.Capabilities().TakesUnhashed && m.staysAsItIs(it, bytes)
 }
 
 // rotten says what is wrong with a payload as it came from the source, which was not
-// hashed before. nil if it is what the catalog says.
-func (it *item) rotten() error {
+// hashed before, and tells its MD5. nil if it is what the catalog says.
+func (it *item) rotten() (digest string, err error) {
 	sum := md5.Sum(it.payload)
-	return checkPayload(it, hex.EncodeToString(sum[:]), "", int64(len(it.payload)))
+	digest = hex.EncodeToString(sum[:])
+	return digest, checkPayload(it, digest, "", int64(len(it.payload)))
 }
 
 // takeBackCopy removes from the destination the copy of a rotten payload, with this
-// MD5, that a killed run put before it had read it back.
+// MD5, that was put before it was known to be rotten: by a killed run, or by an
+// attempt whose answer was lost.
 func (m *migration) takeBackCopy(ctx context.Context, it *item, digest string, reason error) error {
-	if !it.revived || !m.dst.Capabilities().TakesUnhashed {
+	if digest == "" || !m.dst.Capabilities().TakesUnhashed {
 		return reason
 	}
 	if there, err := readBack(ctx, m.dst, it.dest); err != nil || there != digest {
@@ -63,12 +66,14 @@ func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt driver
 	case err != nil && drivers.KindOf(err) != drivers.Corrupt:
 		return receipt, err
 	}
-	wrong := it.rotten()
-	if wrong == nil {
+	sum, wrong := it.rotten()
+	switch {
+	case wrong == nil:
 		return receipt, err
-	}
-	if err == nil {
+	case err == nil:
 		wrong = m.takeBack(ctx, it, wrong)
+	default:
+		wrong = m.takeBackCopy(ctx, it, sum, wrong)
 	}
 	it.fail(stageFetch, classOf(wrong, ClassFetch), wrong)
 	return receipt, wrong

@@ -63,7 +63,7 @@ func (m *migration) proveByReading(ctx context.Context, it *item) {
 	}
 	if it.unhashed && it.payload != nil {
 		// Whose fault it is.
-		if wrong := it.rotten(); wrong != nil {
+		if _, wrong := it.rotten(); wrong != nil {
 			wrong = m.takeBack(ctx, it, wrong)
 			it.fail(stageFetch, classOf(wrong, ClassFetch), wrong)
 			return

@@ -11,7 +11,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/kedge/kedge/bench"
+	"github.com/kedge/kedge/internal/testenv"
 )
 
 // fileRot is one way in which a document can be broken in driver localfs.
@@ -171,13 +174,7 @@ func checkThousand(t *testing.T, s seeded, broken map[string]string, source, des
 	if moved := int64(s.workload.Documents - len(broken)); result.Moved != moved || result.Failed != int64(len(broken)) || result.State != "failed" {
 		t.Errorf("migrate moved %d and left %d: %s", result.Moved, result.Failed, result.State)
 	}
-	left := make(map[string]string)
-	for id, class := range classesOf(t, checkpoint) {
-		if class != "moves" {
-			left[strings.Split(id, "\x00")[2]] = class
-		}
-	}
-	same(t, "migrate", left, broken)
+	same(t, "migrate", leftBehind(t, checkpoint), broken)
 	for id, r := range catalogRows(t, s.url) {
 		b := before[id]
 		if broken[r.archiveID] == "" {
@@ -188,6 +185,18 @@ func checkThousand(t *testing.T, s seeded, broken map[string]string, source, des
 			t.Errorf("%s (%s) was moved", r.archiveID, broken[r.archiveID])
 		}
 	}
+}
+
+// leftBehind gives the classes of what was not moved, by archive id.
+func leftBehind(t *testing.T, checkpoint string) map[string]string {
+	t.Helper()
+	left := make(map[string]string)
+	for id, class := range classesOf(t, checkpoint) {
+		if class != "moves" {
+			left[strings.Split(id, "\x00")[2]] = class
+		}
+	}
+	return left
 }
 
 func same(t *testing.T, who string, got, want map[string]string) {
@@ -278,4 +287,46 @@ func asNobody(t *testing.T, cmd *exec.Cmd, paths ...string) {
 		}
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+}
+
+// What is rotten at the source reaches S3 before anybody but the server computes
+// its MD5: nothing of it stays there, and what was there before does.
+func TestRottenPayloadsLeaveNothingOnS3(t *testing.T) {
+	const documents, rotten = 80, 12
+	for _, server := range testenv.S3Servers(t) {
+		t.Run(server.Name, func(t *testing.T) {
+			s := seedDB(t, bench.Workload{Documents: documents, MedianBytes: 150 << 10, Seed: 97})
+			bucket := server.Bucket(t)
+			from, to := dbPlace(s.url), s3Place(server, bucket, "")
+			broken, before := make(map[string]string), make(map[string]string)
+			for i := range rotten {
+				k := s.workload.Key(i * 6)
+				execute(t, s.url, `UPDATE archive_metadata SET digest = md5('another') WHERE "archiveId" = $1`, k.ArchiveID)
+				broken[k.ArchiveID] = "wrong-digest"
+				if i%3 == 0 {
+					key := k.UserID + "/" + k.Bucket + "/" + k.ArchiveID
+					before["s3://"+bucket+"/"+key] = "what was there before"
+					_, err := server.Client().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("what was there before")})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			checkpoint := filepath.Join(t.TempDir(), "k.checkpoint")
+			args := []string{"migrate", "--dontask", "--checkpoint", checkpoint, from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
+			for range 2 { // the second run tries those again
+				kedge(t, args...).want(t, exitDocuments)
+				same(t, "migrate", leftBehind(t, checkpoint), broken)
+				there, err := to.raw.list(t.Context())
+				if err != nil || len(there) != documents-rotten+len(before) {
+					t.Errorf("%d objects, %v", len(there), err)
+				}
+				for uri, text := range before {
+					if payload, err := to.raw.get(t.Context(), uri); err != nil || string(payload) != text {
+						t.Errorf("%s holds %d bytes, %v", uri, len(payload), err)
+					}
+				}
+			}
+		})
+	}
 }

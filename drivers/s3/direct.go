@@ -228,8 +228,9 @@ func told(response *http.Response) stored {
 func (s stored) md5() string { return storedMD5(s.etag, s.sse, s.customerAlgorithm) }
 
 // put stores an object in one request.
-func (d *direct) put(ctx context.Context, loc location, payload []byte, contentMD5 string, a attributes) (stored, error) {
-	header := http.Header{"Content-Md5": {contentMD5}, "Content-Type": {contentType}}
+func (d *direct) put(ctx context.Context, loc location, payload []byte, c conditions, a attributes) (stored, error) {
+	header := http.Header{"Content-Type": {contentType}}
+	c.asHeaders(header)
 	a.asHeaders(header)
 	if payload == nil {
 		payload = []byte{}
@@ -243,8 +244,9 @@ func (d *direct) put(ctx context.Context, loc location, payload []byte, contentM
 
 // putStream stores an object of length bytes in one request. It closes body,
 // perhaps after it has returned.
-func (d *direct) putStream(ctx context.Context, loc location, body io.ReadCloser, length int64, contentMD5 string, a attributes) (stored, error) {
-	header := http.Header{"Content-Md5": {contentMD5}, "Content-Type": {contentType}}
+func (d *direct) putStream(ctx context.Context, loc location, body io.ReadCloser, length int64, c conditions, a attributes) (stored, error) {
+	header := http.Header{"Content-Type": {contentType}}
+	c.asHeaders(header)
 	a.asHeaders(header)
 	r, err := d.request(ctx, http.MethodPut, loc, "", header, nil)
 	if err != nil {

@@ -44,6 +44,7 @@ func newStore(bucket, prefix string, conn connection, t Tuning) *Store {
 		http:     &http.Client{Transport: transport(&conn, t, t.ResponseTimeout), CheckRedirect: noRedirect},
 		slowHTTP: &http.Client{Transport: transport(&conn, t, slowFactor*t.ResponseTimeout), CheckRedirect: noRedirect},
 		buffers:  newBuffers(t.PartBytes),
+		heed:     newHeed(conn.version2),
 	}
 }
 

@@ -26,7 +26,8 @@ const contentType = "binary/octet-stream"
 // has arrived.
 //
 // An MD5 that the payload was said to have is not computed once more: it goes
-// with the request, and the server compares.
+// with the request, and the server compares. With Payload.ReadBack it need not go
+// with bytes in memory, where the server stores them only if nothing is there.
 //
 // A payload that is not what its Length or MD5 says fails with kind Corrupt,
 // and a stream's own error is returned wrapped with its kind; nothing is
@@ -40,7 +41,7 @@ func (s *Store) Put(ctx context.Context, uri string, p drivers.Payload) (drivers
 	if err != nil {
 		return drivers.Receipt{}, err
 	}
-	w := &write{store: s, uri: uri, loc: loc, length: p.Length, md5: p.MD5}
+	w := &write{store: s, uri: uri, loc: loc, length: p.Length, md5: p.MD5, readBack: p.ReadBack}
 	if p.Streamed() {
 		return w.stream(ctx, p)
 	}
@@ -54,6 +55,8 @@ type write struct {
 	loc    location
 	length int64  // announced, -1 if unknown
 	md5    string // announced, "" if unknown
+	// readBack: the caller compares the MD5 of what is stored.
+	readBack bool
 }
 
 // whole sends a payload in one request.
@@ -67,7 +70,7 @@ func (w *write) whole(ctx context.Context, payload []byte) (drivers.Receipt, err
 	if err := w.asAnnounced(int64(len(payload)), sent); err != nil {
 		return drivers.Receipt{}, err
 	}
-	out, err := w.store.direct.put(ctx, w.loc, payload, contentMD5(sum), w.store.attributes)
+	out, err := w.deliver(ctx, payload, sum)
 	if err != nil {
 		return drivers.Receipt{}, w.refused(ctx, err)
 	}

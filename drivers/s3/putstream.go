@@ -30,7 +30,7 @@ func (w *write) through(ctx context.Context, p drivers.Payload) (drivers.Receipt
 		return drivers.Receipt{}, w.sourceFailed(err)
 	}
 	body := &passage{write: w, source: source, left: w.length, closed: make(chan struct{})}
-	out, err := w.store.direct.putStream(ctx, w.loc, body, w.length, contentMD5(sum), w.store.attributes)
+	out, err := w.store.direct.putStream(ctx, w.loc, body, w.length, conditions{contentMD5: contentMD5(sum)}, w.store.attributes)
 	if err != nil {
 		cancel() // a read at the source that is under way ends
 	}

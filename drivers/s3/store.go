@@ -4,7 +4,8 @@
 // is in Anchore's vocabulary or that of the Docker registry's S3 driver.
 //
 // Every payload travels with its Content-MD5, the one integrity check that all
-// servers make, and what the server answers is compared with what was sent.
+// servers make, and what the server answers is compared with what was sent; see
+// vacant.go for when the second alone is enough.
 package s3
 
 import (
@@ -33,6 +34,7 @@ type Store struct {
 	// answer.
 	http, slowHTTP *http.Client
 	buffers        buffers
+	heed           *heed
 }
 
 var (
@@ -68,6 +70,7 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		StreamBytes:    (partsAtOnce+1)*s.tuning.PartBytes + 256<<10,
 		GetStreamBytes: 256 << 10,
 		PassBytes:      s.tuning.WholeBytes,
+		TakesUnhashed:  true,
 
 		Workers: s.tuning.Workers,
 	}

@@ -207,6 +207,7 @@ func (a *author) rotten() {
 	}
 	rot(a.add("", "rot1:", a.report(900)), "wrong digest").digest = &wrong
 	rot(a.large(1300<<10), "large, wrong digest").digest = &wrong
+	rot(a.add("", "rot5:", a.report(100<<10)), "held, wrong digest").digest = &wrong
 	rot(a.add("", "rot2:", a.report(900)), "no content_url").url = nil
 	rot(a.add("", "rot3:", a.report(900)), "no payload").payload = nil
 	if a.from.compresses {

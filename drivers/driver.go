@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Schemes are what the URIs of all drivers begin with, also of those that this
@@ -95,6 +96,9 @@ type Info struct {
 	// backend, also across two stores: equal identities are one and the same
 	// payload under two names. "" where the backend has no such thing.
 	Identity string
+	// Modified is when Stat says that the payload was put, by the backend's clock.
+	// Zero where it is not told.
+	Modified time.Time
 	// Version changes when the payload under a URI is replaced by another one:
 	// an S3 ETag, or a file's number, length and time. "" where it is not told.
 	Version string

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -63,7 +62,7 @@ func (in *installation) documents() (rotten drivers.Key) {
 	for i := range 3 {
 		in.add(i, bytes.Repeat([]byte{byte(i)}, 40_000), false)
 	}
-	return in.add(3, []byte("0123456789abcdef"), true)
+	return in.add(3, []byte(rottenBytes), true)
 }
 
 // What is read back from a file is hashed then, and only then; what is rotten is
@@ -154,20 +153,8 @@ func TestWhatWasStoredWrong(t *testing.T) {
 func TestWhatIsRottenIsTakenBackLater(t *testing.T) {
 	in := install(t, 0)
 	rotten := in.documents()
-	uri := in.destinationOf(rotten)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	destination := &reading{Driver: in.dst, get: func(uri string) error {
-		if !strings.Contains(uri, "/large/") {
-			return nil // the probe's
-		}
-		cancel()
-		return errors.New("killed")
-	}}
-	if r, err := pipeline.Run(ctx, nil, in.options(destination)); err == nil {
-		t.Fatalf("%+v", r)
-	}
-	if _, err := in.dst.Stat(t.Context(), uri); err != nil {
+	in.killedAfterThePut()
+	if _, err := in.dst.Stat(t.Context(), in.destinationOf(rotten)); err != nil {
 		t.Fatalf("the first run left nothing of it: %v", err)
 	}
 	r, err := pipeline.Run(t.Context(), nil, in.options(in.dst))

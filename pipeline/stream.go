@@ -115,6 +115,7 @@ func (m *migration) putUnchecked(ctx context.Context, it *item, p drivers.Payloa
 		return receipt, err
 	}
 	stored := err == nil
+	it.receipt = receipt
 	receipt, err = m.dst.Put(ctx, it.dest, p)
 	if err != nil && stored {
 		err = m.takeBack(ctx, it, err)

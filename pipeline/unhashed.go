@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -41,14 +42,23 @@ func (it *item) rotten() (digest string, err error) {
 
 // takeBackCopy removes from the destination the copy of a rotten payload, with this
 // MD5, that was put before it was known to be rotten: by a killed run, or by an
-// attempt whose answer was lost.
+// attempt whose answer was lost. What is older than the migration is not its own.
 func (m *migration) takeBackCopy(ctx context.Context, it *item, digest string, reason error) error {
-	if digest == "" || !m.dst.Capabilities().TakesUnhashed {
+	if !m.dst.Capabilities().TakesUnhashed {
 		return reason
 	}
-	if there, err := readBack(ctx, m.dst, it.dest); err != nil || there != digest {
+	there, err := m.dst.Stat(ctx, it.dest)
+	if err != nil {
 		return reason
 	}
+	// Some backends tell the time in whole seconds.
+	if there.Modified.Before(m.checkpoint.Header().Created.Truncate(time.Second)) {
+		return reason
+	}
+	if held, err := readBack(ctx, m.dst, it.dest); err != nil || held != digest {
+		return reason
+	}
+	it.receipt = drivers.Receipt{Version: there.Version, ProvenMD5: there.MD5}
 	return m.takeBack(ctx, it, reason)
 }
 
@@ -63,7 +73,7 @@ func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt driver
 		return receipt, nil
 	case err == nil && receipt.ProvenMD5 == "":
 		m.provesNothing.Store(true)
-	case err != nil && drivers.KindOf(err) != drivers.Corrupt:
+	case err != nil && (drivers.KindOf(err) == drivers.Temporary || cancelled(ctx) != nil):
 		return receipt, err
 	}
 	sum, wrong := it.rotten()
@@ -71,6 +81,7 @@ func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt driver
 	case wrong == nil:
 		return receipt, err
 	case err == nil:
+		it.receipt = receipt
 		wrong = m.takeBack(ctx, it, wrong)
 	default:
 		wrong = m.takeBackCopy(ctx, it, sum, wrong)

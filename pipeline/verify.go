@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/kedge/kedge/drivers"
@@ -108,8 +109,48 @@ func (m *migration) takeBack(ctx context.Context, it *item, reason error) error 
 			return reason
 		}
 	}
+	if err := m.removable(ctx, it); err != nil {
+		if drivers.KindOf(err) == drivers.NotFound {
+			return reason
+		}
+		return fmt.Errorf("%w; what is at %s is left there: %w", reason, it.dest, err)
+	}
 	if err := m.dst.Delete(ctx, it.dest); err != nil {
 		return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
 	}
 	return reason
+}
+
+var (
+	errReplaced = errors.New("it is not what was put")
+	errSource   = errors.New("it is the source's own file")
+)
+
+// removable says why what is at an item's place must not be removed, as far as the
+// stores tell: because somebody has replaced what was put, or because it is the
+// source under another name, as where a directory of the one is mounted inside of
+// the other. Kind NotFound where nothing is there.
+func (m *migration) removable(ctx context.Context, it *item) error {
+	there, err := m.dst.Stat(ctx, it.dest)
+	if err != nil {
+		return err
+	}
+	put := it.receipt
+	if put.Version != "" && there.Version != "" && put.Version != there.Version ||
+		put.ProvenMD5 != "" && there.MD5 != "" && put.ProvenMD5 != there.MD5 {
+		return errReplaced
+	}
+	if !m.src.Capabilities().Identifies || !m.dst.Capabilities().Identifies {
+		return nil
+	}
+	source, err := m.src.Stat(ctx, it.doc.URI)
+	switch {
+	case drivers.KindOf(err) == drivers.NotFound || drivers.KindOf(err) == drivers.InvalidKey:
+		return nil
+	case err != nil:
+		return fmt.Errorf("whether it is the source's own file cannot be told: %w", err)
+	case source.Identity == there.Identity:
+		return errSource
+	}
+	return nil
 }

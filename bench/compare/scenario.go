@@ -38,6 +38,7 @@ var scenarios = []scenario{
 	{"db2-localfs", "db2", "localfs", report},
 	{"swift-s3/versitygw", "swift", "versitygw", report},
 	{"s3-swift/versitygw", "versitygw", "swift", report},
+	{"throttled/localfs-s3", "localfs", "throttled", report},
 	{"huge/localfs-s3", "localfs", "minio", huge},
 	{"huge/s3-localfs", "minio", "localfs", huge},
 	{"huge/localfs-swift", "localfs", "swift", huge},

@@ -52,11 +52,16 @@ func (r *rig) newSite(tb testing.TB, name, rclone string) *site {
 	case "localfs":
 		return fileSite(filepath.Join(r.tb.TempDir(), "archive"))
 	case "minio":
-		return objectSite(tb, testenv.MinIO(tb), rclone)
+		s := testenv.MinIO(tb)
+		return objectSite(tb, s, s.URL, rclone)
 	case "minio2":
-		return objectSite(tb, r.secondMinIO(), rclone)
+		s := r.secondMinIO()
+		return objectSite(tb, s, s.URL, rclone)
 	case "versitygw":
-		return objectSite(tb, r.versityGW(), rclone)
+		s := r.versityGW()
+		return objectSite(tb, s, s.URL, rclone)
+	case "throttled":
+		return throttledSite(tb, testenv.MinIO(tb), rclone)
 	case "swift":
 		return containerSite(tb, testenv.Swift(tb), rclone)
 	case "db", "db2":
@@ -83,7 +88,8 @@ func countFiles(root string) (count int, err error) {
 	return count, err
 }
 
-func objectSite(tb testing.TB, s *testenv.S3Server, rclone string) *site {
+// objectSite is a bucket of a server, which the contestants find at an address.
+func objectSite(tb testing.TB, s *testenv.S3Server, address, rclone string) *site {
 	tb.Helper()
 	bucket, provider := newBucket(tb, s), "Other"
 	if s.Name == "minio" {
@@ -91,12 +97,12 @@ func objectSite(tb testing.TB, s *testenv.S3Server, rclone string) *site {
 	}
 	return &site{
 		driver: "s3", prefix: "s3://" + bucket + "/",
-		options: []string{"access_key: " + s.AccessKey, "secret_key: " + s.SecretKey, "url: " + s.URL,
+		options: []string{"access_key: " + s.AccessKey, "secret_key: " + s.SecretKey, "url: " + address,
 			"region: " + s.Region, "bucket: " + bucket, "create_bucket: False"},
 		remote: rclone + ":" + bucket,
 		section: []string{"type = s3", "provider = " + provider, "access_key_id = " + s.AccessKey,
-			"secret_access_key = " + s.SecretKey, "endpoint = " + s.URL, "region = " + s.Region},
-		endpoint: s.URL + "/" + bucket, authorisation: strings.Join([]string{"s3", s.Region, s.AccessKey, s.SecretKey}, " "),
+			"secret_access_key = " + s.SecretKey, "endpoint = " + address, "region = " + s.Region},
+		endpoint: address + "/" + bucket, authorisation: strings.Join([]string{"s3", s.Region, s.AccessKey, s.SecretKey}, " "),
 		count: func(ctx context.Context) (int, error) { return countObjects(ctx, s.Client(), bucket) },
 	}
 }

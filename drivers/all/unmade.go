@@ -61,6 +61,11 @@ func openLocalfs(ctx context.Context, o localfs.Options, e Environment) (drivers
 		}
 		return unmade{d}, nil
 	}
+	if e.Create {
+		if err := localfs.RefuseLinks(ctx, o); err != nil {
+			return nil, err
+		}
+	}
 	d, err := localfs.Open(ctx, o, e.Create && !e.Look)
 	if err != nil {
 		return nil, err

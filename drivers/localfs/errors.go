@@ -43,7 +43,11 @@ func and(err, also error) error {
 // classify sorts the errors of system calls.
 func classify(err error) (drivers.Kind, string) {
 	var number syscall.Errno
-	if !errors.As(err, &number) {
+	var link *linked
+	switch {
+	case errors.As(err, &link):
+		return drivers.Other, "put a directory in its place"
+	case !errors.As(err, &number):
 		return drivers.KindOf(err), ""
 	}
 	switch number {

@@ -2,6 +2,7 @@ package localfs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -31,10 +32,39 @@ type folder interface {
 // openFolder opens a directory below a root.
 func (s *Store) openFolder(root *os.Root, dir string) (folder, error) {
 	if root == s.root {
-		if opened := s.files.openFolder(dir); opened != nil {
+		if opened := s.files.openFolder(dir, false); opened != nil {
 			return opened, nil
 		}
 	}
+	return openBelow(root, dir)
+}
+
+// openPlain opens a directory of the archive that no link leads to: two documents
+// whose folders a link makes one would replace each other's files.
+func (s *Store) openPlain(dir string) (folder, error) {
+	if opened := s.files.openFolder(dir, true); opened != nil {
+		return opened, nil
+	}
+	for _, above := range parents(dir) {
+		info, err := s.root.Lstat(above)
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			return nil, &linked{path: above}
+		}
+	}
+	return openBelow(s.root, dir)
+}
+
+// linked is a symbolic link on the way to a payload's place.
+type linked struct{ path string }
+
+func (l *linked) Error() string {
+	return fmt.Sprintf("%s is a symbolic link: another document's file may be the same", l.path)
+}
+
+func openBelow(root *os.Root, dir string) (folder, error) {
 	below, err := root.OpenRoot(dir)
 	if err != nil {
 		return nil, err

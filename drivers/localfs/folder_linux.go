@@ -7,9 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFolder opens a directory, or gives nil where it cannot, as open does.
-func (b *beneath) openFolder(path string) folder {
-	fd := b.openat2(path, unix.O_RDONLY|unix.O_DIRECTORY)
+// openFolder opens a directory, or gives nil where it cannot, as open does. A plain
+// one is reached without any link.
+func (b *beneath) openFolder(path string, plain bool) folder {
+	var resolve uint64
+	if plain {
+		resolve = unix.RESOLVE_NO_SYMLINKS
+	}
+	fd := b.openat2(path, unix.O_RDONLY|unix.O_DIRECTORY, resolve)
 	if fd < 0 {
 		return nil
 	}

@@ -107,7 +107,7 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 			return failure(op, uri, "looking for it", err)
 		}
 		found.Bytes, found.Identity = info.Size(), identity(info)
-		found.Version = found.Identity
+		found.Version, found.Modified = found.Identity, info.ModTime()
 		return nil
 	})
 	return found, err

@@ -31,7 +31,7 @@ func newBeneath(root *os.Root) (*beneath, error) {
 // reason (no such file, a link that leads out, a kernel before 5.6, a sandbox
 // that forbids the call): os.Root then says what is the matter.
 func (b *beneath) open(path string) *os.File {
-	fd := b.openat2(path, unix.O_RDONLY|unix.O_NONBLOCK)
+	fd := b.openat2(path, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if fd < 0 {
 		return nil
 	}
@@ -39,8 +39,8 @@ func (b *beneath) open(path string) *os.File {
 }
 
 // openat2 gives a descriptor, -1 where it cannot.
-func (b *beneath) openat2(path string, flags uint64) int {
-	how := &unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
+func (b *beneath) openat2(path string, flags, resolve uint64) int {
+	how := &unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS | resolve}
 	fd := -1
 	err := b.conn.Control(func(dir uintptr) {
 		if got, err := unix.Openat2(int(dir), path, how); err == nil {

@@ -74,7 +74,7 @@ func TestFolder(t *testing.T) {
 	s := openTemp(t)
 	for name, opened := range map[string]func(dir string) (folder, error){
 		"descriptor": func(dir string) (folder, error) {
-			in := s.files.openFolder(dir)
+			in := s.files.openFolder(dir, false)
 			if in == nil {
 				t.Fatal("not opened by openat2")
 			}
@@ -162,7 +162,7 @@ func TestFolder(t *testing.T) {
 			}
 		})
 	}
-	if s.files.openFolder("missing") != nil {
+	if s.files.openFolder("missing", false) != nil {
 		t.Error("a folder that is not there was opened")
 	}
 }

@@ -11,6 +11,6 @@ func newBeneath(*os.Root) (*beneath, error) { return &beneath{}, nil }
 
 func (*beneath) open(string) *os.File { return nil }
 
-func (*beneath) openFolder(string) folder { return nil }
+func (*beneath) openFolder(string, bool) folder { return nil }
 
 func (*beneath) close() error { return nil }

@@ -183,7 +183,7 @@ func (p *put) start() error {
 		if err := p.ctx.Err(); err != nil {
 			return p.fail("making the directories", err)
 		}
-		folder, err := p.store.openFolder(p.store.root, p.loc.dir)
+		folder, err := p.openFolder()
 		if errors.Is(err, fs.ErrNotExist) {
 			if err := p.mkdirs(); err != nil {
 				return p.fail("making the directories", err)
@@ -207,6 +207,14 @@ func (p *put) start() error {
 		}
 	}
 	return p.fail("making the directories", fmt.Errorf("removed again by others %d times: %w", startAttempts, syscall.EAGAIN))
+}
+
+// openFolder opens the folder; in an archive no link may lead to it.
+func (p *put) openFolder() (folder, error) {
+	if p.store.tree {
+		return p.store.openFolder(p.store.root, p.loc.dir)
+	}
+	return p.store.openPlain(p.loc.dir)
 }
 
 // mkdirs makes the directories of the folder. One that others remove meanwhile is

@@ -206,9 +206,10 @@ func refusal(response *http.Response) error {
 
 // stored is what an answer tells about an object.
 type stored struct {
-	bytes int64 // -1 if not told
-	etag  *string
-	sse   types.ServerSideEncryption
+	bytes    int64 // -1 if not told
+	etag     *string
+	sse      types.ServerSideEncryption
+	modified time.Time // in whole seconds, zero if not told
 	// customerAlgorithm: encrypted with a key that came with the request.
 	customerAlgorithm *string
 }
@@ -304,7 +305,9 @@ func (d *direct) head(ctx context.Context, loc location) (stored, error) {
 		return stored{}, err
 	}
 	_ = response.Body.Close() // there is none
-	return told(response), nil
+	s := told(response)
+	s.modified, _ = http.ParseTime(response.Header.Get("Last-Modified")) // zero where it tells none
+	return s, nil
 }
 
 const upperHex = "0123456789ABCDEF"

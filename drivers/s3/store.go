@@ -88,7 +88,7 @@ func (s *Store) Close() error {
 }
 
 // Stat asks for an object's headers. Info.MD5 is its ETag where that is the
-// MD5.
+// MD5, Info.Modified its Last-Modified.
 func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	loc, err := s.locate("stat", uri)
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	if out.bytes < 0 {
 		return drivers.Info{}, s.fail("stat", uri, errNoLength)
 	}
-	return drivers.Info{Bytes: out.bytes, MD5: out.md5()}, nil
+	return drivers.Info{Bytes: out.bytes, MD5: out.md5(), Modified: out.modified}, nil
 }
 
 // asStat is the error of a Get that stands in for a Stat.

@@ -1,0 +1,154 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline"
+)
+
+// The bytes of the rotten document of (*installation).documents.
+const rottenBytes = "0123456789abcdef"
+
+// killedAfterThePut runs a migration that ends before anything was read back.
+func (in *installation) killedAfterThePut() {
+	in.t.Helper()
+	ctx, cancel := context.WithCancel(in.t.Context())
+	defer cancel()
+	destination := &reading{Driver: in.dst, get: func(uri string) error {
+		if !strings.Contains(uri, "/large/") {
+			return nil // the probe's
+		}
+		cancel()
+		return errors.New("killed")
+	}}
+	if r, err := pipeline.Run(ctx, nil, in.options(destination)); err == nil {
+		in.t.Fatalf("%+v", r)
+	}
+}
+
+// pathOf is the file of a document at the destination.
+func (in *installation) pathOf(key drivers.Key) string {
+	in.t.Helper()
+	return strings.TrimPrefix(in.destinationOf(key), "file://")
+}
+
+// put makes the file of a document at the destination, as somebody else would.
+func (in *installation) put(key drivers.Key, content string) {
+	in.t.Helper()
+	if _, err := in.dst.Put(in.t.Context(), in.destinationOf(key), drivers.InMemory([]byte(content), "")); err != nil {
+		in.t.Fatal(err)
+	}
+}
+
+// stays fails the test unless the destination holds this of a document, after a
+// run that has left it as rotten.
+func (in *installation) stays(key drivers.Key, content string, r pipeline.Result, err error) {
+	in.t.Helper()
+	if err != nil || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+		in.t.Errorf("%+v, %v", r, err)
+	}
+	there, err := os.ReadFile(in.pathOf(key))
+	if err != nil || string(there) != content {
+		in.t.Errorf("the destination holds %q, %v, want %q", there, err, content)
+	}
+}
+
+// What was there before the migration is not taken for what a killed run has put,
+// though it be the same bytes.
+func TestWhatIsOlderThanTheMigrationStays(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.documents()
+	in.put(rotten, rottenBytes)
+	before := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(in.pathOf(rotten), before, before); err != nil {
+		t.Fatal(err)
+	}
+	in.killedAfterThePut()
+	r, err := pipeline.Run(t.Context(), nil, in.options(in.dst))
+	in.stays(rotten, rottenBytes, r, err)
+}
+
+// one is a source whose payloads are the destination's, as where one directory is
+// mounted in both.
+type one struct {
+	drivers.Driver
+	destination func(uri string) (drivers.Info, error)
+}
+
+func (o *one) Capabilities() drivers.Capabilities {
+	c := o.Driver.Capabilities()
+	c.Identifies = true
+	return c
+}
+
+func (o *one) Stat(ctx context.Context, uri string) (drivers.Info, error) {
+	info, err := o.Driver.Stat(ctx, uri)
+	if err != nil {
+		return info, err
+	}
+	theirs, err := o.destination(uri)
+	info.Identity = theirs.Identity
+	return info, err
+}
+
+func TestTheSourcesOwnFileIsNotTakenBack(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.documents()
+	in.killedAfterThePut()
+	o := in.options(in.dst)
+	o.KeepSource = false
+	o.Source.Driver = &one{in.src, func(uri string) (drivers.Info, error) {
+		if !strings.HasSuffix(uri, "/"+rotten.ArchiveID) {
+			return drivers.Info{Identity: "another"}, nil
+		}
+		return in.dst.Stat(t.Context(), in.destinationOf(rotten))
+	}}
+	r, err := pipeline.Run(t.Context(), nil, o)
+	in.stays(rotten, rottenBytes, r, err)
+}
+
+// Who replaces what was put, before it is read back, has it replaced for good.
+func TestWhatReplacedAPutStays(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.documents()
+	const another = "another document's"
+	r, err := pipeline.Run(t.Context(), nil, in.options(&reading{Driver: in.dst, get: func(uri string) error {
+		if uri == in.destinationOf(rotten) {
+			in.put(rotten, another)
+		}
+		return nil
+	}}))
+	in.stays(rotten, another, r, err)
+}
+
+// refusing is a destination that takes nothing of one document.
+type refusing struct {
+	drivers.Driver
+	uri string
+}
+
+func (r *refusing) Put(ctx context.Context, uri string, p drivers.Payload) (drivers.Receipt, error) {
+	if uri == r.uri {
+		return drivers.Receipt{}, &drivers.Error{Op: "put", URI: uri, Kind: drivers.Denied, Err: errors.New("no")}
+	}
+	return r.Driver.Put(ctx, uri, p)
+}
+
+func (r *refusing) Sync(ctx context.Context) error { return r.Driver.(drivers.Syncer).Sync(ctx) }
+
+// That a document is rotten is told though the destination did not take it.
+func TestRottenThoughThePutFailed(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.documents()
+	r, err := pipeline.Run(t.Context(), nil, in.options(&refusing{in.dst, in.destinationOf(rotten)}))
+	if err != nil || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	in.nothingOf(rotten)
+}

@@ -168,7 +168,7 @@ func (c *Checkpoint) load(id Identity) error {
 		}
 		raw := tx.Bucket(bucketMeta).Get(keyHeader)
 		if raw == nil {
-			c.header = Header{Version: version, Fingerprint: id.Fingerprint, Description: id.Description, Created: time.Now().UTC().Truncate(time.Second), NextBatch: 1}
+			c.header = Header{Version: version, Fingerprint: id.Fingerprint, Description: id.Description, Created: time.Now().UTC(), NextBatch: 1}
 			return c.putHeader(tx, c.header)
 		}
 		c.resumed = true

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
@@ -65,10 +64,6 @@ func TestWhatIsOlderThanTheMigrationStays(t *testing.T) {
 	in := install(t, 0)
 	rotten := in.documents()
 	in.put(rotten, rottenBytes)
-	before := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(in.pathOf(rotten), before, before); err != nil {
-		t.Fatal(err)
-	}
 	in.killedAfterThePut()
 	r, err := pipeline.Run(t.Context(), nil, in.options(in.dst))
 	in.stays(rotten, rottenBytes, r, err)

@@ -51,8 +51,11 @@ func (m *migration) takeBackCopy(ctx context.Context, it *item, digest string, r
 	if err != nil {
 		return reason
 	}
-	// Some backends tell the time in whole seconds.
-	if there.Modified.Before(m.checkpoint.Header().Created.Truncate(time.Second)) {
+	began := m.checkpoint.Header().Created
+	if there.Modified.Nanosecond() == 0 {
+		began = began.Truncate(time.Second) // a backend that tells whole seconds
+	}
+	if there.Modified.Before(began) {
 		return reason
 	}
 	if held, err := readBack(ctx, m.dst, it.dest); err != nil || held != digest {

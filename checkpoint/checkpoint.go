@@ -76,6 +76,9 @@ type Header struct {
 	Fingerprint string    `json:"fingerprint"`
 	Description string    `json:"description"`
 	Created     time.Time `json:"created"`
+	// Since is when this pass over the catalog began, by the destination's clock: what
+	// it says is older was put by somebody else. Zero where that is not known.
+	Since time.Time `json:"since,omitzero"`
 	// TaskID is the migration's row in the table tasks, 0 before there is one.
 	TaskID int64 `json:"task_id"`
 	// Documents is the number of documents to migrate, counted at the start.
@@ -198,10 +201,11 @@ func (c *Checkpoint) Header() Header {
 }
 
 // Begin starts a new pass over the catalog: position and counts from zero, with
-// this task and this number of documents and bytes. Failures stay until they are
-// cleared.
-func (c *Checkpoint) Begin(taskID, documents, bytes int64) *Ticket {
+// this task and this number of documents and bytes, at this time by the
+// destination's clock. Failures stay until they are cleared.
+func (c *Checkpoint) Begin(taskID, documents, bytes int64, since time.Time) *Ticket {
 	return c.change(func(h *Header) {
+		h.Since = since
 		h.TaskID, h.Documents, h.Bytes = taskID, documents, bytes
 		h.Position, h.Finished, h.Counts = Position{}, false, Counts{}
 	}, nil)

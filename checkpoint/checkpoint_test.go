@@ -64,7 +64,7 @@ func TestANewCheckpointStartsAtTheBeginning(t *testing.T) {
 func TestWhatWasInFlightIsThereAfterReopening(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k.checkpoint")
 	c := open(t, path)
-	wait(t, c.Begin(7, 100, 5000))
+	wait(t, c.Begin(7, 100, 5000, time.Time{}))
 	first, _ := c.Intend([]Entry{entry(0), entry(1)}, position(1))
 	second, ticket := c.Intend([]Entry{entry(2)}, position(2))
 	wait(t, ticket)

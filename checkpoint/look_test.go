@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // Who looks at a checkpoint finds what a run has left, and changes nothing.
@@ -19,7 +20,7 @@ func TestLook(t *testing.T) {
 		t.Errorf("the folder was made: %v", err)
 	}
 	c := open(t, path)
-	wait(t, c.Begin(7, 100, 0))
+	wait(t, c.Begin(7, 100, 0, time.Time{}))
 	first, _ := c.Intend([]Entry{entry(1), entry(2)}, position(2))
 	c.Intend([]Entry{entry(3), entry(4), entry(5)}, position(5))
 	wait(t, c.Done(first, Outcome{Counts: Counts{Moved: 1}, Failed: []Failure{{Entry: entry(2), Class: "wrong-digest"}}}))

@@ -75,6 +75,9 @@ type item struct {
 	// was not looked at.
 	plainDigest string
 	plainBytes  int64
+	// rottenDigest is the MD5 of what was streamed from the source and is not what
+	// the catalog says.
+	rottenDigest string
 
 	// passed has a bit for each stage that has counted it.
 	passed uint8

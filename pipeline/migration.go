@@ -148,6 +148,9 @@ type migration struct {
 	stop       <-chan struct{}
 	giveUp     context.CancelCauseFunc
 
+	// since is when the probe was put, by the destination's clock.
+	since time.Time
+
 	selection catalog.Selection
 	limits    limits
 	budget    *semaphore.Weighted

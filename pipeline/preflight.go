@@ -108,6 +108,9 @@ func (m *migration) probe(ctx context.Context) error {
 	if _, err := m.dst.Put(ctx, dst, payload); err != nil {
 		return fmt.Errorf("the destination cannot be written: %w", err)
 	}
+	if info, err := m.dst.Stat(ctx, dst); err == nil {
+		m.since = info.Modified
+	}
 	crash.Point("probed")
 	same, err := m.holds(ctx, src, content)
 	// Also after an interrupt; but then nobody waits long for a store that is down.

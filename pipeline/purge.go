@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -30,7 +31,7 @@ func (m *migration) beginPurge(ctx context.Context) error {
 		if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return true }); err != nil {
 			return err
 		}
-		if err := m.checkpoint.Begin(0, totals.Documents, totals.Bytes).Wait(ctx); err != nil {
+		if err := m.checkpoint.Begin(0, totals.Documents, totals.Bytes, time.Time{}).Wait(ctx); err != nil {
 			return err
 		}
 	}

@@ -201,6 +201,9 @@ func (m *migration) putStream(ctx context.Context, it *item) {
 		}
 	}
 	receipt, err := put(ctx, it.dest, payload)
+	if err != nil && it.revived && it.rottenDigest != "" {
+		err = m.takeBackCopy(ctx, it, it.rottenDigest, err) // of a run that could hold it
+	}
 	it.digest, it.bytes = receipt.MD5, receipt.Bytes
 	m.stored(it, receipt, err)
 }

@@ -112,7 +112,7 @@ func (m *migration) beginAnew(ctx context.Context) error {
 		return err
 	}
 	crash.Point("started")
-	return m.checkpoint.Begin(id, 0, 0).Wait(ctx)
+	return m.checkpoint.Begin(id, 0, 0, m.since).Wait(ctx)
 }
 
 // resumes says whether the checkpoint is that of an interrupted run whose task

@@ -153,7 +153,11 @@ func (m *migration) openChecked(ctx context.Context, it *item) (io.ReadCloser, e
 		if !it.doc.Compressed {
 			it.plainDigest, it.plainBytes = digest, bytes
 		}
-		return checkPayload(it, digest, info.MD5, bytes)
+		err := checkPayload(it, digest, info.MD5, bytes)
+		if err != nil {
+			it.rottenDigest = digest
+		}
+		return err
 	}}, nil
 }
 

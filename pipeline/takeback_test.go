@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -26,7 +27,9 @@ func (in *installation) killedAfterThePut() {
 		cancel()
 		return errors.New("killed")
 	}}
-	if r, err := pipeline.Run(ctx, nil, in.options(destination)); err == nil {
+	o := in.options(destination)
+	o.MemoryBytes = 256 << 20
+	if r, err := pipeline.Run(ctx, nil, o); err == nil {
 		in.t.Fatalf("%+v", r)
 	}
 }
@@ -146,4 +149,107 @@ func TestRottenThoughThePutFailed(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	in.nothingOf(rotten)
+}
+
+// A run that was killed before it had put a document of which the row is gone, or
+// changed, when the next one looks: what was there before stays.
+func TestWhatAKilledRunHasNotPutStays(t *testing.T) {
+	for name, change := range map[string]string{
+		"gone":    `DELETE FROM archive_metadata WHERE "archiveId" = '1'`,
+		"changed": `UPDATE archive_metadata SET content_url = 's3://else/where/1' WHERE "archiveId" = '1'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := install(t, 0)
+			in.documents()
+			key := drivers.Key{UserID: "admin", Bucket: "large", ArchiveID: "1"}
+			in.put(key, "somebody else's")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			killed := &before{Driver: in.dst, put: func(int64, string, *drivers.Payload) error {
+				cancel()
+				return errors.New("killed")
+			}}
+			if r, err := pipeline.Run(ctx, nil, in.options(killed)); err == nil {
+				t.Fatalf("%+v", r)
+			}
+			in.exec(change)
+			r, err := pipeline.Run(t.Context(), nil, in.options(in.dst))
+			if err != nil || !r.Resumed || failures(r)[pipeline.ClassRowChanged] != 1 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if there, err := os.ReadFile(in.pathOf(key)); err != nil || string(there) != "somebody else's" {
+				t.Errorf("the destination holds %q, %v", there, err)
+			}
+		})
+	}
+}
+
+// What the killed run had put of it is removed.
+func TestWhatAKilledRunHasPutGoes(t *testing.T) {
+	in := install(t, 0)
+	in.documents()
+	key := drivers.Key{UserID: "admin", Bucket: "large", ArchiveID: "1"}
+	in.killedAfterThePut()
+	if _, err := os.Stat(in.pathOf(key)); err != nil {
+		t.Fatal(err)
+	}
+	in.exec(`DELETE FROM archive_metadata WHERE "archiveId" = '1'`)
+	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || failures(r)[pipeline.ClassRowChanged] != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	in.nothingOf(key)
+}
+
+// What somebody puts between two runs, of which the first has ended, is not theirs.
+func TestWhatComesBetweenRunsStays(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.documents()
+	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || r.Failed != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	in.nothingOf(rotten)
+	in.put(rotten, rottenBytes)
+	r, err := pipeline.Run(t.Context(), nil, in.options(in.dst))
+	in.stays(rotten, rottenBytes, r, err)
+}
+
+// A document that the killed run could hold in memory, and this one cannot, is
+// taken back all the same.
+func TestWhatIsStreamedNowIsTakenBackToo(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.add(3, bytes.Repeat([]byte("rot "), 1<<20), true)
+	in.killedAfterThePut()
+	if _, err := os.Stat(in.pathOf(rotten)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || failures(r)[pipeline.ClassDigest] != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	in.nothingOf(rotten)
+}
+
+// forgetful is a destination that loses its answer to a put of a rotten payload,
+// and then cannot be asked what it has.
+type forgetful struct {
+	reading
+	uri string
+}
+
+func (f *forgetful) Stat(ctx context.Context, uri string) (drivers.Info, error) {
+	if uri == f.uri {
+		return drivers.Info{}, &drivers.Error{Op: "stat", URI: uri, Kind: drivers.Denied, Err: errors.New("no")}
+	}
+	return f.Driver.Stat(ctx, uri)
+}
+
+// What cannot be told is said.
+func TestWhatMayBeLeftIsReported(t *testing.T) {
+	in := install(t, 0)
+	rotten := in.documents()
+	uri := in.destinationOf(rotten)
+	r, err := pipeline.Run(t.Context(), nil, in.options(&forgetful{reading{Driver: in.dst, forgets: true}, uri}))
+	in.stays(rotten, rottenBytes, r, err)
+	if len(r.Failures) != 1 || !strings.Contains(r.Failures[0].Examples[0].Reason, "whether a copy of it is left at "+uri+" cannot be told") {
+		t.Errorf("%+v", r.Failures)
+	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
-	"time"
+	"fmt"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -20,7 +20,7 @@ func (m *migration) hashedThere(it *item, told string, bytes int64) bool {
 		return false
 	}
 	return it.doc.Digest != "" && (told == "" || told == it.doc.Digest) &&
-		!it.doc.Compressed && !it.siblings && !it.revived &&
+		!it.doc.Compressed && !it.siblings && !it.revived && it.dest != it.doc.URI &&
 		bytes > 0 && m.settled.known() && !m.provesNothing.Load()
 }
 
@@ -42,27 +42,39 @@ func (it *item) rotten() (digest string, err error) {
 
 // takeBackCopy removes from the destination the copy of a rotten payload, with this
 // MD5, that was put before it was known to be rotten: by a killed run, or by an
-// attempt whose answer was lost. What is older than the migration is not its own.
+// attempt whose answer was lost. Where it cannot be told, the reason says so.
 func (m *migration) takeBackCopy(ctx context.Context, it *item, digest string, reason error) error {
 	if !m.dst.Capabilities().TakesUnhashed {
 		return reason
 	}
 	there, err := m.dst.Stat(ctx, it.dest)
-	if err != nil {
-		return reason
+	if err == nil {
+		if !m.putSince(there) {
+			return reason
+		}
+		var held string
+		if held, err = readBack(ctx, m.dst, it.dest); err == nil && held != digest {
+			return reason
+		}
 	}
-	began := m.checkpoint.Header().Created
-	if there.Modified.Nanosecond() == 0 {
-		began = began.Truncate(time.Second) // a backend that tells whole seconds
-	}
-	if there.Modified.Before(began) {
+	switch {
+	case drivers.KindOf(err) == drivers.NotFound:
 		return reason
-	}
-	if held, err := readBack(ctx, m.dst, it.dest); err != nil || held != digest {
-		return reason
+	case err != nil:
+		return fmt.Errorf("%w; whether a copy of it is left at %s cannot be told: %w", reason, it.dest, err)
 	}
 	it.receipt = drivers.Receipt{Version: there.Version, ProvenMD5: there.MD5}
 	return m.takeBack(ctx, it, reason)
+}
+
+// putSince says whether what the destination tells of was put since this pass over
+// the catalog began, by its own clock: the probe's time is the measure.
+func (m *migration) putSince(there drivers.Info) bool {
+	since := m.checkpoint.Header().Since
+	if since.IsZero() || there.Modified.IsZero() {
+		return false
+	}
+	return !there.Modified.Before(since)
 }
 
 // settleUnhashed looks at what became of the put of a payload that was not hashed

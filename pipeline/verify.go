@@ -123,6 +123,7 @@ func (m *migration) takeBack(ctx context.Context, it *item, reason error) error 
 
 var (
 	errReplaced = errors.New("it is not what was put")
+	errOlder    = errors.New("nothing shows that this migration has put it")
 	errSource   = errors.New("it is the source's own file")
 )
 
@@ -135,10 +136,17 @@ func (m *migration) removable(ctx context.Context, it *item) error {
 	if err != nil {
 		return err
 	}
-	put := it.receipt
-	if put.Version != "" && there.Version != "" && put.Version != there.Version ||
-		put.ProvenMD5 != "" && there.MD5 != "" && put.ProvenMD5 != there.MD5 {
-		return errReplaced
+	put, told := it.receipt, false
+	for _, mark := range [][2]string{{put.Version, there.Version}, {put.ProvenMD5, there.MD5}} {
+		if mark[0] == "" || mark[1] == "" {
+			continue
+		}
+		if told = true; mark[0] != mark[1] {
+			return errReplaced
+		}
+	}
+	if !told && !m.putSince(there) {
+		return errOlder
 	}
 	if !m.src.Capabilities().Identifies || !m.dst.Capabilities().Identifies {
 		return nil

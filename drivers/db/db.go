@@ -70,6 +70,9 @@ type backend interface {
 	// writeStream stores a payload whose first piece has been read.
 	writeStream(ctx context.Context, key drivers.Key, first []byte, rest *intake) (string, error)
 	remove(ctx context.Context, keys []drivers.Key) error
+	// updated gives the Unix time at which a key's payload was written, nil where
+	// there is none or it is not told.
+	updated(ctx context.Context, key drivers.Key) (*int64, error)
 	// page lists at most limit payloads behind after (from the beginning where
 	// it is nil), in the order of the table's primary key.
 	page(ctx context.Context, after *drivers.Key, limit int) ([]entry, error)

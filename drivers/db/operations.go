@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"io"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -50,6 +51,8 @@ func (s *store) one(ctx context.Context, key drivers.Key, limit int64) (found, e
 	return f, nil
 }
 
+// Stat tells a payload's length. Info.Modified is last_updated, which is the clock
+// of whoever wrote the row.
 func (s *store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	key, err := s.key("stat", uri)
 	if err != nil {
@@ -59,7 +62,15 @@ func (s *store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	if err != nil {
 		return drivers.Info{}, fail(ctx, "stat", uri, err)
 	}
-	return drivers.Info{Bytes: f.bytes}, nil
+	info := drivers.Info{Bytes: f.bytes}
+	seconds, err := s.table.updated(ctx, key)
+	if err != nil {
+		return drivers.Info{}, fail(ctx, "stat", uri, err)
+	}
+	if seconds != nil {
+		info.Modified = time.Unix(*seconds, 0)
+	}
+	return info, nil
 }
 
 func (s *store) Put(ctx context.Context, uri string, p drivers.Payload) (drivers.Receipt, error) {

@@ -184,3 +184,8 @@ func (p *postgres) page(ctx context.Context, after *drivers.Key, limit int) ([]e
 		return e, err
 	})
 }
+
+func (p *postgres) updated(ctx context.Context, key drivers.Key) (seconds *int64, err error) {
+	err = p.pool.QueryRow(ctx, p.sql.updated, mode, key.UserID, key.Bucket, key.ArchiveID).Scan(&seconds)
+	return seconds, err
+}

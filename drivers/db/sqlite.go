@@ -237,3 +237,8 @@ func spool() (*os.File, error) {
 	}
 	return f, nil
 }
+
+func (f *file) updated(ctx context.Context, key drivers.Key) (seconds *int64, err error) {
+	err = f.db.QueryRowContext(ctx, f.sql.updated, key.UserID, key.Bucket, key.ArchiveID).Scan(&seconds)
+	return seconds, err
+}

@@ -23,6 +23,8 @@ type postgresStatements struct {
 	// clear removes other rows of a key; "" where there are none. user, bucket,
 	// archive id.
 	clear string
+	// updated: user, bucket, archive id -> Unix time, NULL where there is no row.
+	updated string
 	// page: user, bucket, archive id, limit; first: limit.
 	page, first string
 }
@@ -36,8 +38,10 @@ type sqliteStatements struct {
 	gather string // user, bucket, archive id, base64?, Unix time
 	remove string // user, bucket, archive id
 	clear  string // as remove; may be ""
-	page   string // user, bucket, archive id, limit
-	first  string // limit
+	// updated is as PostgreSQL's.
+	updated string
+	page    string // user, bucket, archive id, limit
+	first   string // limit
 }
 
 // columns of archive_document that a Put writes, and what it leaves alone of a
@@ -107,6 +111,7 @@ var documents = table{
 					AND o."userId" = d."userId" AND o."documentName" <> d."documentName")`,
 		clear: `DELETE FROM archive_document
 			WHERE "userId" = $1::text AND bucket = $2::text AND "archiveId" = $3::text AND "documentName" <> $3::text || '.json'`,
+		updated: `SELECT max(last_updated) FROM archive_document WHERE "userId" = $1 AND bucket = $2 AND "archiveId" = $3`,
 		gather: `INSERT INTO archive_document ` + documentColumns + `
 			SELECT $2::text, $3::text, $1::text, $3::text || '.json', $5::int4, $5::int4, 'active',
 				CASE WHEN $4::bool THEN ` + pgBase64 + ` ELSE ` + pgText + ` END, $4::bool
@@ -132,8 +137,9 @@ var documents = table{
 			VALUES (?2, ?3, ?1, ?3 || '.json', ?6, ?6, 'active', CAST(?4 AS TEXT), ?5) ` + documentConflict,
 		gather: `INSERT INTO archive_document ` + documentColumns + `
 			SELECT ?2, ?3, ?1, ?3 || '.json', ?5, ?5, 'active', CAST(c AS TEXT), ?4 FROM ` + sqliteAll + ` WHERE true ` + documentConflict,
-		remove: `DELETE FROM archive_document WHERE "userId" = ? AND bucket = ? AND "archiveId" = ?`,
-		clear:  `DELETE FROM archive_document WHERE "userId" = ?1 AND bucket = ?2 AND "archiveId" = ?3 AND "documentName" <> ?3 || '.json'`,
+		remove:  `DELETE FROM archive_document WHERE "userId" = ? AND bucket = ? AND "archiveId" = ?`,
+		updated: `SELECT max(last_updated) FROM archive_document WHERE "userId" = ? AND bucket = ? AND "archiveId" = ?`,
+		clear:   `DELETE FROM archive_document WHERE "userId" = ?1 AND bucket = ?2 AND "archiveId" = ?3 AND "documentName" <> ?3 || '.json'`,
 		page: `SELECT "userId", bucket, "archiveId", ` + sqliteBytes + ` FROM archive_document d
 			WHERE (bucket, "archiveId", "userId") > (?2, ?3, ?1) AND ` + isPreferred + `
 			ORDER BY bucket, "archiveId", "userId" LIMIT ?4`,
@@ -164,6 +170,7 @@ var objects = table{
 		write: `INSERT INTO object_storage ` + objectColumns + `
 			SELECT u, b, a, '', c, $6::int4, $6::int4 FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bool[]) AS k(u, b, a, c, enc)
 			` + objectConflict + ` RETURNING "userId", bucket, "key", md5(content), false`,
+		updated: `SELECT max(last_updated) FROM object_storage WHERE "userId" = $1 AND bucket = $2 AND "key" = $3 AND version = ''`,
 		gather: `INSERT INTO object_storage ` + objectColumns + `
 			SELECT $1::text, $2::text, $3::text, '', c, $5::int4, $5::int4 FROM ` + pgAll + ` WHERE $4::bool IS NOT NULL ` + objectConflict + ` RETURNING md5(content)`,
 		remove: `DELETE FROM object_storage WHERE ctid = ANY(ARRAY(
@@ -182,7 +189,8 @@ var objects = table{
 		write: `INSERT INTO object_storage ` + objectColumns + ` VALUES (?1, ?2, ?3, '', ?4, ?6, ?6) ` + objectConflict,
 		gather: `INSERT INTO object_storage ` + objectColumns + `
 			SELECT ?1, ?2, ?3, '', c, ?5, ?5 FROM ` + sqliteAll + ` WHERE ?4 IS NOT NULL ` + objectConflict,
-		remove: `DELETE FROM object_storage WHERE "userId" = ? AND bucket = ? AND "key" = ? AND version = ''`,
+		updated: `SELECT max(last_updated) FROM object_storage WHERE "userId" = ? AND bucket = ? AND "key" = ? AND version = ''`,
+		remove:  `DELETE FROM object_storage WHERE "userId" = ? AND bucket = ? AND "key" = ? AND version = ''`,
 		page: `SELECT "userId", bucket, "key", octet_length(content) FROM object_storage
 			WHERE ("userId", bucket, "key") > (?1, ?2, ?3) AND version = '' ORDER BY "userId", bucket, "key" LIMIT ?4`,
 		first: `SELECT "userId", bucket, "key", octet_length(content) FROM object_storage

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -170,7 +171,7 @@ func (d *flawed) store(uri, file string, r drivers.Receipt) {
 	if _, ok := d.index[uri]; ok && d.has("does not overwrite") {
 		return
 	}
-	d.index[uri] = stored{file, drivers.Info{Bytes: r.Bytes, MD5: r.MD5}}
+	d.index[uri] = stored{file, drivers.Info{Bytes: r.Bytes, MD5: r.MD5, Modified: time.Now()}}
 }
 
 func (d *flawed) find(op, uri string) (stored, error) {
@@ -222,6 +223,9 @@ func (d *flawed) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	found, err := d.find("stat", uri)
 	if d.has("stat without length") {
 		found.info.Bytes = 0
+	}
+	if d.has("stat without time") {
+		found.info.Modified = time.Time{}
 	}
 	return found.info, err
 }

@@ -66,6 +66,7 @@ func Run(t *testing.T, b Backend) {
 		{"identity", testIdentity},
 		{"roundtrip", testRoundtrip},
 		{"overwrite", testOverwrite},
+		{"modified", testModified},
 		{"missing", testMissing},
 		{"malformed uri", testMalformedURI},
 		{"early close", testEarlyClose},

@@ -72,6 +72,7 @@ func TestSuiteNotices(t *testing.T) {
 		"does not delete":                "missing",
 		"delete of missing fails":        "missing",
 		"stat without length":            "overwrite",
+		"stat without time":              "modified",
 		"ignores context":                "cancelled",
 		"holds streams":                  "stream 64 MiB/stream, length and MD5 unknown",
 		"secret in place":                "identity",

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -87,6 +88,25 @@ func testRoundtrip(t *testing.T, b Backend) {
 		})
 	}
 	s.noLeftovers()
+}
+
+// testModified checks that what was put later is told to be no older: a migration
+// tells by it what it has put itself.
+func testModified(t *testing.T, b Backend) {
+	s := open(t, b)
+	var last time.Time
+	for _, id := range []string{"first", "second", "first"} {
+		uri := s.uri(id)
+		s.put(uri, []byte(id))
+		info, err := s.d.Stat(t.Context(), uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Modified.IsZero() || info.Modified.Before(last) || time.Since(info.Modified).Abs() > time.Hour {
+			t.Errorf("%s was put at %v, what was put before it at %v", id, info.Modified, last)
+		}
+		last = info.Modified
+	}
 }
 
 // testOverwrite replaces payloads by shorter, longer and empty ones.

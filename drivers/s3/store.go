@@ -109,7 +109,7 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	if out.bytes < 0 {
 		return drivers.Info{}, s.fail("stat", uri, errNoLength)
 	}
-	return drivers.Info{Bytes: out.bytes, MD5: out.md5(), Modified: out.modified}, nil
+	return drivers.Info{Bytes: out.bytes, MD5: out.md5(), Version: tag(out.etag), Modified: out.modified}, nil
 }
 
 // asStat is the error of a Get that stands in for a Stat.

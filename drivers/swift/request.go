@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	ncw "github.com/ncw/swift/v2"
 
@@ -162,11 +163,21 @@ func infoOf(h ncw.Headers) (drivers.Info, error) {
 	if err != nil || length < 0 {
 		return drivers.Info{}, errNoLength
 	}
-	info := drivers.Info{Bytes: length}
+	info := drivers.Info{Bytes: length, Modified: timestamp(h["X-Timestamp"])}
 	if etag := strings.ToLower(h["Etag"]); isMD5(etag) && !isLarge(h) {
 		info.MD5 = etag
 	}
 	return info, nil
+}
+
+// timestamp reads Swift's X-Timestamp, Unix time in seconds with five decimals. Zero
+// where it is not told.
+func timestamp(text string) time.Time {
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || seconds <= 0 || seconds > 1<<40 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(seconds * 1e6))
 }
 
 // isMD5 says whether an ETag has the form of an MD5 in lower-case hex.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -163,15 +164,7 @@ func TestWhatAKilledRunHasNotPutStays(t *testing.T) {
 			in.documents()
 			key := drivers.Key{UserID: "admin", Bucket: "large", ArchiveID: "1"}
 			in.put(key, "somebody else's")
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			killed := &before{Driver: in.dst, put: func(int64, string, *drivers.Payload) error {
-				cancel()
-				return errors.New("killed")
-			}}
-			if r, err := pipeline.Run(ctx, nil, in.options(killed)); err == nil {
-				t.Fatalf("%+v", r)
-			}
+			in.killedBeforeThePut()
 			in.exec(change)
 			r, err := pipeline.Run(t.Context(), nil, in.options(in.dst))
 			if err != nil || !r.Resumed || failures(r)[pipeline.ClassRowChanged] != 1 {
@@ -181,6 +174,40 @@ func TestWhatAKilledRunHasNotPutStays(t *testing.T) {
 				t.Errorf("the destination holds %q, %v", there, err)
 			}
 		})
+	}
+}
+
+// killedBeforeThePut runs a migration that ends before it has put a document.
+func (in *installation) killedBeforeThePut() {
+	in.t.Helper()
+	ctx, cancel := context.WithCancel(in.t.Context())
+	defer cancel()
+	killed := &before{Driver: in.dst, put: func(int64, string, *drivers.Payload) error {
+		cancel()
+		return errors.New("killed")
+	}}
+	if r, err := pipeline.Run(ctx, nil, in.options(killed)); err == nil {
+		in.t.Fatalf("%+v", r)
+	}
+}
+
+// What a put that was killed in the middle has left beside its place goes, too,
+// with the folders that are empty then.
+func TestWhatIsLeftBesideThePlaceGoes(t *testing.T) {
+	in := install(t, 0)
+	key := in.add(1, []byte("a document"), false)
+	in.killedBeforeThePut()
+	folder := filepath.Dir(in.pathOf(key))
+	partial := filepath.Join(folder, "."+filepath.Base(in.pathOf(key))+".kedge-part")
+	if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(partial, []byte("a doc"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	in.exec(`DELETE FROM archive_metadata WHERE "archiveId" = '1'`)
+	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || failures(r)[pipeline.ClassRowChanged] != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder is left: %v", err)
 	}
 }
 

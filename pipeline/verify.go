@@ -109,10 +109,8 @@ func (m *migration) takeBack(ctx context.Context, it *item, reason error) error 
 			return reason
 		}
 	}
-	if err := m.removable(ctx, it); err != nil {
-		if drivers.KindOf(err) == drivers.NotFound {
-			return reason
-		}
+	// Where nothing is, Delete removes what a killed put has left beside the place.
+	if err := m.removable(ctx, it); err != nil && drivers.KindOf(err) != drivers.NotFound {
 		return fmt.Errorf("%w; what is at %s is left there: %w", reason, it.dest, err)
 	}
 	if err := m.dst.Delete(ctx, it.dest); err != nil {

@@ -26,6 +26,7 @@ type postgres struct {
 	sql       postgresStatements
 	encodes   bool
 	asciiOnly bool          // the database's encoding is not UTF-8
+	inherited bool          // the table has inherited children (partitions do not count)
 	streams   chan struct{} // a token for each reader that keeps a connection
 }
 
@@ -34,10 +35,11 @@ func openPostgres(ctx context.Context, pool *pgxpool.Pool, t table) (*postgres, 
 	if connections < 2 {
 		return nil, failure{drivers.Config, fmt.Errorf("the pool has %d connection, at least 2 are needed", connections)}
 	}
-	var exists bool
+	var exists, inherited bool
 	var encoding, durable string
-	err := pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL, current_setting('server_encoding'), current_setting('synchronous_commit')`,
-		t.name).Scan(&exists, &encoding, &durable)
+	err := pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL, current_setting('server_encoding'), current_setting('synchronous_commit'),
+			EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent WHERE c.oid = to_regclass($1) AND c.relkind = 'r')`,
+		t.name).Scan(&exists, &encoding, &durable, &inherited)
 	switch {
 	case err != nil:
 		return nil, err
@@ -51,6 +53,7 @@ func openPostgres(ctx context.Context, pool *pgxpool.Pool, t table) (*postgres, 
 		sql:       t.postgres,
 		encodes:   t.encodes,
 		asciiOnly: encoding != "UTF8",
+		inherited: inherited,
 		streams:   make(chan struct{}, connections/2),
 	}, nil
 }
@@ -148,6 +151,13 @@ func (p *postgres) write(ctx context.Context, items []item) ([]string, error) {
 	}
 	if stored != len(items) {
 		return nil, errUnstored
+	}
+	if p.inherited {
+		// A unique index does not reach into children: a row of the key that lies
+		// there would stand beside the new one.
+		if _, err := p.pool.Exec(ctx, p.sql.clearChildren, mode, users, buckets, ids); err != nil {
+			return nil, err
+		}
 	}
 	// A statement of its own: this is rare, the new row is the one that Get reads
 	// already, and a Put that ends before this is done again by its caller.

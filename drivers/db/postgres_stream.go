@@ -156,6 +156,11 @@ func (p *postgres) writeStream(ctx context.Context, key drivers.Key, first []byt
 				return err
 			}
 		}
+		if p.inherited {
+			if _, err := tx.Exec(ctx, p.sql.clearChildren, mode, []string{key.UserID}, []string{key.Bucket}, []string{key.ArchiveID}); err != nil {
+				return err
+			}
+		}
 		err = tx.QueryRow(ctx, p.sql.gather, mode, key.UserID, key.Bucket, key.ArchiveID, encoded, time.Now().Unix()).Scan(&proof)
 		if err != nil {
 			return err

@@ -5,7 +5,9 @@ package db
 // they go by the primary key however large the planner takes the table for: a
 // table that is being filled has no statistics. remove collects the rows'
 // addresses first; a row that another transaction replaces meanwhile has a new
-// one and stays, as if it had been put after the delete.
+// one and stays, as if it had been put after the delete. An address is a row's
+// own within one table only: in a partitioned table, or one with inherited
+// children, each of them has rows at the same addresses. So the key counts too.
 type postgresStatements struct {
 	// read: users, buckets, archive ids, limits -> number, bytes (NULL where
 	// there is no data), base64?, data (NULL where longer than the limit).
@@ -23,6 +25,9 @@ type postgresStatements struct {
 	// clear removes other rows of a key; "" where there are none. user, bucket,
 	// archive id.
 	clear string
+	// clearChildren removes the rows of keys that lie in inherited children of
+	// the table: users, buckets, archive ids.
+	clearChildren string
 	// updated: user, bucket, archive id -> Unix time, NULL where there is no row.
 	updated string
 	// page: user, bucket, archive id, limit; first: limit.
@@ -53,6 +58,14 @@ const (
 	objectColumns  = `("userId", bucket, "key", version, content, created_at, last_updated)`
 	objectConflict = `ON CONFLICT ("userId", bucket, "key", version) DO UPDATE
 		SET content = excluded.content, last_updated = excluded.last_updated`
+)
+
+// The columns of a key in the order of the three array parameters, which pgKeys
+// makes rows of.
+const (
+	documentKey = `"userId", bucket, "archiveId"`
+	objectKey   = `"userId", bucket, "key"`
+	pgKeys      = `SELECT * FROM unnest($1::text[], $2::text[], $3::text[])`
 )
 
 // preferred picks one row of those with the same user, bucket and archive id.
@@ -118,7 +131,9 @@ var documents = table{
 			FROM ` + pgAll + ` ` + documentConflict + ` RETURNING md5(` + pgStored + `)`,
 		remove: `DELETE FROM archive_document WHERE ctid = ANY(ARRAY(
 			SELECT d.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a) CROSS JOIN LATERAL (
-				SELECT ctid FROM archive_document WHERE bucket = k.b AND "archiveId" = k.a AND "userId" = k.u OFFSET 0) d))`,
+				SELECT ctid FROM archive_document WHERE bucket = k.b AND "archiveId" = k.a AND "userId" = k.u OFFSET 0) d))
+			AND (` + documentKey + `) IN (` + pgKeys + `)`,
+		clearChildren: `DELETE FROM archive_document WHERE tableoid <> 'archive_document'::regclass AND (` + documentKey + `) IN (` + pgKeys + `)`,
 		page: `SELECT "userId", bucket, "archiveId",
 				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE octet_length(jsondata)::int8 END
 			FROM archive_document d WHERE (bucket, "archiveId", "userId") > ($2, $3, $1) AND ` + isPreferred + `
@@ -175,7 +190,10 @@ var objects = table{
 			SELECT $1::text, $2::text, $3::text, '', c, $5::int4, $5::int4 FROM ` + pgAll + ` WHERE $4::bool IS NOT NULL ` + objectConflict + ` RETURNING md5(content)`,
 		remove: `DELETE FROM object_storage WHERE ctid = ANY(ARRAY(
 			SELECT o.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a) CROSS JOIN LATERAL (
-				SELECT ctid FROM object_storage WHERE "userId" = k.u AND bucket = k.b AND "key" = k.a AND version = '' OFFSET 0) o))`,
+				SELECT ctid FROM object_storage WHERE "userId" = k.u AND bucket = k.b AND "key" = k.a AND version = '' OFFSET 0) o))
+			AND version = '' AND (` + objectKey + `) IN (` + pgKeys + `)`,
+		clearChildren: `DELETE FROM object_storage WHERE tableoid <> 'object_storage'::regclass
+			AND version = '' AND (` + objectKey + `) IN (` + pgKeys + `)`,
 		page: `SELECT "userId", bucket, "key", octet_length(content)::int8 FROM object_storage
 			WHERE ("userId", bucket, "key") > ($1, $2, $3) AND version = '' ORDER BY "userId", bucket, "key" LIMIT $4`,
 		first: `SELECT "userId", bucket, "key", octet_length(content)::int8 FROM object_storage

@@ -50,6 +50,11 @@ func (m *model) seed(ctx context.Context, conn *pgx.Conn, from, to *place) (map[
 	if _, err := conn.CopyFrom(ctx, pgx.Identifier{"archive_metadata"}, columns, pgx.CopyFromRows(rows)); err != nil {
 		return nil, err
 	}
+	for _, p := range []*place{from, to} {
+		if err := p.layout.Spread(ctx, conn, "archive_metadata"); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := conn.Exec(ctx, "ANALYZE archive_metadata"); err != nil {
 		return nil, err
 	}

@@ -32,7 +32,9 @@ type place struct {
 	// elsewhere begins the URIs of another place of the same kind, "" where
 	// there can be none.
 	elsewhere string
-	store     store
+	// layout is how the rows of the database's tables lie.
+	layout testenv.Layout
+	store  store
 }
 
 // uri is what Anchore writes into content_url for a document here.
@@ -78,8 +80,8 @@ type site struct {
 
 // sites is the table of what is tried in all ordered pairs.
 var sites = []site{
-	{"db", false, func(r *rig, _ bool) *place { return tablePlace(r, "archive_document") }},
-	{"db2", false, func(r *rig, _ bool) *place { return tablePlace(r, "object_storage") }},
+	{"db", false, func(r *rig, _ bool) *place { return tablePlace(r, "archive_document", testenv.Whole) }},
+	{"db2", false, func(r *rig, _ bool) *place { return tablePlace(r, "object_storage", testenv.Whole) }},
 	{"localfs", true, func(r *rig, destination bool) *place {
 		return filePlace(filepath.Join(r.folder, map[bool]string{false: "source", true: "destination"}[destination]))
 	}},
@@ -91,16 +93,24 @@ var sites = []site{
 }
 
 // special are sites only of the pairs named in specialPairs: one place inside
-// of the other, and two places whose URIs are the same.
+// of the other, two places whose URIs are the same, and tables whose rows lie in
+// several.
 var special = []site{
 	{"minio/", true, func(r *rig, destination bool) *place {
 		return objectPlace(r.minio.server, r.minio.nested, map[bool]string{false: "", true: "new/"}[destination], "new/")
 	}},
 	{"minio=", false, func(r *rig, _ bool) *place { return objectPlace(r.minio.server, r.minio.shared, "p/", "") }},
 	{"versitygw=", false, func(r *rig, _ bool) *place { return objectPlace(r.versitygw.server, r.versitygw.shared, "p/", "") }},
+	{"db|parts", false, func(r *rig, _ bool) *place { return tablePlace(r, "archive_document", testenv.Partitioned) }},
+	{"db2|parts", false, func(r *rig, _ bool) *place { return tablePlace(r, "object_storage", testenv.Partitioned) }},
+	{"db|children", false, func(r *rig, _ bool) *place { return tablePlace(r, "archive_document", testenv.Inherited) }},
+	{"db2|children", false, func(r *rig, _ bool) *place { return tablePlace(r, "object_storage", testenv.Inherited) }},
 }
 
-var specialPairs = []Pair{{"minio/", "minio/"}, {"minio=", "versitygw="}, {"versitygw=", "minio="}}
+var specialPairs = []Pair{
+	{"minio/", "minio/"}, {"minio=", "versitygw="}, {"versitygw=", "minio="},
+	{"db|parts", "localfs"}, {"localfs", "db2|parts"}, {"db|children", "db2|children"}, {"db2|children", "localfs"}, {"localfs", "db|children"},
+}
 
 // Pairs lists the ordered pairs of all places, or only those of the named ones.
 func Pairs(only ...string) []Pair {
@@ -109,7 +119,7 @@ func Pairs(only ...string) []Pair {
 			return true
 		}
 		for _, o := range only {
-			if name == o || o == "s3" && (strings.HasPrefix(name, "minio") || strings.HasPrefix(name, "versitygw")) {
+			if name, _, _ = strings.Cut(name, "|"); name == o || o == "s3" && (strings.HasPrefix(name, "minio") || strings.HasPrefix(name, "versitygw")) {
 				return true
 			}
 		}
@@ -141,12 +151,12 @@ func (r *rig) place(name string, destination bool) (*place, error) {
 	return nil, fmt.Errorf("there is no place named %q", name)
 }
 
-func tablePlace(r *rig, table string) *place {
-	p := &place{driver: "db", prefix: "db://", parses: true}
+func tablePlace(r *rig, table string, l testenv.Layout) *place {
+	p := &place{driver: "db", prefix: "db://", parses: true, layout: l}
 	if table == "object_storage" {
 		p.driver, p.prefix, p.compresses = "db2", "db2://", true
 	}
-	p.store = &tableStore{conn: r.conn, table: table, prefix: p.prefix}
+	p.store = &tableStore{conn: r.conn, table: table, prefix: p.prefix, layout: l}
 	return p
 }
 

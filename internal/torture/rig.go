@@ -17,7 +17,8 @@ import (
 // rig is what one round at a time works with: a database, S3 buckets and a
 // folder.
 type rig struct {
-	database         string // its URL
+	database         string         // its URL
+	layout           testenv.Layout // of its tables
 	conn             *pgx.Conn
 	folder           string
 	minio, versitygw endpoint
@@ -61,6 +62,18 @@ func newEndpoint(tb testing.TB, s *testenv.S3Server, shared string) endpoint {
 func (r *rig) reset(ctx context.Context, places ...*place) error {
 	if _, err := r.conn.Exec(ctx, `TRUNCATE archive_metadata, archive_document, object_storage, archive_migration_tasks, tasks`); err != nil {
 		return err
+	}
+	wanted := testenv.Whole
+	for _, p := range places {
+		if p.layout != testenv.Whole {
+			wanted = p.layout
+		}
+	}
+	if wanted != r.layout {
+		if err := wanted.Lay(ctx, r.conn); err != nil {
+			return err
+		}
+		r.layout = wanted
 	}
 	for _, p := range places {
 		if err := p.store.clear(ctx); err != nil {

@@ -8,12 +8,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/kedge/kedge/internal/testenv"
 )
 
 // tableStore reaches archive_document or object_storage with plain SQL.
 type tableStore struct {
 	conn          *pgx.Conn
 	table, prefix string
+	layout        testenv.Layout
 }
 
 // parts takes a URI apart into user, bucket and archive id.
@@ -40,8 +43,10 @@ func (s *tableStore) fill(ctx context.Context, payloads map[string][]byte) error
 	if s.table == "object_storage" {
 		columns = []string{"userId", "bucket", "key", "version", "content", "created_at", "last_updated"}
 	}
-	_, err := s.conn.CopyFrom(ctx, pgx.Identifier{s.table}, columns, pgx.CopyFromRows(rows))
-	return err
+	if _, err := s.conn.CopyFrom(ctx, pgx.Identifier{s.table}, columns, pgx.CopyFromRows(rows)); err != nil {
+		return err
+	}
+	return s.layout.Spread(ctx, s.conn, s.table)
 }
 
 // pythonBase64 encodes as Python's base64.encodebytes does.

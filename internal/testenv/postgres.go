@@ -167,11 +167,14 @@ func (s *PostgresServer) prepare() error {
 }
 
 // own gives a file or folder to the server's user.
-func (s *PostgresServer) own(path string) error {
-	if s.account == nil {
+func (s *PostgresServer) own(path string) error { return own(path, s.account) }
+
+// own gives a file or folder to a server's user, nil for ourselves.
+func own(path string, account *syscall.Credential) error {
+	if account == nil {
 		return nil
 	}
-	return os.Chown(path, int(s.account.Uid), int(s.account.Gid))
+	return os.Chown(path, int(account.Uid), int(account.Gid))
 }
 
 // data is the data folder.

@@ -24,7 +24,7 @@ var programs = []struct{ name, pack string }{
 }
 
 // InstallPackages installs what the tests need of Debian's packages, unless it
-// is there already: PostgreSQL, OpenStack Swift and Keystone (libraries only;
+// is there already: PostgreSQL, PgBouncer, OpenStack Swift and Keystone (libraries only;
 // nothing is started), Chromium with its driver and letters to write with,
 // promtool, tmux, a C compiler for the race detector, and programs. That needs root.
 // What apt-get prints goes to out.
@@ -52,6 +52,9 @@ func InstallPackages(ctx context.Context, out io.Writer) error {
 	}
 	if _, err := Tmux(); err != nil {
 		missing = append(missing, "tmux")
+	}
+	if _, err := PgBouncer(); err != nil {
+		missing = append(missing, "pgbouncer")
 	}
 	if _, _, err := Browser(); err != nil {
 		missing = append(missing, "chromium", "chromium-driver", "fonts-dejavu-core")

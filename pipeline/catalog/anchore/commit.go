@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/kedge/kedge/internal/crash"
@@ -20,8 +19,10 @@ import (
 const commitAttempts = 3
 
 // commitStatement is one transaction by itself. It names all four key columns,
-// compares and swaps, and leaves every other column alone.
+// compares and swaps, and leaves every other column alone. In another process of
+// the server than the one that has the lock it changes nothing, and says so.
 const commitStatement = `
+	WITH done AS (
 	UPDATE archive_metadata m
 	SET content_url = u.url, is_compressed = u.compressed, digest = nullif(u.digest, ''),
 	    size = nullif(u.size, -1), last_updated = $10
@@ -31,7 +32,12 @@ const commitStatement = `
 	WHERE m.bucket = u.bucket AND m."archiveId" = u.archive AND m."userId" = u."user" AND m."documentName" = u.name
 	  AND m.content_url IS NOT DISTINCT FROM u.old AND coalesce(m.is_compressed, false) = u.old_compressed
 	  AND lower(coalesce(m.digest, '')) = u.old_digest AND coalesce(m.size, -1) = u.old_size
-	RETURNING u.n`
+	  AND pg_backend_pid() = $14
+	RETURNING u.n)
+	SELECT pg_backend_pid(), ARRAY(SELECT n FROM done)`
+
+// errOtherSession says that a pooler changed the session that had the lock.
+var errOtherSession = fmt.Errorf("%w: its session was changed for another one by a connection pooler (nothing was changed; connect to PostgreSQL itself, or set pool_mode=session)", errNotLocked)
 
 func (p *postgres) Commit(ctx context.Context, changes []catalog.Change) ([]bool, error) {
 	applied := make([]bool, len(changes))
@@ -69,6 +75,9 @@ func (p *postgres) Commit(ctx context.Context, changes []catalog.Change) ([]bool
 		if l.conn.IsClosed() {
 			l.die()
 		}
+		if errors.Is(err, errOtherSession) {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
 		if outcomeUnknown(err) {
 			return nil, &plain{fmt.Sprintf("%s: the database's session ended and %v: %s", doing, ErrOutcomeUnknown, oneLine(err.Error())),
 				errors.Join(ErrOutcomeUnknown, ctx.Err(), err)}
@@ -83,13 +92,18 @@ func (l *lockSession) commit(ctx context.Context, args []any) ([]int64, error) {
 	args = slices.Insert(slices.Clone(args), 9, any(time.Now().Unix()))
 	statement := commitStatement
 	if crash.Mutated("no-compare-and-swap") {
-		statement = statement[:strings.Index(statement, "AND m.content_url")] + "RETURNING u.n"
+		statement = statement[:strings.Index(statement, "AND m.content_url")] + statement[strings.Index(statement, "AND pg_backend_pid()"):]
 	}
-	rows, err := l.conn.Query(ctx, statement, args...)
-	if err != nil {
+	var pid int
+	var numbers []int64
+	if err := l.conn.QueryRow(ctx, statement, append(args, l.pid)...).Scan(&pid, &numbers); err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[int64])
+	if pid != l.pid {
+		closeSession(l.conn)
+		return nil, errOtherSession
+	}
+	return numbers, nil
 }
 
 func commitArguments(changes []catalog.Change) []any {

@@ -44,7 +44,9 @@ func openPostgres(ctx context.Context, o Options) (*postgres, error) {
 	p.lock.lost = make(chan struct{})
 	p.lock.options = o
 	for attempt := 0; ; attempt++ {
-		err = p.check(ctx)
+		if err = p.refusePooler(ctx); err == nil {
+			err = p.check(ctx)
+		}
 		if err == nil {
 			return p, nil
 		}
@@ -120,10 +122,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 		config.MaxConns = defaultConnections
 	}
 	config.MaxConns = max(config.MaxConns, leastConnections)
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.PgConn().Exec(ctx, durable).ReadAll()
-		return err
-	}
+	prepareSessions(c)
 	return config, nil
 }
 

@@ -82,7 +82,6 @@ func (p *postgres) Lock(ctx context.Context, wait bool) error {
 func (p *postgres) lockConfig() *pgx.ConnConfig {
 	c := p.config.Copy()
 	c.RuntimeParams["application_name"] += " migrate"
-	delete(c.RuntimeParams, "statement_timeout") // set when the lock is taken
 	c.DialFunc = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	// A cancelled context cancels the statement, not the session: closing the
 	// connection would give the lock away.
@@ -105,10 +104,8 @@ const sessionSettings = `
 
 // acquire takes the lock for conn and gives the server process that has it.
 func (p *postgres) acquire(ctx context.Context, conn *pgx.Conn, wait bool) (int, error) {
-	for _, setting := range []string{sessionSettings, durable} {
-		if _, err := conn.PgConn().Exec(ctx, setting).ReadAll(); err != nil {
-			return 0, err
-		}
+	if _, err := conn.PgConn().Exec(ctx, sessionSettings).ReadAll(); err != nil {
+		return 0, err
 	}
 	if wait {
 		if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock(2, 1)`); err != nil {
@@ -123,9 +120,18 @@ func (p *postgres) acquire(ctx context.Context, conn *pgx.Conn, wait bool) (int,
 		}
 	}
 	var pid int
-	err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid)
+	var has bool
+	err := conn.QueryRow(ctx, `SELECT pg_backend_pid(), EXISTS (SELECT FROM `+lockEntry+` AND l.pid = pg_backend_pid())`).Scan(&pid, &has)
+	if err == nil && !has {
+		err = fmt.Errorf("it is gone as soon as it is taken: %w", errPooled)
+	}
 	return pid, err
 }
+
+// lockEntry is the lock in the server's list of locks, as what follows FROM.
+const lockEntry = `pg_locks l
+		WHERE l.locktype = 'advisory' AND l.classid = 2 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
+		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 
 // tryLock takes the lock or says who holds it. A holder that has gone when it
 // is looked for makes it try again.
@@ -169,9 +175,7 @@ func holder(ctx context.Context, conn interface {
 	err := conn.QueryRow(ctx, `
 		SELECT l.pid, coalesce(host(a.client_addr), ''), coalesce(a.client_port, 0),
 		       coalesce(a.application_name, ''), coalesce(a.usename, ''), a.backend_start
-		FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-		WHERE l.locktype = 'advisory' AND l.classid = 2 AND l.objid = 1 AND l.objsubid = 2 AND l.granted
-		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		FROM (SELECT l.pid FROM `+lockEntry+`) l LEFT JOIN pg_stat_activity a USING (pid)
 		LIMIT 1`).Scan(&held.PID, &address, &port, &held.Application, &held.User, &since)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

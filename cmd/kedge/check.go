@@ -50,6 +50,9 @@ func (c *checkCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer cat.Close()
+	if err := mayWrite(ctx, cat, anchore.Work{Source: s.Driver, Destination: s.Driver, TestRow: true}); err != nil {
+		return fmt.Errorf("archive config check failed: %w", err)
+	}
 	store, err := a.openStore(ctx, s, cat, 0, true)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/catalog/anchore"
 )
 
 // migrateCommand moves documents.
@@ -97,6 +98,9 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 		return err
 	}
 	defer cat.Close()
+	if err := mayWrite(ctx, cat, anchore.Work{Source: source.Driver, Destination: destination.Driver, KeepSource: c.NoDelete}); err != nil {
+		return err
+	}
 	if !a.globals.Quiet {
 		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(redacted(source)), indent(redacted(destination)))
 	}

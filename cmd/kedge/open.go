@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,23 @@ func (a *app) openCatalog(ctx context.Context, f *config.File) (*anchore.Catalog
 	}
 	a.log.DebugContext(ctx, "connecting to the database", "url", database.Redacted())
 	return anchore.Open(ctx, o)
+}
+
+// mayWrite finds out, before anything is changed, whether the database lets the
+// work be done.
+func mayWrite(ctx context.Context, cat *anchore.Catalog, w anchore.Work) error {
+	if err := cat.Writable(ctx); err != nil {
+		return err
+	}
+	missing, err := cat.MissingPrivileges(ctx, w)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	var lacks, grants []string
+	for _, m := range missing {
+		lacks, grants = append(lacks, m.Privilege), append(grants, m.Grant)
+	}
+	return fmt.Errorf("the database's user lacks %s (let the owner or a superuser do: %s)", strings.Join(lacks, ", "), strings.Join(grants, "; "))
 }
 
 func (a *app) database(f *config.File) (*config.Database, error) {

@@ -178,12 +178,17 @@ func (s *planSide) survey(ctx context.Context, d drivers.Driver) {
 
 // lookAround looks at what the plan itself does not need to know.
 func (c *migrateCommand) lookAround(ctx context.Context, cat *anchore.Catalog, to pipeline.Store, destination *config.Store, p *planned) error {
-	missing, err := cat.MissingPrivileges(ctx, p.source.driver, p.destination.driver, c.NoDelete)
+	if err := cat.Writable(ctx); errors.As(err, new(*anchore.ReadOnlyError)) {
+		p.database.find("writing", err.Error(), true)
+	} else if err != nil {
+		return err
+	}
+	missing, err := cat.MissingPrivileges(ctx, anchore.Work{Source: p.source.driver, Destination: p.destination.driver, KeepSource: c.NoDelete})
 	if err != nil {
 		return err
 	}
-	for _, privilege := range missing {
-		p.database.find("privilege", "the database's user lacks "+privilege, true)
+	for _, m := range missing {
+		p.database.find("privilege", "the database's user lacks "+m.Privilege+" ("+m.Grant+")", true)
 	}
 	if len(missing) == 0 {
 		p.database.find("privileges", "what the migration needs", false)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/catalog/anchore"
 )
 
 // purgeCommand deletes what is left at a source.
@@ -60,6 +61,9 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 	}
 	defer cat.Close()
 	if !c.DryRun {
+		if err := mayWrite(ctx, cat, anchore.Work{Source: source.Driver, Purge: true}); err != nil {
+			return err
+		}
 		if err := confirm(a, c.DontAsk); err != nil {
 			return err
 		}

@@ -198,7 +198,7 @@ func (s *PostgresServer) accessRules() string {
 	if s.options.Password != "" {
 		method = "scram-sha-256"
 	}
-	return fmt.Sprintf("local all all trust\n%s all all 127.0.0.1/32 %s\n", kind, method)
+	return fmt.Sprintf("local all all trust\nlocal replication all trust\n%s all all 127.0.0.1/32 %s\n", kind, method)
 }
 
 // configuration is the content of postgresql.conf.

@@ -57,34 +57,59 @@ func TestHolderIsToldToAnybody(t *testing.T) {
 
 func TestMissingPrivileges(t *testing.T) {
 	r := freshPostgres(t)
-	r.exec(`DROP ROLE IF EXISTS kedge_reader`)
-	r.exec(`CREATE ROLE kedge_reader LOGIN`)
-	defer r.exec(`DROP OWNED BY kedge_reader CASCADE; DROP ROLE kedge_reader`)
+	r.exec(`DROP ROLE IF EXISTS "kedge Reader"`)
+	r.exec(`CREATE ROLE "kedge Reader" LOGIN`)
+	defer r.exec(`DROP OWNED BY "kedge Reader" CASCADE; DROP ROLE "kedge Reader"`)
+	r.exec(`DO $$ BEGIN EXECUTE 'REVOKE TEMPORARY ON DATABASE ' || current_database() || ' FROM PUBLIC'; END $$`)
 	r.exec(`CREATE TABLE IF NOT EXISTS archive_document (jsondata text)`)
 	r.exec(`CREATE TABLE IF NOT EXISTS object_storage (content bytea)`)
-	r.exec(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO kedge_reader`)
-	r.exec(`GRANT INSERT, UPDATE ON tasks, archive_migration_tasks TO kedge_reader`)
+	r.exec(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO "kedge Reader"`)
+	r.exec(`GRANT INSERT, UPDATE ON tasks, archive_migration_tasks TO "kedge Reader"`)
 	o := r.options
-	o.Postgres = withUser(t, o.Postgres, "kedge_reader")
+	o.Postgres = withUser(t, o.Postgres, "kedge Reader")
 	reader := mustOpen(t, o)
 	defer reader.Close()
-	for _, c := range []struct {
-		who        *Catalog
-		from, to   string
-		keepSource bool
-		want       []string
-	}{
-		{r.Catalog, "db", "db2", false, nil},
-		{reader, "db", "s3", true, []string{"UPDATE on archive_metadata"}},
-		{reader, "db", "s3", false, []string{"DELETE on archive_document", "UPDATE on archive_metadata"}},
-		{reader, "s3", "db2", false, []string{"DELETE on object_storage", "INSERT on object_storage", "UPDATE on archive_metadata", "UPDATE on object_storage"}},
-		{freshSQLite(t).Catalog, "db", "db2", false, nil},
-	} {
-		got, err := c.who.MissingPrivileges(t.Context(), c.from, c.to, c.keepSource)
-		if err != nil || !slices.Equal(got, c.want) {
-			t.Errorf("%s to %s, keep %v: %q, %v; want %q", c.from, c.to, c.keepSource, got, err, c.want)
+	name := reader.database.(*postgres).config.Database
+	grants := map[string]string{
+		"TEMPORARY on database " + name: `GRANT TEMPORARY ON DATABASE ` + name + ` TO "kedge Reader"`,
+		"USAGE on tasks_id_seq":         `GRANT USAGE ON SEQUENCE tasks_id_seq TO "kedge Reader"`,
+		"UPDATE on archive_metadata":    `GRANT UPDATE ON archive_metadata TO "kedge Reader"`,
+		"INSERT on archive_metadata":    `GRANT INSERT ON archive_metadata TO "kedge Reader"`,
+		"DELETE on archive_metadata":    `GRANT DELETE ON archive_metadata TO "kedge Reader"`,
+		"DELETE on archive_document":    `GRANT DELETE ON archive_document TO "kedge Reader"`,
+		"DELETE on object_storage":      `GRANT DELETE ON object_storage TO "kedge Reader"`,
+		"INSERT on object_storage":      `GRANT INSERT ON object_storage TO "kedge Reader"`,
+		"UPDATE on object_storage":      `GRANT UPDATE ON object_storage TO "kedge Reader"`,
+	}
+	check := func(who *Catalog, w Work, want ...string) {
+		t.Helper()
+		got, err := who.MissingPrivileges(t.Context(), w)
+		var names []string
+		for _, m := range got {
+			if m.Grant != grants[m.Privilege] {
+				t.Errorf("%s is granted with %s, want %s", m.Privilege, m.Grant, grants[m.Privilege])
+			}
+			names = append(names, m.Privilege)
+		}
+		if err != nil || !slices.Equal(names, want) {
+			t.Errorf("%+v: %q, %v; want %q", w, names, err, want)
 		}
 	}
+	check(r.Catalog, Work{Source: "db", Destination: "db2", TestRow: true})
+	check(reader, Work{Source: "db", Destination: "s3", KeepSource: true}, "UPDATE on archive_metadata", "USAGE on tasks_id_seq")
+	check(reader, Work{Source: "db", Destination: "s3"}, "DELETE on archive_document", "UPDATE on archive_metadata", "USAGE on tasks_id_seq")
+	check(reader, Work{Source: "db", Purge: true}, "DELETE on archive_document")
+	check(reader, Work{Source: "s3", Destination: "db2", TestRow: true}, "DELETE on archive_metadata", "DELETE on object_storage", "INSERT on archive_metadata",
+		"INSERT on object_storage", "TEMPORARY on database "+name, "UPDATE on archive_metadata", "UPDATE on object_storage", "USAGE on tasks_id_seq")
+	check(freshSQLite(t).Catalog, Work{Source: "db", Destination: "db2"})
+	// What is told is what helps.
+	for _, grant := range grants {
+		r.exec(grant)
+	}
+	check(reader, Work{Source: "db", Destination: "db2", TestRow: true})
+	r.exec(`REVOKE ALL ON archive_metadata FROM "kedge Reader"`)
+	r.exec(`GRANT SELECT, UPDATE (content_url, is_compressed, digest, size, last_updated) ON archive_metadata TO "kedge Reader"`)
+	check(reader, Work{Source: "db", Destination: "db2"})
 }
 
 // withUser is a connection URL for another user.

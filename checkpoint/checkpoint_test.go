@@ -256,3 +256,22 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A position keeps bytes that are no text.
+func TestPositionsKeepEveryByte(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.checkpoint")
+	want := Position{Bucket: "b", ArchiveID: "a\xff", UserID: "\xfe\x00é", Name: "\ufffd"}
+	c := open(t, path)
+	_, ticket := c.Intend(nil, want)
+	if err := ticket.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = open(t, path)
+	defer c.Close()
+	if got := c.Header().Position; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -248,6 +248,10 @@ func (a *audit) byStore(items []*item) map[*Store][]*item {
 			it.fail(stageEnumerate, ClassNoURI, errNoURI)
 			continue
 		}
+		if err := foreignBytes(it.doc); err != nil {
+			it.fail(stageEnumerate, ClassInvalidKey, err)
+			continue
+		}
 		if s := a.storeOf(it.doc.URI); s != nil {
 			sorted[s] = append(sorted[s], it)
 		} else {

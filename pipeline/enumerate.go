@@ -3,7 +3,9 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -138,6 +140,19 @@ var (
 	errNoURI = errors.New("the row's content_url is NULL: the catalog does not say where the document is")
 )
 
+// foreignBytes says which part of a row is not UTF-8: a database that does not
+// know what its text is in may hold such rows, and Anchore cannot read them.
+func foreignBytes(d catalog.Document) error {
+	for _, part := range []struct{ column, value string }{
+		{"bucket", d.Bucket}, {"archiveId", d.ArchiveID}, {"userId", d.UserID}, {"documentName", d.Name}, {"content_url", d.URI},
+	} {
+		if !utf8.ValidString(part.value) {
+			return fmt.Errorf("the row's %s holds bytes that are not UTF-8: %q", part.column, part.value)
+		}
+	}
+	return nil
+}
+
 // newItem makes an item of a row and fails it at once where it cannot move.
 func (m *migration) newItem(d catalog.Document) *item {
 	it := &item{doc: d, plainBytes: -1}
@@ -146,6 +161,10 @@ func (m *migration) newItem(d catalog.Document) *item {
 	}
 	if d.NoURI {
 		it.fail(stageEnumerate, ClassNoURI, errNoURI)
+		return it
+	}
+	if err := foreignBytes(d); err != nil {
+		it.fail(stageEnumerate, ClassInvalidKey, err)
 		return it
 	}
 	dest, err := m.dst.URI(d.Key)

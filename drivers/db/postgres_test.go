@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kedge/kedge/drivers"
@@ -153,28 +152,7 @@ func incompressible(n int) string {
 // TestOtherEncodings: in a database that is not in UTF-8, only ASCII is text.
 func TestOtherEncodings(t *testing.T) {
 	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {
-		url := testenv.Postgres(t).Database(t)
-		admin, err := pgx.Connect(t.Context(), url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer admin.Close(context.Background())
-		name := "kedge_db_" + strings.ToLower(encoding)
-		if _, err := admin.Exec(t.Context(), fmt.Sprintf(
-			`CREATE DATABASE %s ENCODING '%s' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0`, name, encoding)); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			admin, err := pgx.Connect(context.Background(), url)
-			if err == nil {
-				_, err = admin.Exec(context.Background(), `DROP DATABASE `+name+` WITH (FORCE)`)
-				admin.Close(context.Background())
-			}
-			if err != nil {
-				t.Error(err)
-			}
-		})
-		base, run := usePostgres(t, url[:strings.LastIndex(url, "/")+1]+name, pgTables)
+		base, run := usePostgres(t, testenv.Postgres(t).DatabaseIn(t, encoding)+"?client_encoding=UTF8", pgTables)
 		d := mustOpen(t, openers()[0], base)
 		for i, text := range []string{"ascii", "žluť", "é", "\x00"} {
 			uri := uriOf(t, d, fmt.Sprint(i))
@@ -185,6 +163,27 @@ func TestOtherEncodings(t *testing.T) {
 			if n := run(t, `DELETE FROM archive_document WHERE b64_encoded = $1`, text != "ascii"); n != 1 {
 				t.Errorf("%s: %q is stored in the wrong form", encoding, text)
 			}
+		}
+		// As Anchore writes it: text, of which the database may keep other bytes.
+		const text = `{"document": "é"}`
+		run(t, `INSERT INTO archive_document (bucket, "archiveId", "userId", "documentName", jsondata) VALUES ('manifest_data', 'x', 'admin', 'x.json', $1)`, text)
+		uri := uriOf(t, d, "x")
+		info, err := d.Stat(t.Context(), uri)
+		if got := readAll(t, d, uri); err != nil || string(got) != text || info.Bytes != int64(len(text)) {
+			t.Errorf("%s: %q with %d bytes: %v", encoding, got, info.Bytes, err)
+		}
+		results := d.(drivers.Batcher).GetBatch(t.Context(), []drivers.GetRequest{{URI: uri, MaxBytes: int64(len(text))}})
+		if results[0].Err != nil || string(results[0].Payload) != text || results[0].Info.Bytes != int64(len(text)) {
+			t.Errorf("%s: in a batch %q, %v", encoding, results[0].Payload, results[0].Err)
+		}
+		err = d.(drivers.Lister).List(t.Context(), func(_ string, info drivers.Info) error {
+			if info.Bytes != int64(len(text)) {
+				t.Errorf("%s: listed with %d bytes", encoding, info.Bytes)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -83,7 +83,12 @@ const isPreferred = `("documentName" = "archiveId" || '.json' OR NOT EXISTS (
 const (
 	pgText   = `convert_from(c, 'UTF8')`
 	pgBase64 = `encode(c, 'base64') || CASE WHEN octet_length(c) % 57 = 0 THEN '' ELSE E'\n' END`
-	pgStored = `CASE WHEN b64_encoded THEN decode(jsondata, 'base64') ELSE convert_to(jsondata, 'UTF8') END`
+	pgStored = `CASE WHEN b64_encoded THEN decode(jsondata, 'base64') ELSE ` + pgBytes + ` END`
+	// pgBytes are the bytes of a text: as Anchore wrote them, in UTF-8, or, where
+	// the database does not know what its text is in, as they are.
+	pgBytes = `convert_to(jsondata, CASE WHEN getdatabaseencoding() = 'SQL_ASCII' THEN 'SQL_ASCII'::name ELSE 'UTF8'::name END)`
+	// pgLength is how many they are.
+	pgLength = `CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN octet_length(jsondata) ELSE octet_length(` + pgBytes + `) END::int8`
 	// pgDecoded is the length of base64 text, decoded. It reads all of the text.
 	// translate() takes four times its length in memory, and no more than 1 GB; of
 	// longer texts the lines are taken to be as Anchore writes them.
@@ -108,10 +113,10 @@ var documents = table{
 	postgres: postgresStatements{
 		read: `SELECT k.n,
 				CASE WHEN d.b64 AND NOT (` + pgFits + `) THEN ` + pgDecoded + ` ELSE d.raw END,
-				d.b64, CASE WHEN ` + pgFits + ` THEN convert_to(d.jsondata, 'UTF8') END
+				d.b64, CASE WHEN ` + pgFits + ` THEN ` + pgBytes + ` END
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) WITH ORDINALITY AS k(u, b, a, max, n)
 			CROSS JOIN LATERAL (
-				SELECT jsondata, coalesce(b64_encoded, false) AS b64, octet_length(jsondata)::int8 AS raw
+				SELECT jsondata, coalesce(b64_encoded, false) AS b64, ` + pgLength + ` AS raw
 				FROM archive_document WHERE bucket = k.b AND "archiveId" = k.a AND "userId" = k.u ` + preferred + `) d`,
 		stream: `SELECT i, octet_length(v.c), substring(v.c from i + 1 for $4::int4)
 			FROM (SELECT ` + pgStored + ` AS c FROM archive_document
@@ -135,11 +140,11 @@ var documents = table{
 			AND (` + documentKey + `) IN (` + pgKeys + `)`,
 		clearChildren: `DELETE FROM archive_document WHERE tableoid <> 'archive_document'::regclass AND (` + documentKey + `) IN (` + pgKeys + `)`,
 		page: `SELECT "userId", bucket, "archiveId",
-				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE octet_length(jsondata)::int8 END
+				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE ` + pgLength + ` END
 			FROM archive_document d WHERE (bucket, "archiveId", "userId") > ($2, $3, $1) AND ` + isPreferred + `
 			ORDER BY bucket, "archiveId", "userId" LIMIT $4`,
 		first: `SELECT "userId", bucket, "archiveId",
-				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE octet_length(jsondata)::int8 END
+				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE ` + pgLength + ` END
 			FROM archive_document d WHERE ` + isPreferred + `
 			ORDER BY bucket, "archiveId", "userId" LIMIT $1`,
 	},

@@ -299,8 +299,20 @@ func (s *PostgresServer) discard() {
 // The database is dropped, with whoever is connected to it, when the test ends.
 func (s *PostgresServer) Database(tb testing.TB) string {
 	tb.Helper()
+	return s.database(tb, "")
+}
+
+// DatabaseIn is Database with another encoding than UTF-8, such as LATIN1 or
+// SQL_ASCII, and text that sorts by its bytes.
+func (s *PostgresServer) DatabaseIn(tb testing.TB, encoding string) string {
+	tb.Helper()
+	return s.database(tb, " ENCODING '"+encoding+"' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0")
+}
+
+func (s *PostgresServer) database(tb testing.TB, options string) string {
+	tb.Helper()
 	name := randomName("kedge_")
-	if err := s.execute("CREATE DATABASE " + name); err != nil {
+	if err := s.execute("CREATE DATABASE " + name + options); err != nil {
 		tb.Fatalf("testenv: new database: %v\n%s", err, s.process.tail())
 	}
 	tb.Cleanup(func() {

@@ -146,10 +146,17 @@ func (r reader) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Documen
 	return docs, failed(ctx, "read rows of the catalog", err)
 }
 
+// md5Of is the MD5 of a column's text in UTF-8, which Anchore's paths are made
+// of; where the database does not know what its text is in, of its bytes.
+func md5Of(column string) string {
+	return `md5(convert_to(` + column + `, CASE WHEN getdatabaseencoding() = 'SQL_ASCII' THEN 'SQL_ASCII'::name ELSE 'UTF8'::name END))`
+}
+
 // tailOf is what a URI made from its row's key ends with, as SQL.
 func tailOf(hashed bool) string {
 	if hashed {
-		return `(md5("userId") || '/' || bucket || '/' || left(md5("archiveId"), 2) || '/' || md5("archiveId") || '.json')`
+		user, id := md5Of(`"userId"`), md5Of(`"archiveId"`)
+		return `(` + user + ` || '/' || bucket || '/' || left(` + id + `, 2) || '/' || ` + id + ` || '.json')`
 	}
 	return `("userId" || '/' || bucket || '/' || "archiveId")`
 }

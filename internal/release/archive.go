@@ -13,9 +13,9 @@ import (
 
 // file is a file of an archive.
 type file struct {
-	path string // with slashes, relative
-	mode os.FileMode
-	data []byte
+	path string      // with slashes, relative
+	mode os.FileMode // with os.ModeSymlink for a link
+	data []byte      // of a link: where it leads to
 }
 
 func sortFiles(files []file) {
@@ -54,10 +54,15 @@ func tarball(folder string, files []file, when time.Time, owned ...ownedFolder) 
 		}
 		header := header(name, f.mode, when)
 		header.Typeflag, header.Size = tar.TypeReg, int64(len(f.data))
+		content := f.data
+		if f.mode&os.ModeSymlink != 0 {
+			header.Typeflag, header.Linkname, header.Size = tar.TypeSymlink, string(f.data), 0
+			content = nil
+		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
 		}
-		if _, err := w.Write(f.data); err != nil {
+		if _, err := w.Write(content); err != nil {
 			return nil, err
 		}
 	}

@@ -192,8 +192,10 @@ func testContainer(t *testing.T, release string) {
 	}
 	want := []string{
 		"tmp/ 1777 0:0", "var/ 755 0:0", "var/lib/ 755 0:0", "var/lib/kedge/ 700 65532:65532",
-		"etc/ 755 0:0", "etc/group 644 0:0", "etc/passwd 644 0:0", "usr/ 755 0:0", "usr/bin/ 755 0:0", "usr/bin/kedge 755 0:0",
+		"etc/ 755 0:0", "etc/group 644 0:0", "etc/passwd 644 0:0", "usr/ 755 0:0", "usr/bin/ 755 0:0",
+		"usr/bin/anchore-enterprise-manager 777 0:0", "usr/bin/anchore-manager 777 0:0", "usr/bin/kedge 755 0:0",
 		"usr/share/ 755 0:0", "usr/share/doc/ 755 0:0", "usr/share/doc/kedge/ 755 0:0", "usr/share/doc/kedge/copyright 644 0:0",
+		"usr/share/kedge/ 755 0:0", "usr/share/kedge/anchore-enterprise.bash 644 0:0",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

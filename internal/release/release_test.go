@@ -195,3 +195,36 @@ func TestSums(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// The script of Anchore Enterprise's migration Job, with what BASH_ENV names in the
+// image: kedge is what it calls, and a command that fails ends it.
+func TestBashOfTheEnterpriseJob(t *testing.T) {
+	kedge := []byte("#!/bin/sh\necho \"$(basename \"$0\") $*\"\ntest \"$2\" != fails\n")
+	archive, err := rootfsOf(kedge, nil, when)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := t.TempDir()
+	untar := exec.Command("tar", "--extract", "--gzip", "--directory", image, "--no-same-owner")
+	untar.Stdin = bytes.NewReader(archive)
+	if out, err := untar.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	run := func(bashEnv, script string) (string, error) {
+		cmd := exec.Command("bash", "-c", script)
+		cmd.Env = append(os.Environ(), "BASH_ENV="+bashEnv)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	file := filepath.Join(image, "usr/share/kedge/anchore-enterprise.bash")
+	if out, err := run(file, "anchore-enterprise-manager objectstorage check\necho complete"); err != nil || out != "anchore-enterprise-manager objectstorage check\ncomplete\n" {
+		t.Errorf("%v: %q", err, out)
+	}
+	if out, err := run(file, "anchore-manager objectstorage fails\necho complete"); err == nil || strings.Contains(out, "complete") {
+		t.Errorf("the script went on behind a command that failed (%v): %q", err, out)
+	}
+	// In the Job's other containers there is no such file, which is no fault.
+	if out, err := run(file+".none", "echo own"); err != nil || out != "own\n" {
+		t.Errorf("%v: %q", err, out)
+	}
+}

@@ -38,11 +38,12 @@ var (
 	VersityGW   = Tool{"versitygw", "github.com/versity/versitygw", "github.com/versity/versitygw/cmd/versitygw"}
 	Staticcheck = Tool{"staticcheck", "honnef.co/go/tools", "honnef.co/go/tools/cmd/staticcheck"}
 	Registry    = Tool{"registry", "github.com/distribution/distribution/v3", "github.com/distribution/distribution/v3/cmd/registry"}
+	Helm        = Tool{"helm", "helm.sh/helm/v3", "helm.sh/helm/v3/cmd/helm"}
 	Rclone      = Tool{"rclone", "github.com/rclone/rclone", "github.com/rclone/rclone"}
 )
 
 // All lists the tools that the tests need.
-func All() []Tool { return []Tool{MinIO, VersityGW, Staticcheck, Registry} }
+func All() []Tool { return []Tool{MinIO, VersityGW, Staticcheck, Registry, Helm} }
 
 // Peers lists the programs that "make bench" compares kedge with. No test needs
 // them, and they take minutes to build.

@@ -88,7 +88,7 @@ init containers, because mode check tries both configurations.
 {{- $args := concat (list .Values.mode) $sections $bucket -}}
 {{- if and .Values.nodelete (ne .Values.mode "purge") -}}{{- $args = append $args "--nodelete" -}}{{- end -}}
 {{- if eq .Values.mode "plan" -}}
-{{- $args = append $args (printf "--checkpoint=/state/%s.checkpoint" (include "kedge.migration" . | replace "plan" "migrate")) -}}
+{{- $args = append $args (printf "--checkpoint=/state/migrate%s.checkpoint" (include "kedge.migration" . | trimPrefix "plan")) -}}
 {{- else -}}
 {{- if .Values.dryRun -}}{{- $args = append $args "--dry-run" -}}{{- end -}}
 {{- $args = concat $args (list "--dontask" "--wait") -}}

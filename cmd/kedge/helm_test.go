@@ -115,8 +115,8 @@ func TestHelmChartCommands(t *testing.T) {
 		"everything": {"mode: purge\ndryRun: true\nanalysisArchive: to\nbucket: analysis_archive\nextraArgs: [--max-ops=200]\nimagePullSecrets: [{name: pull}]\n" +
 			"nodeSelector: {disk: fast}\ntolerations: [{operator: Exists}]\naffinity: {nodeAffinity: {}}\npodAnnotations: {a: b}\npodLabels: {c: d}\nserviceAccount: {create: true}\n" +
 			"listen: {service: {enabled: true}, serviceMonitor: {enabled: true, labels: {release: prometheus}}}\nextraEnv: [{name: A, value: b}]",
-			[]string{"purge --to-analysis-archive --bucket=analysis_archive --dry-run --dontask --wait --checkpoint=/state/purge-to-analysis-archive-analysis_archive.checkpoint " +
-				"--report=/state/purge-to-analysis-archive-analysis_archive.html --listen=0.0.0.0:9187 --log-format=json --max-ops=200 /config/config.yaml /config/dest-config.yaml"}},
+			[]string{"purge --to-analysis-archive --bucket=analysis_archive --dry-run --dontask --wait --checkpoint=/state/purge-to-analysis-archive-analysis_archive-dry-run.checkpoint " +
+				"--report=/state/purge-to-analysis-archive-analysis_archive-dry-run.html --listen=0.0.0.0:9187 --log-format=json --max-ops=200 /config/config.yaml /config/dest-config.yaml"}},
 	}
 	for name, set := range sets {
 		t.Run(name, func(t *testing.T) {

@@ -58,6 +58,8 @@ the sections, the bucket and the direction.
 {{- if ne .Values.analysisArchive "none" -}}{{- $words = append $words (printf "%s-analysis-archive" .Values.analysisArchive) -}}{{- end -}}
 {{- with .Values.bucket -}}{{- $words = append $words . -}}{{- end -}}
 {{- if eq .Values.direction "back" -}}{{- $words = append $words "back" -}}{{- end -}}
+{{/* What was only counted must not count as done for the purge itself. */}}
+{{- if and .Values.dryRun (eq .Values.mode "purge") -}}{{- $words = append $words "dry-run" -}}{{- end -}}
 {{- join "-" $words -}}
 {{- end -}}
 

@@ -79,6 +79,8 @@ type audit struct {
 	ops        *gate
 	progress   *Progress
 	stopped    bool
+	// folding says of stores that were asked whether they fold names.
+	folding map[*Store]bool
 }
 
 // Audit reads every document of the catalog where its row says, and checks

@@ -122,6 +122,11 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 		}
 		named = named || same
 	}
+	if reason == nil && !named {
+		if named, err = m.namedAlike(ctx, it); err != nil {
+			return false, err
+		}
+	}
 	switch {
 	case reason != nil:
 		it.fail(stageDelete, ClassRowChanged, reason)

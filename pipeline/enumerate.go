@@ -178,6 +178,9 @@ func (m *migration) newItem(d catalog.Document) *item {
 			it.fail(stageEnumerate, ClassUnreadableKey, err)
 		}
 	}
+	if err := m.heldByAnother(dest); err != nil {
+		it.fail(stageEnumerate, ClassPlaceTaken, err)
+	}
 	return it
 }
 

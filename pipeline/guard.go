@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/folding"
 )
 
 // settlement is what is known of the whole catalog once it has been looked
@@ -21,7 +22,7 @@ import (
 type settlement struct {
 	once sync.Once
 	done chan struct{}   // closed when odd holds
-	odd  map[string]bool // normal URIs
+	odd  map[string]bool // by oddName
 }
 
 func newSettlement() *settlement { return &settlement{done: make(chan struct{})} }
@@ -59,7 +60,11 @@ func (s *settlement) wait(ctx context.Context) error {
 
 // isOdd says whether a row whose key does not say so names this place. Only when
 // it is settled.
-func (s *settlement) isOdd(uri string) bool { return len(s.odd) > 0 && s.odd[normal(uri)] }
+func (s *settlement) isOdd(uri string) bool { return len(s.odd) > 0 && s.odd[oddName(uri)] }
+
+// oddName is the name under which an odd place is kept in mind: that of all spellings
+// which some store may take for one.
+func oddName(uri string) string { return folding.Name(normal(uri)) }
 
 // guard keeps pending items from being put where another document's payload may
 // be. It returns at once when the catalog has been looked through, and waits for

@@ -160,6 +160,7 @@ type migration struct {
 	// snapshot is the catalog as it was before anything was changed.
 	snapshot  catalog.Snapshot
 	settled   *settlement
+	alike     alike
 	sourceOps *gate // gets and deletes at the source
 	destOps   *gate // puts and read-backs at the destination
 	cpu       slots

@@ -14,15 +14,14 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/folding"
+	"github.com/kedge/kedge/pipeline/spread"
 )
 
 // The catalog's URIs and a store's listing are compared without holding either:
 // both are spread over files by the MD5 of each URI, and then compared file by
 // file.
-const (
-	orphanFiles    = 64
-	orphanURIBytes = 8 << 10
-)
+const orphanURIBytes = 8 << 10
 
 // orphans lists the payloads of the stores that no row names.
 func (a *audit) orphans(ctx context.Context) (found int64, err error) {
@@ -31,16 +30,16 @@ func (a *audit) orphans(ctx context.Context) (found int64, err error) {
 		return 0, fmt.Errorf("look for orphans: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	named, err := spread(folder, "named", func(put func(sum [16]byte, record []byte) error) error { return a.spreadCatalog(ctx, put) })
+	named, err := spread.Over(folder, "named", func(put func(sum [16]byte, record []byte) error) error { return a.spreadCatalog(ctx, put) })
 	if err != nil {
 		return 0, fmt.Errorf("look for orphans: %w", err)
 	}
-	held, err := spread(folder, "held", func(put func(sum [16]byte, record []byte) error) error { return a.spreadStores(ctx, put) })
+	held, err := spread.Over(folder, "held", func(put func(sum [16]byte, record []byte) error) error { return a.spreadStores(ctx, put) })
 	if err != nil {
 		return 0, fmt.Errorf("look for orphans: %w", err)
 	}
-	for i := range orphanFiles {
-		n, err := a.compare(named[i], held[i])
+	for i := range named {
+		n, err := a.compare(ctx, named[i], held[i])
 		found += n
 		if err != nil {
 			return found, fmt.Errorf("look for orphans: %w", err)
@@ -50,24 +49,12 @@ func (a *audit) orphans(ctx context.Context) (found int64, err error) {
 }
 
 func (a *audit) spreadCatalog(ctx context.Context, put func([16]byte, []byte) error) error {
-	var position catalog.Position
-	for {
-		page, err := a.Catalog.Page(ctx, catalog.Selection{}, position, a.limits.pageRows)
-		if err != nil {
-			return err
-		}
-		for _, d := range page {
-			position = d.After()
-			if !d.NoURI {
-				if err := put(md5.Sum([]byte(normal(d.URI))), nil); err != nil {
-					return err
-				}
-			}
-		}
-		if len(page) < a.limits.pageRows {
+	return eachRow(ctx, a.Catalog, a.limits.pageRows, func(d catalog.Document) error {
+		if d.NoURI {
 			return nil
 		}
-	}
+		return put(foldedSum(d.URI), sumOf(d.URI))
+	})
 }
 
 func (a *audit) spreadStores(ctx context.Context, put func([16]byte, []byte) error) error {
@@ -78,12 +65,12 @@ func (a *audit) spreadStores(ctx context.Context, put func([16]byte, []byte) err
 			return fmt.Errorf("driver %s cannot list what it holds", s.Name())
 		}
 		err := lister.List(ctx, func(uri string, info drivers.Info) error {
-			if a.storeOf(uri) != s || strings.Contains(uri, "/kedge-probe/kedge-probe/") {
+			if a.storeOf(uri) != s || strings.Contains(uri, "/kedge-probe/kedge-probe") {
 				return nil // another store lists it, or a migration is just looking
 			}
 			record := binary.AppendVarint(nil, info.Bytes)
 			record = binary.AppendUvarint(record, uint64(len(uri)))
-			return put(md5.Sum([]byte(normal(uri))), append(record, uri...))
+			return put(foldedSum(uri), append(append(sumOf(uri), record...), uri...))
 		})
 		if err != nil {
 			return err
@@ -92,35 +79,18 @@ func (a *audit) spreadStores(ctx context.Context, put func([16]byte, []byte) err
 	return nil
 }
 
-// spread writes records to files by their sums, and gives the files' paths.
-func spread(folder, name string, fill func(put func([16]byte, []byte) error) error) (paths [orphanFiles]string, err error) {
-	var files [orphanFiles]*os.File
-	var writers [orphanFiles]*bufio.Writer
-	for i := range files {
-		paths[i] = filepath.Join(folder, fmt.Sprintf("%s-%02d", name, i))
-		if files[i], err = os.OpenFile(paths[i], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-			return paths, err
-		}
-		defer func() { err = errors.Join(err, files[i].Close()) }()
-		writers[i] = bufio.NewWriterSize(files[i], 32<<10)
-	}
-	err = fill(func(sum [16]byte, record []byte) error {
-		w := writers[sum[0]%orphanFiles]
-		if _, err := w.Write(sum[:]); err != nil {
-			return err
-		}
-		_, err := w.Write(record)
-		return err
-	})
-	for _, w := range writers {
-		err = errors.Join(err, w.Flush())
-	}
-	return paths, err
+// foldedSum is the sum of a URI's name to a store that does not tell names apart,
+// sumOf that of the URI itself.
+func foldedSum(uri string) [16]byte { return md5.Sum([]byte(oddName(uri))) }
+
+func sumOf(uri string) []byte {
+	sum := md5.Sum([]byte(normal(uri)))
+	return sum[:]
 }
 
 // compare reports what the one file holds and the other does not name.
-func (a *audit) compare(named, held string) (orphans int64, err error) {
-	sums, err := readSums(named)
+func (a *audit) compare(ctx context.Context, named, held string) (orphans int64, err error) {
+	rows, err := readNames(named)
 	if err != nil {
 		return 0, err
 	}
@@ -131,8 +101,8 @@ func (a *audit) compare(named, held string) (orphans int64, err error) {
 	defer f.Close()
 	in := bufio.NewReaderSize(f, 64<<10)
 	for {
-		var sum [16]byte
-		if _, err := io.ReadFull(in, sum[:]); err == io.EOF {
+		var sums [32]byte // folded, and its own
+		if _, err := io.ReadFull(in, sums[:]); err == io.EOF {
 			return orphans, nil
 		} else if err != nil {
 			return orphans, err
@@ -149,23 +119,56 @@ func (a *audit) compare(named, held string) (orphans int64, err error) {
 		if _, err := io.ReadFull(in, uri); err != nil {
 			return orphans, err
 		}
-		if !sums[sum] {
-			orphans++
-			if a.Orphan != nil {
-				a.Orphan(string(uri), drivers.Info{Bytes: bytes})
+		if rows.exactly[sums] {
+			continue
+		}
+		if rows.folded[[16]byte(sums[:16])] {
+			// A row names it, if its store takes the row's spelling for it.
+			if folds, err := a.folds(ctx, string(uri)); err != nil {
+				return orphans, err
+			} else if folds {
+				continue
 			}
+		}
+		orphans++
+		if a.Orphan != nil {
+			a.Orphan(string(uri), drivers.Info{Bytes: bytes})
 		}
 	}
 }
 
-func readSums(path string) (map[[16]byte]bool, error) {
+// folds says whether the store of a payload takes names for one that differ only in
+// case, or in the form of their letters.
+func (a *audit) folds(ctx context.Context, uri string) (bool, error) {
+	s := a.storeOf(uri)
+	if folds, asked := a.folding[s]; asked {
+		return folds, nil
+	}
+	folds, known, err := folding.Of(ctx, s, uri)
+	if err == nil && known {
+		if a.folding == nil {
+			a.folding = make(map[*Store]bool)
+		}
+		a.folding[s] = folds
+	}
+	return folds, err
+}
+
+// names are sums of what rows name.
+type names struct {
+	exactly map[[32]byte]bool
+	folded  map[[16]byte]bool
+}
+
+func readNames(path string) (names, error) {
 	all, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return names{}, err
 	}
-	sums := make(map[[16]byte]bool, len(all)/16)
-	for ; len(all) >= 16; all = all[16:] {
-		sums[[16]byte(all)] = true
+	n := names{exactly: make(map[[32]byte]bool, len(all)/32), folded: make(map[[16]byte]bool, len(all)/32)}
+	for ; len(all) >= 32; all = all[32:] {
+		n.exactly[[32]byte(all)] = true
+		n.folded[[16]byte(all)] = true
 	}
-	return sums, nil
+	return n, nil
 }

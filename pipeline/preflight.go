@@ -21,6 +21,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/folding"
 )
 
 // refuse finds the reasons not to begin at all. Only a probe is written, and
@@ -35,7 +36,10 @@ func (m *migration) refuse(ctx context.Context) error {
 			return err
 		}
 	}
-	return m.probe(ctx)
+	if err := m.probe(ctx); err != nil {
+		return err
+	}
+	return m.findAlike(ctx)
 }
 
 // refuseUntried finds those reasons that can be found without writing anything,
@@ -113,6 +117,9 @@ func (m *migration) probe(ctx context.Context) error {
 	}
 	crash.Point("probed")
 	same, err := m.holds(ctx, src, content)
+	if err == nil && !same {
+		m.alike.folds, err = m.destinationFolds(ctx, key, dst)
+	}
 	// Also after an interrupt; but then nobody waits long for a store that is down.
 	clean, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -127,6 +134,20 @@ func (m *migration) probe(ctx context.Context) error {
 		return &RefusedError{fmt.Sprintf("source and destination are the same place under two names: what is written to %s appears at %s", m.dst.Place(), m.src.Place())}
 	}
 	return nil
+}
+
+// destinationFolds says whether the destination takes names for one that differ
+// only in case, or in the form of their letters. The probe is there under its URI.
+func (m *migration) destinationFolds(ctx context.Context, key drivers.Key, uri string) (bool, error) {
+	folds, _, err := folding.Of(ctx, m.dst, uri)
+	if err != nil || folds {
+		return folds, err
+	}
+	key.Bucket += folding.Accented
+	if uri, err = m.dst.URI(key); err != nil {
+		return false, nil // no such name can be held
+	}
+	return folding.Try(ctx, m.dst, uri)
 }
 
 // holds says whether the source holds this content.

@@ -31,7 +31,7 @@ func (m *migration) survey(ctx context.Context) error {
 		if !isOdd {
 			return m.noteNested(nested, forms[form].Scheme, place)
 		}
-		if odd[normal(place)] = true; len(odd) > maxOdd {
+		if odd[oddName(place)] = true; len(odd) > maxOdd {
 			return &RefusedError{fmt.Sprintf("more than %d rows of the catalog name %s… places that are not made from their keys, such as %q: this is not an archive that Anchore wrote", maxOdd, forms[form].Scheme, place)}
 		}
 		return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
+	"github.com/kedge/kedge/pipeline/folding"
 )
 
 // checkCommand tries a store.
@@ -96,6 +97,12 @@ func (k *checker) run(ctx context.Context) error {
 		return fmt.Errorf("archive config check failed: %w", err)
 	}
 	k.find("test document", "put, got and deleted, with its row in the catalog", false)
+	key := drivers.Key{UserID: checkUser, Bucket: checkBucket + folding.Accented, ArchiveID: checkArchiveIDs[0]}
+	if uri, err := k.store.URI(key); err == nil { // else no such name can be held
+		if err := k.findNames(ctx, uri); err != nil {
+			return fmt.Errorf("archive config check failed: %w", err)
+		}
+	}
 	if inspector, ok := k.store.Driver.(drivers.Inspector); ok {
 		found, err := inspector.Inspect(ctx)
 		if err != nil {
@@ -107,6 +114,21 @@ func (k *checker) run(ctx context.Context) error {
 		if f.Amiss {
 			return fmt.Errorf("archive config check failed: %s: %s", f.Name, f.Value)
 		}
+	}
+	return nil
+}
+
+// findNames tries whether the store tells names apart that differ only in case, or
+// in the form of their letters.
+func (k *checker) findNames(ctx context.Context, uri string) error {
+	folds, err := folding.Try(ctx, k.store.Driver, uri)
+	if err != nil {
+		return err
+	}
+	if folds {
+		k.find("names", "those that differ only in case, or in the form of their letters, are one here: of two documents that differ in no more, one would stay", false)
+	} else {
+		k.find("names", "told apart, also where they differ only in case", false)
 	}
 	return nil
 }

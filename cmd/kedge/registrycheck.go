@@ -13,6 +13,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/folding"
 	"github.com/kedge/kedge/pipeline/tree"
 )
 
@@ -46,6 +47,10 @@ func (c *checkCommand) runRegistry(ctx context.Context, a *app, f *config.File) 
 		err = fmt.Errorf("storage config check failed: %w", err)
 	} else {
 		k.find("test file", "put, listed, got and deleted", false)
+		var uri string
+		if uri, err = store.PathURI(registryCheckPath + folding.Accented + "/link"); err == nil {
+			err = k.findNames(ctx, uri)
+		}
 	}
 	if a.globals.Output == "json" {
 		return k.json(a.stdout, r.Driver, err)

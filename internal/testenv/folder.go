@@ -95,6 +95,7 @@ func removeAbandoned(parent string) {
 	}
 	for _, dir := range dirs {
 		if abandoned(dir) {
+			_ = unmountBelow(dir)
 			_ = os.RemoveAll(dir)
 		}
 	}

@@ -26,7 +26,7 @@ var programs = []struct{ name, pack string }{
 // InstallPackages installs what the tests need of Debian's packages, unless it
 // is there already: PostgreSQL, PgBouncer, OpenStack Swift and Keystone (libraries only;
 // nothing is started), Chromium with its driver and letters to write with,
-// promtool, tmux, a C compiler for the race detector, and programs. That needs root.
+// promtool, tmux, NTFS in user space, a C compiler for the race detector, and programs. That needs root.
 // What apt-get prints goes to out.
 func InstallPackages(ctx context.Context, out io.Writer) error {
 	var missing []string
@@ -49,6 +49,9 @@ func InstallPackages(ctx context.Context, out io.Writer) error {
 		if _, err := exec.LookPath(program.name); err != nil {
 			missing = append(missing, program.pack)
 		}
+	}
+	if _, _, err := NTFS(); err != nil {
+		missing = append(missing, "ntfs-3g")
 	}
 	if _, err := Tmux(); err != nil {
 		missing = append(missing, "tmux")

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/testenv"
+)
+
+// twins are documents whose places differ only in the case of their bucket, but
+// for the last two, which differ in more.
+func twins() []hostile {
+	at := func(what, bucket, id string) hostile {
+		return hostile{what: what, key: drivers.Key{UserID: "admin", Bucket: bucket, ArchiveID: id}}
+	}
+	return []hostile{
+		at("first", "Data", "x"), at("second", "data", "x"),
+		at("accented first", "\u00c4rger", "x"), at("accented second", "\u00e4rger", "x"),
+		at("alone in Data", "Data", "a"), at("alone in data", "data", "b"),
+	}
+}
+
+func md5Of(s string) string {
+	sum := md5.Sum([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+func sha256Of(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// placesOf says where each document is, after having read it there.
+func placesOf(t *testing.T, url string, documents []hostile, places ...place) map[string]int {
+	t.Helper()
+	rows := catalogRows(t, url)
+	at := make(map[string]int)
+	for _, h := range documents {
+		at[h.what] = checkHostile(t, rows, h, places...)
+	}
+	return at
+}
+
+// Two buckets whose names differ only in case, onto a folder that ignores it.
+func TestDestinationIgnoresCase(t *testing.T) {
+	root := filepath.Join(testenv.IgnoringCase(t), "archive")
+	url := emptyInstallation(t)
+	seedHostile(t, url, twins())
+	from, to := dbPlace(url), localfsPlace(root)
+	a, b := from.config(t, url, compression{}), to.config(t, url, compression{})
+
+	kedge(t, "migrate", "--dontask", a, b).want(t, 2).tells(t, "place-taken", `"admin/Data/x"`)
+	check := func() {
+		t.Helper()
+		at := placesOf(t, url, twins(), from, to)
+		for what, want := range map[string]int{"first": 1, "second": 0, "accented first": 1, "accented second": 0, "alone in Data": 1, "alone in data": 1} {
+			if at[what] != want {
+				t.Errorf("%s is in place %d, want %d", what, at[what], want)
+			}
+		}
+	}
+	check()
+	// Again, and by the bucket's name, nothing changes.
+	kedge(t, "migrate", "--dontask", a, b).want(t, 2).tells(t, "place-taken")
+	kedge(t, "migrate", "--dontask", "--bucket=data", a, b).want(t, 2).tells(t, "place-taken")
+	check()
+	// What is there is no orphan, whatever the folder's spelling.
+	if out := kedge(t, "verify", "--orphans", "--output=json", b).want(t, 2).stdout; !strings.Contains(out, `"orphans":0`) {
+		t.Errorf("verify: %s", out)
+	}
+	if left, err := filepath.Glob(filepath.Join(root, "*", "*probe*")); err != nil || len(left) > 0 {
+		t.Errorf("left of the probe: %q, %v", left, err)
+	}
+	if s := kedge(t, "check", b).want(t, 0).stdout; !strings.Contains(s, "differ only in case, or in the form of their letters, are one here") {
+		t.Errorf("check does not tell: %s", s)
+	}
+}
+
+// The one that stays is the same when only its bucket is asked for first.
+func TestDestinationIgnoresCaseByBucket(t *testing.T) {
+	url := emptyInstallation(t)
+	seedHostile(t, url, twins())
+	from, to := dbPlace(url), localfsPlace(filepath.Join(testenv.IgnoringCase(t), "archive"))
+	a, b := from.config(t, url, compression{}), to.config(t, url, compression{})
+	kedge(t, "migrate", "--dontask", "--bucket=data", a, b).want(t, 2).tells(t, "place-taken")
+	kedge(t, "migrate", "--dontask", a, b).want(t, 2).tells(t, "place-taken")
+	if at := placesOf(t, url, twins(), from, to); at["first"] != 1 || at["second"] != 0 {
+		t.Errorf("the first is in place %d, the second in %d", at["first"], at["second"])
+	}
+}
+
+// At the source two rows name one file: Anchore has overwritten the first, and
+// where the bytes were the same nothing was lost yet, and must not be.
+func TestSourceIgnoresCase(t *testing.T) {
+	for _, order := range []string{"all", "by bucket"} {
+		t.Run(order, func(t *testing.T) {
+			root := filepath.Join(testenv.IgnoringCase(t), "archive")
+			url := emptyInstallation(t)
+			docs := twins()
+			seedHostile(t, url, docs)
+			from, to := localfsPlace(root), dbPlace(url)
+			// As Anchore has put them, one after the other, to the folder.
+			for _, h := range docs {
+				uri := from.prefix + md5Of(h.key.UserID) + "/" + h.key.Bucket + "/" + md5Of(h.key.ArchiveID)[:2] + "/" + md5Of(h.key.ArchiveID) + ".json"
+				path := strings.TrimPrefix(uri, "file://")
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				payload := h.payload()
+				if strings.HasPrefix(h.what, "accented") {
+					payload = []byte("the same bytes")
+				}
+				if err := os.WriteFile(path, payload, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				execute(t, url, `UPDATE archive_metadata SET content_url = $1, digest = $2, size = $3 WHERE bucket = $4 AND "archiveId" = $5`,
+					uri, md5Of(string(payload)), len(payload), h.key.Bucket, h.key.ArchiveID)
+			}
+			execute(t, url, `DELETE FROM archive_document`)
+			a, b := from.config(t, url, compression{}), to.config(t, url, compression{})
+			if order == "by bucket" {
+				kedge(t, "migrate", "--dontask", "--bucket=\u00c4rger", a, b).want(t, 0)
+			}
+			kedge(t, "migrate", "--dontask", a, b).want(t, 2).tells(t, "wrong-digest", `"admin/Data/x"`)
+			rows := catalogRows(t, url)
+			for _, h := range docs {
+				r := rows[h.key.UserID+"\x00"+h.key.Bucket+"\x00"+h.key.ArchiveID+"\x00"+h.name()]
+				moved := strings.HasPrefix(*r.url, to.prefix)
+				if moved == (h.what == "first") {
+					t.Errorf("%s is at %s", h.what, *r.url)
+				}
+				if !moved {
+					continue
+				}
+				sum := sha256Of(h.payload())
+				if strings.HasPrefix(h.what, "accented") {
+					sum = sha256Of([]byte("the same bytes"))
+				}
+				if err := checkStored(t.Context(), to.raw, r, sum); err != nil {
+					t.Errorf("%s: %v", h.what, err)
+				}
+			}
+			// Only the file that a row still names is left.
+			if files := filesBelow(t, root); len(files) != 1 {
+				t.Errorf("left at the source: %q", files)
+			}
+		})
+	}
+}

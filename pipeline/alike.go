@@ -1,0 +1,165 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/folding"
+)
+
+// alike is what is known of stores that take different names for one (package
+// folding). There two documents can have one place without their URIs saying so:
+// the second would overwrite the first, and who deletes the one deletes the other.
+type alike struct {
+	// dest are the places at the destination that it does not tell apart, source
+	// those at the source. Both are nil where names are told apart.
+	dest, source *folding.Groups
+	// folds: the destination does not tell names apart.
+	folds bool
+}
+
+// findAlike finds the documents whose places a store does not tell apart, before
+// anything is moved. It looks through the whole catalog, whatever buckets are asked
+// for, but only where a store was found to fold names.
+func (m *migration) findAlike(ctx context.Context) (err error) {
+	if m.alike.folds && !m.Purge {
+		if m.alike.dest, err = m.alikeAt(ctx, m.dst, "destination"); err != nil {
+			return err
+		}
+	}
+	if m.KeepSource {
+		return nil // nothing is deleted there
+	}
+	folds, err := m.sourceFolds(ctx)
+	if err != nil || !folds {
+		return err
+	}
+	m.alike.source, err = m.alikeAt(ctx, m.src, "source")
+	return err
+}
+
+// alikeAt finds the places at a store that it does not tell apart.
+func (m *migration) alikeAt(ctx context.Context, s Store, side string) (*folding.Groups, error) {
+	groups, err := folding.Find(ctx, m.Checkpoint+".places", func(ctx context.Context, tell func(folding.Claim) error) error {
+		return eachRow(ctx, m.cat, m.limits.pageRows, func(d catalog.Document) error {
+			uri, err := s.URI(d.Key)
+			if err != nil {
+				return nil // it can have no place there
+			}
+			return tell(folding.Claim{Place: uri, Key: d.Key, Settled: !d.NoURI && d.URI == uri && !m.samePrefix()})
+		})
+	})
+	if errors.Is(err, folding.ErrTooMany) {
+		mend := "choose another destination"
+		if side == "source" {
+			mend = "move with --nodelete, and remove the source yourself"
+		}
+		return nil, &RefusedError{fmt.Sprintf("the %s, %s, takes names that differ only in case for one, and in the catalog %v: %s", side, s.Place(), err, mend)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for places that the %s does not tell apart: %w", side, err)
+	}
+	m.Log.WarnContext(ctx, "the "+side+" takes names that differ only in case, or in the form of their letters, for one",
+		"place", s.Place(), "places_that_several_documents_have", groups.Len())
+	return groups, nil
+}
+
+// eachRow reads the whole catalog.
+func eachRow(ctx context.Context, cat catalog.Reader, rows int, fn func(catalog.Document) error) error {
+	var position catalog.Position
+	for {
+		page, err := cat.Page(ctx, catalog.Selection{}, position, rows)
+		if err != nil {
+			return err
+		}
+		for _, d := range page {
+			position = d.After()
+			if err := fn(d); err != nil {
+				return err
+			}
+		}
+		if len(page) < rows {
+			return nil
+		}
+	}
+}
+
+// askedOfSource is how many rows at most are looked at to find out whether the
+// source folds names.
+const askedOfSource = 16
+
+// sourceFolds asks the source for documents that it has under other spellings of
+// their names. Nothing is written there. When nothing tells, it is taken to fold.
+func (m *migration) sourceFolds(ctx context.Context) (bool, error) {
+	selection := catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}
+	switch {
+	case m.Purge:
+		selection.Prefix = m.dst.Prefix()
+	case m.Elsewhere == ElsewhereMove:
+		selection.Prefix = m.src.Scheme()
+	}
+	page, err := m.cat.Page(ctx, selection, catalog.Position{}, askedOfSource)
+	if err != nil || len(page) == 0 {
+		return false, err
+	}
+	for _, d := range page {
+		if d.NoURI || !m.selected(d) {
+			continue
+		}
+		uri := d.URI
+		if m.Purge {
+			uri, _ = m.src.URI(d.Key) // selected only if the source can hold it
+		}
+		if _, err := m.src.Stat(ctx, uri); err != nil {
+			if cerr := cancelled(ctx); cerr != nil {
+				return false, cerr
+			}
+			continue // told when its turn comes
+		}
+		folds, known, err := folding.Of(ctx, m.src, uri)
+		if err != nil || known {
+			return folds, err
+		}
+	}
+	return true, nil
+}
+
+// heldByAnother says why a document's place at the destination is another one's.
+func (m *migration) heldByAnother(dest string) error {
+	holder, ok := m.alike.dest.Holder(dest)
+	if !ok {
+		return nil
+	}
+	return fmt.Errorf("its place at the destination, %s, is also that of the document %s, %s: the destination takes names that differ only in case, or in the form of their letters, for one, and putting it would overwrite that document", dest, holder.Key, holder.Place)
+}
+
+// namedAlike says whether another document's row names the file that an item's
+// source is, because the source does not tell the two names apart.
+func (m *migration) namedAlike(ctx context.Context, it *item) (bool, error) {
+	uri, err := m.src.URI(it.doc.Key)
+	if err != nil {
+		return false, nil
+	}
+	var keys []drivers.Key
+	for _, c := range m.alike.source.Of(uri) {
+		if c.Key != it.doc.Key {
+			keys = append(keys, c.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return false, nil
+	}
+	rows, err := m.cat.Rows(ctx, keys)
+	if err != nil {
+		return false, err
+	}
+	for _, row := range rows {
+		if !row.NoURI && folding.Name(normal(row.URI)) == folding.Name(normal(it.doc.URI)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -147,7 +147,7 @@ func (m *migration) destinationFolds(ctx context.Context, key drivers.Key, uri s
 	if uri, err = m.dst.URI(key); err != nil {
 		return false, nil // no such name can be held
 	}
-	return folding.Try(ctx, m.dst, uri)
+	return folding.Try(ctx, m.dst, uri, nil)
 }
 
 // holds says whether the source holds this content.

@@ -121,7 +121,7 @@ func (k *checker) run(ctx context.Context) error {
 // findNames tries whether the store tells names apart that differ only in case, or
 // in the form of their letters.
 func (k *checker) findNames(ctx context.Context, uri string) error {
-	folds, err := folding.Try(ctx, k.store.Driver, uri)
+	folds, err := folding.Try(ctx, k.store.Driver, uri, nil)
 	if err != nil {
 		return err
 	}

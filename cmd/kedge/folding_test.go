@@ -153,3 +153,20 @@ func TestSourceIgnoresCase(t *testing.T) {
 		})
 	}
 }
+
+// A destination that lists names in another spelling than they were put cannot say
+// whose place one is: such a registry is not moved there.
+func TestRegistryDestinationLosesCase(t *testing.T) {
+	first, last := filepath.Join(t.TempDir(), "first"), filepath.Join(testenv.IgnoringCase(t), "registry")
+	shelve(t, first, 4)
+	a, b := storageConfig(t, testenv.RegistryFilesystem(first)), storageConfig(t, testenv.RegistryFilesystem(last))
+	kedge(t, "migrate", "--nodelete", a, b).want(t, exitDone)
+	for _, name := range []string{"V1", "v1"} {
+		dir := filepath.Join(first, "docker/registry/v2/repositories/team-00/app/_manifests/tags", name, "current")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "link"), "sha256:"+sha256Of([]byte("0")))
+	}
+	kedge(t, "migrate", "--dontask", a, b).want(t, exitRefused).tells(t, "lists them in another spelling")
+}

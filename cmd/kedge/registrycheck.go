@@ -13,7 +13,6 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/pipeline"
-	"github.com/kedge/kedge/pipeline/folding"
 	"github.com/kedge/kedge/pipeline/tree"
 )
 
@@ -30,7 +29,7 @@ func (c *checkCommand) runRegistry(ctx context.Context, a *app, f *config.File) 
 	if err != nil {
 		return err
 	}
-	store, err := a.openRegistry(ctx, r, all.RegistryEnvironment{Create: true, ThroughCloudFront: true}, storeWait{})
+	store, err := a.openRegistry(ctx, r, all.RegistryEnvironment{ThroughCloudFront: true}, storeWait{})
 	if err != nil {
 		return err
 	}
@@ -42,13 +41,16 @@ func (c *checkCommand) runRegistry(ctx context.Context, a *app, f *config.File) 
 	}}
 	k.say("Using config file %s (storage)", c.Config)
 	k.find("store", store.Place(), false)
-	if err = checkTree(ctx, store); err != nil {
+	if err = k.findRegistry(ctx, store); err != nil {
+		k.find("registry", err.Error(), true)
+		err = fmt.Errorf("storage config check failed: %w", err)
+	} else if err = checkTree(ctx, store); err != nil {
 		k.find("test file", err.Error(), true)
 		err = fmt.Errorf("storage config check failed: %w", err)
 	} else {
 		k.find("test file", "put, listed, got and deleted", false)
 		var uri string
-		if uri, err = store.PathURI(registryCheckPath + folding.Accented + "/link"); err == nil {
+		if uri, err = store.PathURI(registryCheckPath + "/link"); err == nil {
 			err = k.findNames(ctx, uri)
 		}
 	}
@@ -60,6 +62,22 @@ func (c *checkCommand) runRegistry(ctx context.Context, a *app, f *config.File) 
 		k.say("Storage config check completed successfully")
 	}
 	return err
+}
+
+// findRegistry looks whether a registry's storage is there. A place that is empty may
+// be a destination.
+func (k *checker) findRegistry(ctx context.Context, s tree.Store) error {
+	err := tree.Holds(ctx, s)
+	var none *tree.NoRegistryError
+	switch {
+	case err == nil:
+		k.find("registry", "there", false)
+	case errors.As(err, &none) && none.Empty:
+		k.find("registry", "none: the place is empty, which is right for a destination only", false)
+	default:
+		return err
+	}
+	return nil
 }
 
 // checkTree tries what a migration does. Also after an interrupt nothing is to be

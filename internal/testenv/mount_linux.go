@@ -25,8 +25,7 @@ const volumeBytes = 64 << 20
 // space. It is gone when the test ends. That needs root and /dev/fuse.
 func IgnoringCase(tb testing.TB) string {
 	tb.Helper()
-	env := environmentOf(tb)
-	dir, unmount, err := env.mountNTFS()
+	dir, unmount, err := environmentOf(tb).mountNTFS()
 	if err != nil {
 		tb.Fatalf("testenv: a file system that ignores case: %v", err)
 	}
@@ -39,11 +38,11 @@ func IgnoringCase(tb testing.TB) string {
 }
 
 func (e *environment) mountNTFS() (dir string, unmount func() error, err error) {
-	mkntfs, mount, err := tools.NTFS()
+	mkfs, mount, err := tools.NTFS()
 	if err != nil {
 		return "", nil, err
 	}
-	folder, err := e.serverFolder("ntfs")
+	folder, err := e.serverFolder("volume")
 	if err != nil {
 		return "", nil, err
 	}
@@ -54,14 +53,14 @@ func (e *environment) mountNTFS() (dir string, unmount func() error, err error) 
 	if err := os.Truncate(image, volumeBytes); err != nil {
 		return "", nil, err
 	}
-	if out, err := exec.Command(mkntfs, "--quick", "--force", "--quiet", image).CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("%s: %w: %s", mkntfs, err, out)
+	if out, err := exec.Command(mkfs, "--quick", "--force", "--quiet", image).CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("%s: %w: %s", mkfs, err, out)
 	}
 	dir = filepath.Join(folder, "volume")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", nil, err
 	}
-	p, err := startProcess("lowntfs-3g", exec.Command(mount, "-o", "ignore_case,no_detach", image, dir), filepath.Join(folder, "mount.log"))
+	p, err := startProcess(mount, exec.Command(mount, "-o", "ignore_case,no_detach", image, dir), filepath.Join(folder, "mount.log"))
 	if err != nil {
 		return "", nil, err
 	}

@@ -32,12 +32,13 @@ func Of(ctx context.Context, s drivers.Driver, uri string) (folds, known bool, e
 }
 
 // Try puts a small payload under a URI and asks Of about it, and removes it again,
-// also after an interrupt. A store that refuses to hold anything there folds
-// nothing.
-func Try(ctx context.Context, s drivers.Driver, uri string) (folds bool, err error) {
+// also after an interrupt. Before that it calls look, if that is not nil. A store
+// that refuses to hold anything there folds nothing.
+func Try(ctx context.Context, s drivers.Driver, uri string, look func(context.Context) error) (folds bool, err error) {
 	content := []byte("kedge probe of names\n")
 	sum := md5.Sum(content)
 	payload := drivers.InMemory(content, hex.EncodeToString(sum[:]))
+	payload.Computed = true
 	if _, err := s.Put(ctx, uri, payload); err != nil {
 		switch drivers.KindOf(err) {
 		case drivers.Temporary, drivers.Down:
@@ -46,6 +47,9 @@ func Try(ctx context.Context, s drivers.Driver, uri string) (folds bool, err err
 		return false, context.Cause(ctx)
 	}
 	folds, _, err = Of(ctx, s, uri)
+	if err == nil && look != nil {
+		err = look(ctx)
+	}
 	if derr := s.Delete(context.WithoutCancel(ctx), uri); derr != nil && err == nil {
 		err = fmt.Errorf("the probe of names cannot be removed: %w", derr)
 	}

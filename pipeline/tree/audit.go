@@ -82,6 +82,9 @@ func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (r AuditRe
 		}
 		r.Ended = time.Now()
 	}()
+	if err := Holds(ctx, o.Store); err != nil {
+		return r, err
+	}
 	if !m.state.resumed {
 		if err := m.state.begin(phaseAuditBlobs); err != nil {
 			return r, err

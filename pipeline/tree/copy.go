@@ -61,6 +61,9 @@ func (m *migration) put(ctx context.Context, it *item, proven proof, found, revi
 		it.skipped = true
 		return nil
 	}
+	if taken, err := m.isTaken(ctx, it); taken || err != nil {
+		return err
+	}
 	unchanged := it.there && found && proven.stored != "" && proven.stored == it.dst.Version && proven.bytes == it.dst.Bytes && it.src.Bytes == it.dst.Bytes
 	if unchanged && (it.class == classBlob || proven.source != "" && proven.source == it.src.Version) {
 		it.proof, it.held, it.already = proven, true, true

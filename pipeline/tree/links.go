@@ -52,6 +52,9 @@ func (m *migration) moveLayers(ctx context.Context) error {
 // copyLink makes a link at the destination, if that holds the blob which the
 // link names.
 func (m *migration) copyLink(ctx context.Context, it *item) error {
+	if taken, err := m.isTaken(ctx, it); taken || err != nil {
+		return err
+	}
 	if it.there && it.src.Bytes == it.dst.Bytes && it.digest != "" && it.src.Version == it.dst.Version && it.dst.Version == md5Hex([]byte(it.digest)) {
 		// Both hold what their path says; their checksums tell.
 		it.content = []byte(it.digest)

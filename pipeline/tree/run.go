@@ -17,6 +17,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/folding"
 )
 
 const (
@@ -42,6 +43,9 @@ type migration struct {
 	budget  *semaphore.Weighted
 	blobs   singleflight.Group // copies of single blobs, by path
 	result  Result
+	// taken are names that the destination does not tell apart; nil where it tells
+	// all of them apart.
+	taken *folding.Groups
 
 	// alone: there is no destination, the source is audited.
 	alone  bool
@@ -145,7 +149,15 @@ func (m *migration) begin(ctx context.Context) (err error) {
 	if err := m.checkRepositories(ctx); err != nil {
 		return err
 	}
+	if !m.state.resumed { // else it may be emptied already
+		if err := Holds(ctx, m.Source); err != nil {
+			return err
+		}
+	}
 	if err := m.probe(ctx); err != nil {
+		return err
+	}
+	if err := m.findAlike(ctx); err != nil {
 		return err
 	}
 	m.result.Resumed = m.state.resumed

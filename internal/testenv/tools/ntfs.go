@@ -6,13 +6,13 @@ import (
 )
 
 // NTFS finds the programs of Debian's package ntfs-3g that make an NTFS and mount
-// it, in user space, as Windows has it: names that differ only in case are one.
-func NTFS() (mkntfs, mount string, err error) {
-	if mkntfs, err = exec.LookPath("mkntfs"); err == nil {
+// it, in user space.
+func NTFS() (mkfs, mount string, err error) {
+	if mkfs, err = exec.LookPath("mkntfs"); err == nil {
 		mount, err = exec.LookPath("lowntfs-3g")
 	}
 	if err != nil {
 		return "", "", fmt.Errorf("ntfs-3g is not installed: %w; %s", err, mend)
 	}
-	return mkntfs, mount, nil
+	return mkfs, mount, nil
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/testenv"
@@ -169,4 +171,33 @@ func TestRegistryDestinationLosesCase(t *testing.T) {
 		write(t, filepath.Join(dir, "link"), "sha256:"+sha256Of([]byte("0")))
 	}
 	kedge(t, "migrate", "--dontask", a, b).want(t, exitRefused).tells(t, "lists them in another spelling")
+}
+
+// A run that is killed again and again, each time a little later, ends as one that
+// was not.
+func TestDestinationIgnoresCaseKilled(t *testing.T) {
+	root, url := filepath.Join(testenv.IgnoringCase(t), "archive"), emptyInstallation(t)
+	var docs []hostile
+	for i := range 40 {
+		for _, bucket := range []string{"Data", "data"} {
+			id := "id-" + strconv.Itoa(i)
+			docs = append(docs, hostile{what: bucket + "/" + id, key: drivers.Key{UserID: "admin", Bucket: bucket, ArchiveID: id}})
+		}
+	}
+	seedHostile(t, url, docs)
+	from, to := dbPlace(url), localfsPlace(root)
+	args := []string{"migrate", "--dontask", "--wait", "--workers=1", from.config(t, url, compression{}), to.config(t, url, compression{})}
+	for wait := 100 * time.Millisecond; wait < 600*time.Millisecond; wait += 100 * time.Millisecond {
+		cmd := started(t, args...)
+		time.Sleep(wait)
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+		placesOf(t, url, docs, from, to) // reads each where its row says
+	}
+	kedge(t, args...).want(t, exitDocuments).tells(t, "place-taken")
+	for what, at := range placesOf(t, url, docs, from, to) {
+		if want := map[bool]int{true: 1, false: 0}[strings.HasPrefix(what, "Data/")]; at != want {
+			t.Errorf("%s is in place %d, want %d", what, at, want)
+		}
+	}
 }

@@ -54,3 +54,21 @@ func TestArchiveMovedAndLinked(t *testing.T) {
 		})
 	}
 }
+
+// A link below the root that leads out of it is not followed, and is named with what
+// to do instead.
+func TestArchiveLinkedBelowItsRoot(t *testing.T) {
+	folder, url := t.TempDir(), emptyInstallation(t)
+	docs := twins()[:1]
+	seedHostile(t, url, docs)
+	from, to := localfsPlace(folder+"/archive"), dbPlace(url)
+	a, b := from.config(t, url, compression{}), to.config(t, url, compression{})
+	kedge(t, "migrate", "--dontask", b, a).want(t, 0)
+	user := folder + "/archive/" + md5Of("admin")
+	rename(t, user, folder+"/big")
+	link(t, folder+"/big", user)
+	said := user + " is a symbolic link, to " + folder + "/big"
+	kedge(t, "verify", a).want(t, 2).tells(t, said, "mount --bind "+folder+"/big "+user)
+	kedge(t, "migrate", "--dontask", a, b).want(t, 2).tells(t, "fetch-failed", said)
+	checkHostile(t, catalogRows(t, url), docs[0], from, to)
+}

@@ -44,7 +44,10 @@ func and(err, also error) error {
 func classify(err error) (drivers.Kind, string) {
 	var number syscall.Errno
 	var link *linked
+	var out *leadsOut
 	switch {
+	case errors.As(err, &out):
+		return drivers.Other, out.mend()
 	case errors.As(err, &link):
 		return drivers.Other, "put a directory in its place"
 	case !errors.As(err, &number):

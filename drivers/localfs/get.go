@@ -38,7 +38,8 @@ func (s *Store) within(op, uri string, loc location, fn func(root *os.Root) erro
 // root of what lies outside.
 func (s *Store) openOther(dir string) (*os.Root, error) {
 	if below, ok := strings.CutPrefix(dir, strings.TrimSuffix(s.dir, "/")+"/"); ok {
-		return s.root.OpenRoot(below)
+		root, err := s.root.OpenRoot(below)
+		return root, onTheWay(s.root, below, err)
 	}
 	return os.OpenRoot(dir)
 }
@@ -58,7 +59,7 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 	err = s.within(op, uri, loc, func(root *os.Root) error {
 		file, err := s.openFile(root, loc.path())
 		if err != nil {
-			return failure(op, uri, "opening", err)
+			return failure(op, uri, "opening", onTheWay(root, loc.path(), err))
 		}
 		info, err := file.Stat()
 		if err == nil {
@@ -102,6 +103,8 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 		info, err := root.Stat(loc.path())
 		if err == nil {
 			err = regular(info)
+		} else {
+			err = onTheWay(root, loc.path(), err)
 		}
 		if err != nil {
 			return failure(op, uri, "looking for it", err)

@@ -68,3 +68,38 @@ func findLinks(ctx context.Context, dir string, depth int, found func(path strin
 		return nil
 	})
 }
+
+// onTheWay names the link below a root because of which a file could not be opened:
+// what leads out of the root is not followed, whoever made it. The error is given
+// back as it is where there is none.
+func onTheWay(root *os.Root, path string, err error) error {
+	if err == nil || missing(err) {
+		return err
+	}
+	for _, above := range parents(path) {
+		info, lerr := root.Lstat(above)
+		if lerr != nil {
+			return err
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			continue
+		}
+		target, lerr := root.Readlink(above)
+		if lerr != nil {
+			return err
+		}
+		return &leadsOut{link: filepath.Join(root.Name(), above), target: target}
+	}
+	return err
+}
+
+// leadsOut is a link below a root that is not followed.
+type leadsOut struct{ link, target string }
+
+func (l *leadsOut) Error() string {
+	return fmt.Sprintf("%s is a symbolic link, to %s, and a link below the archive's root is not followed out of it", l.link, l.target)
+}
+
+func (l *leadsOut) mend() string {
+	return fmt.Sprintf("mount the directory in the link's place: rm %s; mkdir %s; mount --bind %s %s", l.link, l.link, l.target, l.link)
+}

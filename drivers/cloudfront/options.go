@@ -56,6 +56,11 @@ func (o Options) Validate() error {
 			err = errors.New("ipfilteredby must be none, aws or awsregion")
 		}
 	}
+	if err == nil {
+		if err = drivers.CheckCredential(o.KeyPairID, drivers.NoSpaces); err != nil {
+			err = fmt.Errorf("keypairid %w", err)
+		}
+	}
 	return misconfigured("", err)
 }
 

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -10,6 +11,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/kedge/kedge/drivers"
 )
 
 // credentialsTimeout bounds one request to whatever hands out credentials.
@@ -48,7 +51,28 @@ func (a *ambient) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return creds, &credentialsError{err}
 	}
 	a.seen.note(creds)
+	if err := checkAmbient(creds); err != nil {
+		return aws.Credentials{}, &drivers.Error{Op: "open", Kind: drivers.Config, Err: err}
+	}
 	return creds, nil
+}
+
+// checkAmbient looks for what does not show in credentials, as in those of the
+// configuration.
+func checkAmbient(creds aws.Credentials) error {
+	for _, c := range []struct {
+		name, value string
+		may         drivers.Spaces
+	}{
+		{"access key", creds.AccessKeyID, drivers.NoSpaces},
+		{"secret key", creds.SecretAccessKey, drivers.InnerSpaces},
+		{"session token", creds.SessionToken, drivers.NoSpaces},
+	} {
+		if err := drivers.CheckCredential(c.value, c.may); err != nil {
+			return fmt.Errorf("the %s from %s %w", c.name, sourceName(creds.Source), err)
+		}
+	}
+	return nil
 }
 
 type credentialsError struct{ err error }

@@ -246,3 +246,44 @@ func TestAmbientRegion(t *testing.T) {
 		}
 	}
 }
+
+// TestStrayCharacters: what does not show in a credential is named, wherever it
+// comes from; nothing is stripped, and nothing of it is told.
+func TestStrayCharacters(t *testing.T) {
+	good := Options{AccessKey: "AKhush", SecretKey: "SKhush", URL: "http://localhost:9000", Bucket: "b"}
+	registry := Options{RegistryAccessKey: ptr("AKhush"), RegistrySecretKey: ptr("SKhush"), Region: "eu-west-1", Bucket: "b"}
+	for _, tt := range []struct {
+		base   Options
+		change func(*Options)
+		want   string
+	}{
+		{good, func(o *Options) { o.AccessKey += "\n" }, "access_key: ends with a line break"},
+		{good, func(o *Options) { o.SecretKey += "\r\n" }, "secret_key: ends with a line break"},
+		{good, func(o *Options) { o.SecretKey = "SK\x00hush" }, "secret_key: holds a NUL"},
+		{good, func(o *Options) { o.AccessKey = "AK hush" }, "access_key: holds a space"},
+		{good, func(o *Options) { o.SessionToken = "SThush\n" }, "sessiontoken: ends with a line break"},
+		{registry, func(o *Options) { o.RegistryAccessKey = ptr("AKhush\n") }, "accesskey: ends with a line break"},
+		{registry, func(o *Options) { o.RegistrySecretKey = ptr("\tSKhush") }, "secretkey: begins with a tab"},
+	} {
+		o := tt.base
+		tt.change(&o)
+		err := o.Validate()
+		wantKind(t, err, drivers.Config, tt.want, "Kubernetes Secret")
+		if err != nil && strings.Contains(err.Error(), "hush") {
+			t.Errorf("it tells the secret: %v", err)
+		}
+	}
+	good.SecretKey = "SK hush" // signs as well as any other
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStrayCharactersInEnvironment: the same, of what iamauto finds.
+func TestStrayCharactersInEnvironment(t *testing.T) {
+	server := testenv.MinIO(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", server.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", server.SecretKey+"\n")
+	_, err := Open(t.Context(), Options{IAMAuto: true, URL: server.URL, Bucket: server.Bucket(t)}, Tuning{})
+	wantKind(t, err, drivers.Config, "the secret key from environment variables ends with a line break", "Kubernetes Secret")
+}

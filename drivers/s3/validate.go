@@ -19,7 +19,7 @@ import (
 // and begins with the key that is wrong.
 func (o Options) Validate() error {
 	for _, check := range []func() error{
-		o.checkTwins, o.checkBucket, o.checkEndpoint, o.checkRegion, o.checkCredentials, o.checkPrefix,
+		o.checkTwins, o.checkBucket, o.checkEndpoint, o.checkRegion, o.checkCredentials, o.checkCharacters, o.checkPrefix,
 		o.checkSignature, o.checkAmazonOnly, o.checkChunkSize, o.checkObjects, o.checkUserAgent,
 	} {
 		if err := check(); err != nil {
@@ -97,6 +97,25 @@ func (o Options) checkCredentials() error {
 		return fmt.Errorf("%s: missing; sessiontoken is set without it", o.key(access))
 	case access.value() == "" && !o.ambient():
 		return fmt.Errorf("%s: missing; set %s and %s, or iamauto: True", o.key(access), o.key(access), o.key(secret))
+	}
+	return nil
+}
+
+// checkCharacters looks for what does not show in the credentials. A secret key
+// with a space between other characters signs as well as any other.
+func (o Options) checkCharacters() error {
+	access, secret := o.accessKey(), o.secretKey()
+	for _, c := range []struct {
+		key, value string
+		may        drivers.Spaces
+	}{
+		{o.key(access), access.value(), drivers.NoSpaces},
+		{o.key(secret), secret.value(), drivers.InnerSpaces},
+		{"sessiontoken", o.SessionToken, drivers.NoSpaces},
+	} {
+		if err := drivers.CheckCredential(c.value, c.may); err != nil {
+			return fmt.Errorf("%s: %w", c.key, err)
+		}
 	}
 	return nil
 }

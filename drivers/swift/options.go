@@ -179,6 +179,33 @@ func (o Options) Validate() error {
 	return nil
 }
 
+// checkCharacters looks for what does not show in users and secrets. With version 1
+// they travel as headers, which carry no space at an end.
+func (o Options) checkCharacters() error {
+	password := drivers.SpacesAnyhow
+	if version, err := o.version(); err == nil && version == v1 {
+		password = drivers.InnerSpaces
+	}
+	for _, c := range []struct {
+		key, value string
+		may        drivers.Spaces
+	}{
+		{"user", o.User, drivers.InnerSpaces},
+		{"os_username", o.Username, drivers.InnerSpaces},
+		{"os_user_id", o.UserID, drivers.InnerSpaces},
+		{"key", o.Key, password},
+		{"os_password", o.Password, password},
+		{"os_application_credential_id", o.ApplicationID, drivers.NoSpaces},
+		{"os_application_credential_secret", o.ApplicationSecret, password},
+		{"os_auth_token", o.AuthToken, drivers.NoSpaces},
+	} {
+		if err := drivers.CheckCredential(c.value, c.may); err != nil {
+			return fmt.Errorf("%s: %w", c.key, err)
+		}
+	}
+	return nil
+}
+
 func (o Options) check() error {
 	if err := checkContainer(o.Container); err != nil {
 		return fmt.Errorf("container: %w", err)
@@ -191,6 +218,9 @@ func (o Options) check() error {
 	}
 	if err := checkName(o.KeyPrefix); err != nil || len(o.KeyPrefix) > maxNameBytes/2 {
 		return fmt.Errorf("anchore_key_prefix: holds a NUL, is not UTF-8 or has more than %d bytes", maxNameBytes/2)
+	}
+	if err := o.checkCharacters(); err != nil {
+		return err
 	}
 	for _, number := range []struct{ key, text string }{
 		{"starting_backoff", o.StartingBackoff}, {"max_backoff", o.MaxBackoff}, {"timeout", o.Timeout},

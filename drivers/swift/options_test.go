@@ -246,3 +246,32 @@ func TestRetryPolicyAndTuning(t *testing.T) {
 		}
 	}
 }
+
+// TestStrayCharacters: what does not show in a user or secret is named.
+func TestStrayCharacters(t *testing.T) {
+	v1 := Options{Container: "c", Auth: "http://k:5000", User: "a:u", Key: "k"}
+	v3 := Options{Container: "c", AuthVersion: "3", AuthURL: "http://k:5000", Username: "u", Password: "hush", ProjectName: "t"}
+	for _, tt := range []struct {
+		base   Options
+		change func(*Options)
+		want   string // "" where nothing is wrong
+	}{
+		{v1, func(o *Options) { o.User += "\n" }, "user: ends with a line break"},
+		{v1, func(o *Options) { o.Key += "\n" }, "key: ends with a line break"},
+		{v1, func(o *Options) { o.Key += " " }, "key: ends with a space"},
+		{v3, func(o *Options) { o.Username += "\n" }, "os_username: ends with a line break"},
+		{v3, func(o *Options) { o.Password += "\n" }, "os_password: ends with a line break"},
+		{v3, func(o *Options) { o.Password = " hush " }, ""},
+		{v3, func(o *Options) { o.AuthToken = "hush\n" }, "os_auth_token: ends with a line break"},
+		{v3, func(o *Options) { o.ApplicationSecret = "hush\r" }, "os_application_credential_secret: ends with a line break"},
+	} {
+		o := tt.base
+		tt.change(&o)
+		switch err := o.Validate(); {
+		case tt.want == "" && err != nil:
+			t.Error(err)
+		case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hush")):
+			t.Errorf("%v, want %q", err, tt.want)
+		}
+	}
+}

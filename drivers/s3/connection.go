@@ -186,11 +186,12 @@ func appendUserAgent(text string) func(*middleware.Stack) error {
 
 // transport is an HTTP transport whose every wait is bounded. It speaks
 // HTTP/1.1 only: one connection a request is what S3 servers scale by.
-func transport(c *connection, t Tuning, answerTimeout time.Duration) *http.Transport {
+func transport(c *connection, t Tuning, answerTimeout time.Duration) http.RoundTripper {
 	dialer := &net.Dialer{Timeout: t.ConnectTimeout, KeepAlive: 30 * time.Second}
 	idle := max(idleConns, t.Workers)
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+	return s3Answers{&http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: refusedByProxy,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
@@ -210,7 +211,7 @@ func transport(c *connection, t Tuning, answerTimeout time.Duration) *http.Trans
 		// A payload that happens to be gzip must arrive as it is stored.
 		DisableCompression: true,
 		Protocols:          http1(),
-	}
+	}}
 }
 
 // caBundle names the file with the authorities that vouch for the server, in

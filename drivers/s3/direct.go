@@ -181,6 +181,9 @@ func (d *direct) do(r *http.Request, loc location) (*http.Response, error) {
 		return nil, &url.Error{Op: r.Method, URL: r.URL.Redacted(), Err: err}
 	}
 	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusNoContent {
+		if response.Header.Get("Etag") == "" && !ofAmazonKind(response.Header) {
+			return nil, foreignOf(response) // every S3 server tells an object's ETag
+		}
 		return response, nil
 	}
 	defer response.Body.Close()

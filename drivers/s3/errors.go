@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -55,7 +56,7 @@ func (s *Store) fail(op, uri string, err error) *drivers.Error {
 	}
 	return &drivers.Error{
 		Op: op, URI: uri, Kind: v.kind, Mend: s.conn.inVocabulary(v.mend),
-		RetryAfter: retryAfter(responseHeader(err, "Retry-After"), time.Now()),
+		RetryAfter: retryAfter(askedWait(err), time.Now()),
 		Err:        &failure{text: s.redact(oneLine(v.text)), err: err},
 	}
 }
@@ -71,12 +72,17 @@ func (c *connection) inVocabulary(mend string) string {
 }
 
 func (s *Store) judge(op string, err error) verdict {
-	var noCredentials *credentialsError
+	var (
+		noCredentials *credentialsError
+		others        *foreign
+	)
 	switch code, message := answer(err); {
 	case errors.Is(err, context.Canceled):
 		return verdict{text: "cancelled"}
 	case errors.As(err, &noCredentials):
 		return judgeCredentials(op, noCredentials)
+	case errors.As(err, &others):
+		return others.judge()
 	case code != "" || status(err) >= 300:
 		v := judgeAnswer(op, code, message, status(err))
 		if op == "put" && v.mend == grant("put") {
@@ -109,6 +115,8 @@ func (s *Store) judgeConnection(err error) verdict {
 		dns         *net.DNSError
 		viaURL      *url.Error
 		temporary   interface{ Timeout() bool }
+		unread      *smithy.DeserializationError
+		syntax      *xml.SyntaxError
 	)
 	cannot := "cannot reach S3 " + s.conn.String() + ": "
 	switch {
@@ -126,6 +134,8 @@ func (s *Store) judgeConnection(err error) verdict {
 		return verdict{kind: drivers.Temporary, text: cannot + op.Error()}
 	case errors.As(err, &temporary) && temporary.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return verdict{kind: drivers.Temporary, text: cannot + "no answer in time"}
+	case errors.As(err, &unread), errors.As(err, &syntax):
+		return verdict{text: "not an answer of S3: a proxy between? It is no XML of S3's: " + innermost(err), mend: "check url, HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}
 	case errors.As(err, &viaURL):
 		return verdict{kind: drivers.Temporary, text: cannot + innermost(viaURL.Err)}
 	default:
@@ -150,6 +160,15 @@ func status(err error) int {
 		return response.Response.StatusCode
 	}
 	return 0
+}
+
+// askedWait is the Retry-After of the answer that err is about, "" without one.
+func askedWait(err error) string {
+	var others *foreign
+	if errors.As(err, &others) {
+		return others.retryAfter
+	}
+	return responseHeader(err, "Retry-After")
 }
 
 func responseHeader(err error, name string) string {

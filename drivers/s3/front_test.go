@@ -172,7 +172,7 @@ func (f *front) takenFor(t *testing.T, o Options) (*Store, error) {
 	s.attributes = o.attributes()
 	t.Cleanup(func() { s.Close() })
 	for _, client := range []*http.Client{s.http, s.slowHTTP} {
-		tr := client.Transport.(*http.Transport)
+		tr := client.Transport.(s3Answers).Transport
 		dial := tr.DialContext
 		tr.Proxy = nil
 		tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {

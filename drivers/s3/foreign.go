@@ -1,0 +1,158 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"html"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/kedge/kedge/drivers"
+)
+
+// foreign is an answer that no S3 server gave: a proxy's page of errors, a login
+// page, a load balancer's word. Whatever its status says, it tells nothing of an
+// object: a 404 does not mean that there is none, nor a 200 that it was stored.
+type foreign struct {
+	status     int
+	words      string // how its body begins
+	retryAfter string // its header of that name
+	proxy      string // host of the proxy that refused to connect, "" where it is not known who answered
+}
+
+func (f *foreign) Error() string {
+	says := fmt.Sprintf("%d %s", f.status, http.StatusText(f.status))
+	if f.words != "" {
+		says += fmt.Sprintf(": %q", f.words)
+	}
+	if f.proxy != "" {
+		return "the proxy " + f.proxy + " lets nobody through to the server: it answered " + says
+	}
+	return "not an answer of S3: a proxy between? It says " + says
+}
+
+// judge says what it means to the caller. A proxy's servers may come back.
+func (f *foreign) judge() verdict {
+	v := verdict{text: f.Error(), mend: "check url, HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}
+	switch {
+	case f.status == http.StatusProxyAuthRequired:
+		v.mend = "give the proxy's user and password in HTTPS_PROXY or HTTP_PROXY, or name the server in NO_PROXY"
+	case f.status == http.StatusRequestEntityTooLarge:
+		v.kind, v.mend = drivers.TooLarge, "let the proxy pass longer requests"
+	case f.status == http.StatusNotImplemented, f.status == http.StatusNetworkAuthenticationRequired:
+	case f.status >= 500, f.status == http.StatusTooManyRequests, f.status == http.StatusRequestTimeout, f.status == statusClosedRequest:
+		v.kind = drivers.Temporary
+	}
+	return v
+}
+
+// s3Answers is a transport that tells answers of S3 from those of others, which
+// it turns into an error.
+type s3Answers struct{ *http.Transport }
+
+// RoundTrip sends a request.
+func (t s3Answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.Transport.RoundTrip(r)
+	if err != nil || !isForeign(response) {
+		return response, err
+	}
+	return nil, foreignOf(response)
+}
+
+// isForeign judges by what all S3 servers do: their errors are XML, their headers
+// include some that begin with X-Amz, and none of what kedge asks for is HTML.
+func isForeign(response *http.Response) bool {
+	if ofAmazonKind(response.Header) {
+		return false
+	}
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")) // "" where there is none
+	method, refused := response.Request.Method, response.StatusCode >= 300
+	switch {
+	case response.StatusCode == http.StatusProxyAuthRequired, kind == "text/html", kind == "application/xhtml+xml":
+		return true
+	case kind == "text/plain", kind == "application/json":
+		if method == http.MethodHead {
+			return refused
+		}
+		return (refused || method == http.MethodDelete) && !beginsAsXML(response)
+	case kind == "" && refused && method != http.MethodHead:
+		return beginsAsHTML(response)
+	}
+	return false
+}
+
+// ofAmazonKind says whether a header shows that an S3 server wrote the answer.
+func ofAmazonKind(header http.Header) bool {
+	for name := range header {
+		if strings.HasPrefix(name, "X-Amz-") {
+			return true
+		}
+	}
+	return false
+}
+
+func beginsAsXML(response *http.Response) bool {
+	start := bytes.TrimSpace(peek(response))
+	return len(start) == 0 || bytes.HasPrefix(start, []byte("<")) && !htmlStart.Match(start)
+}
+
+func beginsAsHTML(response *http.Response) bool {
+	return htmlStart.Match(bytes.TrimSpace(peek(response)))
+}
+
+var htmlStart = regexp.MustCompile(`(?i)^<(!doctype html|html|head|body)`)
+
+// peekBytes is as much of an answer as its first words take.
+const peekBytes = 4 << 10
+
+// peek gives how an answer's body begins, and leaves it as it was.
+func peek(response *http.Response) []byte {
+	start, _ := io.ReadAll(io.LimitReader(response.Body, peekBytes)) // what is there tells enough
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(start), response.Body), response.Body}
+	return start
+}
+
+// foreignOf reads an answer that is not S3's, and closes it.
+func foreignOf(response *http.Response) *foreign {
+	f := &foreign{status: response.StatusCode, retryAfter: response.Header.Get("Retry-After"), words: firstWords(peek(response))}
+	_ = response.Body.Close() // nothing more is wanted of it
+	return f
+}
+
+var (
+	htmlTitle  = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+	htmlHidden = regexp.MustCompile(`(?is)<(script|style|head)\b.*?</(script|style|head)>|<!--.*?-->`)
+	htmlTag    = regexp.MustCompile(`<[^>]*>`)
+)
+
+// maxWords is how many bytes of a page a message quotes.
+const maxWords = 80
+
+// firstWords is what a person would read at the beginning of a page.
+func firstWords(page []byte) string {
+	text := string(htmlTag.ReplaceAll(htmlHidden.ReplaceAll(page, nil), []byte(" ")))
+	if title := htmlTitle.FindSubmatch(page); title != nil {
+		text = string(title[1]) + " " + text
+	}
+	words := strings.Join(strings.Fields(strings.ToValidUTF8(html.UnescapeString(text), "")), " ")
+	if len(words) > maxWords {
+		words = strings.ToValidUTF8(words[:maxWords], "") + "…"
+	}
+	return words
+}
+
+// refusedByProxy is told the answer of a proxy that was asked to connect.
+func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &foreign{status: answer.StatusCode, proxy: proxy.Host}
+}

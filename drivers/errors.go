@@ -38,6 +38,10 @@ const (
 	// Down: the backend has not answered for as long as it is waited for. Every
 	// further operation of the store fails so. It is not retried.
 	Down
+	// Untold: there is no such payload, or it may not be read; the backend does
+	// not tell which, because the credentials lack the permission to be told.
+	// Neither may be concluded.
+	Untold
 )
 
 // Error is what drivers return: what was being done, to which payload, and what

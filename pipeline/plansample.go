@@ -225,7 +225,7 @@ func (p *planner) askDestination(ctx context.Context) {
 		switch {
 		case err == nil:
 			s.Found++
-		case drivers.KindOf(err) != drivers.NotFound:
+		case drivers.KindOf(err) != drivers.NotFound && drivers.KindOf(err) != drivers.Untold:
 			s.AskError = err
 			return
 		}

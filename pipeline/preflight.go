@@ -117,6 +117,9 @@ func (m *migration) probe(ctx context.Context) error {
 	}
 	crash.Point("probed")
 	same, err := m.holds(ctx, src, content)
+	if drivers.KindOf(err) == drivers.Untold {
+		same, err = m.holdsByWriting(ctx, src, dst, content)
+	}
 	if err == nil && !same {
 		m.alike.folds, err = m.destinationFolds(ctx, key, dst)
 	}

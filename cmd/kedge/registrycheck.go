@@ -92,7 +92,7 @@ func checkTree(ctx context.Context, s tree.Store) (err error) {
 	defer func() {
 		clean := context.WithoutCancel(ctx)
 		err = errors.Join(err, s.Delete(clean, uri))
-		if _, serr := s.Stat(clean, uri); err == nil && drivers.KindOf(serr) != drivers.NotFound {
+		if _, serr := s.Stat(clean, uri); err == nil && !gone(serr) {
 			err = fmt.Errorf("delete %s: the test file is still there", uri)
 		}
 	}()

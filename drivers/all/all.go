@@ -99,7 +99,7 @@ var table = []entry{
 				return nil, err
 			}
 			options.CreateBucket = options.CreateBucket && e.Create
-			d, err := s3.Open(ctx, options, s3.Tuning{Workers: e.Workers, Look: e.Look})
+			d, err := s3.Open(ctx, options, s3.Tuning{Workers: e.Workers, Look: e.Look, Writes: e.Create})
 			if err != nil {
 				return nil, located(o, "", err)
 			}

@@ -76,15 +76,18 @@ var answers = map[string]verdict{
 	"kms:NotAuthorized":                              {drivers.Denied, "the key for encryption may not be used", "grant kms:GenerateDataKey and kms:Decrypt on keyid"},
 	"KMS.DisabledException":                          {drivers.Config, "the key for encryption is disabled", "check keyid"},
 	"ServerSideEncryptionConfigurationNotFoundError": {drivers.Config, "", "check encrypt"},
-	"PermanentRedirect":                              {drivers.Config, "the S3 bucket is in another region", "set region to the S3 bucket's"},
-	"AuthorizationHeaderMalformed":                   {drivers.Config, "", "set region to the S3 bucket's"},
-	"IllegalLocationConstraintException":             {drivers.Config, "", "set region to the S3 bucket's"},
+	"PermanentRedirect":                              {drivers.Config, "the S3 bucket is in another region", setRegion},
+	"AuthorizationHeaderMalformed":                   {drivers.Config, "", setRegion},
+	"IllegalLocationConstraintException":             {drivers.Config, "", setRegion},
 	"InvalidLocationConstraint":                      {drivers.Config, "", "check region"},
 	"InvalidBucketName":                              {drivers.Config, "not a name that the server allows for an S3 bucket", "check bucket"},
 	"BucketAlreadyExists":                            {drivers.Config, "the S3 bucket belongs to somebody else", "choose another name for bucket"},
 }
 
 const (
+	// setRegion is replaced by what helps with the endpoint at hand.
+	setRegion = "set region to the S3 bucket's"
+
 	folderInUse   = "ErrDirectoryNotEmpty"
 	beneathObject = "the server cannot hold this key beneath an object: another key is its beginning up to a slash"
 	aboveObjects  = "the server cannot hold this key above objects: it is another key's beginning up to a slash"
@@ -177,7 +180,7 @@ func quoteAnswer(code, message string, status int) string {
 func grant(op string) string {
 	switch op {
 	case "get", "stat":
-		return "grant s3:GetObject, and s3:ListBucket: without it a missing object is answered in this way too"
+		return "grant s3:GetObject"
 	case "put":
 		return "grant s3:PutObject"
 	case "delete":

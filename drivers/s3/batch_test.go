@@ -92,7 +92,7 @@ func TestDeleteBatchRefused(t *testing.T) {
 	_, err := s.Put(t.Context(), uris[1], drivers.InMemory(nil, md5Hex(nil)))
 	wantKind(t, err, drivers.Denied, "put "+uris[1]+": access denied (grant s3:PutObject)")
 	_, _, err = s.Get(t.Context(), uris[1])
-	wantKind(t, err, drivers.Denied, "get "+uris[1]+": access denied (grant s3:GetObject")
+	wantKind(t, err, drivers.Untold, "get "+uris[1]+": no such object, or no permission to read it", "grant s3:GetObject")
 	wantKind(t, s.probeError(t), drivers.Denied, "access denied (grant s3:ListBucket)")
 }
 

@@ -45,6 +45,10 @@ type Tuning struct {
 	// Look opens the store for somebody who only looks: an S3 bucket that
 	// create_bucket would make is not made, see Store.Missing.
 	Look bool
+	// Writes says that documents are going to be put: with a prefix that not every
+	// server keeps as it is, Open tries what this one does, and fails with kind
+	// Config if it takes it for another.
+	Writes bool
 }
 
 const (
@@ -80,6 +84,8 @@ func (t Tuning) withDefaults() Tuning {
 type connection struct {
 	endpoint string // URL of a server other than Amazon's, "" for Amazon's
 	region   string
+	// ignoredRegion is the region that the configuration gives beside url.
+	ignoredRegion string
 	// accessKey and secretKey are both empty where the credentials come from
 	// the environment (variables, shared files, the role of container or host).
 	accessKey, secretKey, sessionToken string

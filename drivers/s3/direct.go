@@ -35,6 +35,7 @@ type direct struct {
 	conn        *connection
 	agent       string
 	endpoints   sync.Map // S3 bucket -> endpoint
+	signing     signing
 }
 
 // endpoint is where the objects of one S3 bucket are.
@@ -114,8 +115,8 @@ const expectBytes = 2 << 20
 // request makes a signed request for one object. header may hold more headers,
 // under their canonical names, and is kept; query is that of the URL, escaped.
 //
-// The signature does not cover the body: for one with Content-MD5 it covers
-// that, and the server compares.
+// The signature does not cover the body, unless the server wants that: for one with
+// Content-MD5 it covers that, and the server compares.
 func (d *direct) request(ctx context.Context, method string, loc location, query string, header http.Header, body []byte) (*http.Request, error) {
 	e, err := d.endpoint(ctx, loc.bucket)
 	if err != nil {
@@ -127,6 +128,9 @@ func (d *direct) request(ctx context.Context, method string, loc location, query
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	if body != nil {
+		if d.signing.is(payloadsSigned) {
+			header[contentSHA256] = []string{sha256Hex(body)}
+		}
 		r.ContentLength = int64(len(body))
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
@@ -147,11 +151,15 @@ func (d *direct) sign(r *http.Request, loc location) error {
 	if err != nil {
 		return err
 	}
-	digest := emptySHA256
-	if r.ContentLength > 0 {
+	digest := r.Header.Get(contentSHA256)
+	switch {
+	case digest != "":
+	case r.ContentLength > 0:
 		digest = unsigned
+	default:
+		digest = emptySHA256
 	}
-	r.Header["X-Amz-Content-Sha256"] = []string{digest}
+	r.Header[contentSHA256] = []string{digest}
 	r.Header["User-Agent"] = []string{d.agent}
 	if r.ContentLength >= expectBytes {
 		r.Header["Expect"] = []string{"100-continue"}
@@ -181,7 +189,7 @@ func (d *direct) do(r *http.Request, loc location) (*http.Response, error) {
 		return nil, &url.Error{Op: r.Method, URL: r.URL.Redacted(), Err: err}
 	}
 	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusNoContent {
-		if response.Header.Get("Etag") == "" && !ofAmazonKind(response.Header) {
+		if r.Method != http.MethodDelete && response.Header.Get("Etag") == "" && !ofAmazonKind(response.Header) {
 			return nil, foreignOf(response) // every S3 server tells an object's ETag
 		}
 		return response, nil
@@ -199,10 +207,14 @@ func refusal(response *http.Response) error {
 	var told struct {
 		Code    string `xml:"Code"`
 		Message string `xml:"Message"`
+		Region  string `xml:"Region"`
 	}
 	failed := &smithy.GenericAPIError{Code: strings.ReplaceAll(http.StatusText(response.StatusCode), " ", "")}
 	if err := xml.Unmarshal(text, &told); err == nil && told.Code != "" {
 		failed.Code, failed.Message = told.Code, told.Message
+	}
+	if failed.Code == "AuthorizationHeaderMalformed" && told.Region != "" && response.Header.Get(bucketRegion) == "" {
+		response.Header.Set(bucketRegion, told.Region) // where Amazon tells it
 	}
 	return &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: response}, Err: failed}
 }
@@ -239,17 +251,17 @@ func (d *direct) put(ctx context.Context, loc location, payload []byte, c condit
 	if payload == nil {
 		payload = []byte{}
 	}
-	r, err := d.request(ctx, http.MethodPut, loc, "", header, payload)
-	if err != nil {
-		return stored{}, err
-	}
-	return d.send(r, loc)
+	return d.sendHeld(ctx, loc, "", header, payload)
 }
 
-// putStream stores an object of length bytes in one request. It closes body,
-// perhaps after it has returned.
-func (d *direct) putStream(ctx context.Context, loc location, body io.ReadCloser, length int64, c conditions, a attributes) (stored, error) {
+// putStream stores an object of length bytes in one request, signed with the
+// digest of its body (SHA-256 in hex) or, for "", without. It closes body, perhaps
+// after it has returned.
+func (d *direct) putStream(ctx context.Context, loc location, body io.ReadCloser, length int64, digest string, c conditions, a attributes) (stored, error) {
 	header := http.Header{"Content-Type": {contentType}}
+	if digest != "" {
+		header[contentSHA256] = []string{digest}
+	}
 	c.asHeaders(header)
 	a.asHeaders(header)
 	r, err := d.request(ctx, http.MethodPut, loc, "", header, nil)
@@ -264,11 +276,7 @@ func (d *direct) putStream(ctx context.Context, loc location, body io.ReadCloser
 // putPart stores one part of an upload and returns its ETag.
 func (d *direct) putPart(ctx context.Context, loc location, upload string, number int32, part []byte, contentMD5 string) (etag *string, err error) {
 	query := "partNumber=" + strconv.Itoa(int(number)) + "&uploadId=" + strings.ReplaceAll(escape(upload), "/", "%2F")
-	r, err := d.request(ctx, http.MethodPut, loc, query, http.Header{"Content-Md5": {contentMD5}}, part)
-	if err != nil {
-		return nil, err
-	}
-	out, err := d.send(r, loc)
+	out, err := d.sendHeld(ctx, loc, query, http.Header{"Content-Md5": {contentMD5}}, part)
 	return out.etag, err
 }
 
@@ -342,4 +350,13 @@ func escape(key string) string {
 func unreserved(c byte) bool {
 	return c == '/' || c == '-' || c == '.' || c == '_' || c == '~' ||
 		('0' <= c && c <= '9') || ('A' <= c && c <= 'Z') || ('a' <= c && c <= 'z')
+}
+
+// remove deletes an object, whatever its name.
+func (d *direct) remove(ctx context.Context, loc location) (stored, error) {
+	r, err := d.request(ctx, http.MethodDelete, loc, "", make(http.Header, 8), nil)
+	if err != nil {
+		return stored{}, err
+	}
+	return d.send(r, loc)
 }

@@ -54,8 +54,13 @@ func (s *Store) fail(op, uri string, err error) *drivers.Error {
 	if v.kind == drivers.InvalidKey && longComponent(uri) {
 		v.text = fmt.Sprintf("the server does not hold keys with more than %d bytes between slashes", fileNameBytes)
 	}
+	if v.mend == setRegion {
+		v.mend = s.conn.wrongRegion()
+	} else {
+		v.mend = s.conn.inVocabulary(v.mend)
+	}
 	return &drivers.Error{
-		Op: op, URI: uri, Kind: v.kind, Mend: s.conn.inVocabulary(v.mend),
+		Op: op, URI: uri, Kind: v.kind, Mend: v.mend,
 		RetryAfter: retryAfter(askedWait(err), time.Now()),
 		Err:        &failure{text: s.redact(oneLine(v.text)), err: err},
 	}
@@ -151,6 +156,14 @@ func answer(err error) (code, message string) {
 		return api.ErrorCode(), api.ErrorMessage()
 	}
 	return "", ""
+}
+
+// denies says whether the server has said that the credentials lack a permission.
+// A service that hands them out may say the same.
+func denies(err error) bool {
+	var noCredentials *credentialsError
+	code, _ := answer(err)
+	return code == "AccessDenied" && !errors.As(err, &noCredentials)
 }
 
 // status is the HTTP status of the answer that err is about, 0 without one.

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -107,16 +108,22 @@ func beginsAsHTML(response *http.Response) bool {
 
 var htmlStart = regexp.MustCompile(`(?i)^<(!doctype html|html|head|body)`)
 
-// peekBytes is as much of an answer as its first words take.
-const peekBytes = 4 << 10
+// peekBytes is as much of an answer as its first words take, peekTimeout how long
+// they are waited for.
+const (
+	peekBytes   = 4 << 10
+	peekTimeout = 10 * time.Second
+)
 
 // peek gives how an answer's body begins, and leaves it as it was.
 func peek(response *http.Response) []byte {
-	start, _ := io.ReadAll(io.LimitReader(response.Body, peekBytes)) // what is there tells enough
+	inner := response.Body
+	defer time.AfterFunc(peekTimeout, func() { _ = inner.Close() }).Stop()
+	start, _ := io.ReadAll(io.LimitReader(inner, peekBytes)) // what is there tells enough
 	response.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(start), response.Body), response.Body}
+	}{io.MultiReader(bytes.NewReader(start), inner), inner}
 	return start
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/kedge/kedge/drivers"
@@ -25,13 +26,35 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 		err = errNoLength
 	}
 	if err != nil {
+		failed := s.unreadable(ctx, uri, loc, err)
 		cancel(nil)
-		return nil, drivers.Info{}, s.fail("get", uri, err)
+		return nil, drivers.Info{}, failed
 	}
 	b := &body{store: s, uri: uri, inner: inner, left: out.bytes, ctx: ctx, cancel: cancel}
 	b.stalled = time.AfterFunc(s.tuning.ResponseTimeout, func() { cancel(errStalled) })
 	b.stalled.Stop()
 	return b, drivers.Info{Bytes: out.bytes, MD5: out.md5()}, nil
+}
+
+// unreadable is fail for a GET. Without s3:ListBucket a server answers "access
+// denied" to the question for an object that is not there; it may be there all
+// the same, so that neither is said unless the server lists it.
+func (s *Store) unreadable(ctx context.Context, uri string, loc location, err error) *drivers.Error {
+	failed := s.fail("get", uri, err)
+	if !denies(err) {
+		return failed
+	}
+	_, message := answer(err)
+	if found := lacking.FindStringSubmatch(message); found != nil && !strings.HasPrefix(found[1], "s3:") {
+		return failed // an object that is there, and may not be decrypted
+	}
+	if there, err := s.lists(ctx, loc); err == nil && there {
+		failed.Mend = "grant s3:GetObject"
+		return failed
+	}
+	failed.Kind, failed.Mend = drivers.Untold, "grant s3:GetObject, and s3:ListBucket on the S3 bucket"
+	failed.Err = &failure{text: "no such object, or no permission to read it: without s3:ListBucket the server does not tell which", err: failed.Err}
+	return failed
 }
 
 // body delivers exactly the bytes that were announced, or an error.

@@ -2,7 +2,9 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kedge/kedge/drivers"
@@ -32,11 +34,12 @@ func (s *Store) Inspect(ctx context.Context) ([]drivers.Finding, error) {
 	if encryption == "" {
 		encryption = "none that the server tells of"
 	}
-	findings := append(r.place(),
+	findings := append(s.place(r),
 		drivers.Finding{Name: "proof of a put", Value: yesNo(r.MD5ETag, "the ETag is the MD5", "none: every payload is read back")},
 		drivers.Finding{Name: "checks Content-MD5", Value: yesNo(r.ChecksMD5, "yes", "no")},
 		drivers.Finding{Name: "checks CRC32C", Value: yesNo(r.ChecksCRC32C, "yes", "no")},
 		drivers.Finding{Name: "encryption", Value: encryption},
+		drivers.Finding{Name: "signed payloads", Value: yesNo(r.SignsPayloads, "wanted: they are signed", "not wanted")},
 		drivers.Finding{Name: "multi-object delete", Value: yesNo(r.MultiDelete, "yes", "no: one request an object")},
 	)
 	return append(findings, r.way()...), nil
@@ -48,17 +51,29 @@ func (s *Store) SurveyPlace(ctx context.Context) ([]drivers.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(r.place(), r.way()...), nil
+	return append(s.place(r), r.way()...), nil
 }
 
 // place tells where the objects are.
-func (r Report) place() []drivers.Finding {
-	return []drivers.Finding{
+func (s *Store) place(r Report) []drivers.Finding {
+	region := r.Region
+	switch ignored := s.conn.ignoredRegion; {
+	case ignored == "":
+	case ignored == s.conn.region:
+		region += " (region; the server insists on it, else it would be ignored beside url)"
+	default:
+		region += fmt.Sprintf(" (region: %s is ignored beside url, as Anchore does)", ignored)
+	}
+	findings := []drivers.Finding{
 		{Name: "endpoint", Value: r.Endpoint},
-		{Name: "region", Value: r.Region},
+		{Name: "region", Value: region},
 		{Name: "credentials from", Value: r.Credentials},
 		{Name: "S3 bucket", Value: r.Bucket},
 	}
+	if s.names == namesUntried && !plainPath(s.prefix+"x") && s.conn.endpoint != "" {
+		findings = append(findings, drivers.Finding{Name: "prefix", Value: "has an empty, \".\" or \"..\" component; whether the server keeps such names apart is tried when documents are put there"})
+	}
+	return findings
 }
 
 // way tells of the way to the server, and of what is denied there.
@@ -68,7 +83,31 @@ func (r Report) way() []drivers.Finding {
 		{Name: "round trip", Value: fmt.Sprintf("%.1f ms", float64(r.RoundTrip.Microseconds())/1000)},
 	}
 	for _, denied := range r.Denied {
+		if without := doesWithout(denied); without != "" {
+			findings = append(findings, drivers.Finding{Name: "done without", Value: denied.Error() + ": " + without})
+			continue
+		}
 		findings = append(findings, drivers.Finding{Name: "denied", Value: denied.Error(), Amiss: true})
 	}
 	return findings
+}
+
+// doesWithout says what it means that a permission is lacking without which a
+// migration works, "" for another one.
+func doesWithout(denied error) string {
+	for permission, meaning := range map[string]string{
+		"s3:ListBucket":                 "a document that is missing is not told from one that may not be read, and verify --orphans cannot list",
+		"s3:GetBucketLocation":          "the region is the one that requests are signed for",
+		"s3:ListMultipartUploadParts":   "kedge asks for no parts",
+		"s3:ListBucketMultipartUploads": "what a killed run has uploaded in part stays behind",
+		"s3:AbortMultipartUpload":       "what a failed upload has sent stays behind",
+	} {
+		if strings.Contains(denied.Error(), permission) {
+			return meaning
+		}
+	}
+	if unlisted := new(drivers.Error); errors.As(denied, &unlisted) && unlisted.Op != "put" && unlisted.Kind != drivers.Denied {
+		return "verify --orphans cannot list"
+	}
+	return ""
 }

@@ -82,7 +82,7 @@ func (s *Store) checkKey(key drivers.Key, path string) error {
 		return errors.New("the key is not UTF-8")
 	case strings.ContainsRune(path, 0):
 		return errors.New("the key holds a NUL")
-	case s.rewrites(path):
+	case s.conn.endpoint != "" && !plainPath(path[len(s.prefix):]):
 		return errors.New("the key has an empty, \".\" or \"..\" component, which servers other than Amazon's may rewrite")
 	}
 	return nil
@@ -102,5 +102,11 @@ func longComponent(key string) bool {
 	return false
 }
 
-// rewrites says whether this server may keep the key under another name.
-func (s *Store) rewrites(key string) bool { return s.conn.endpoint != "" && !plainPath(key) }
+// rewrites says whether this server may keep the key under another name. A prefix
+// that it was seen to keep as it is, it keeps.
+func (s *Store) rewrites(key string) bool {
+	if rest, below := strings.CutPrefix(key, s.prefix); below && s.names == namesKept {
+		key = rest
+	}
+	return s.conn.endpoint != "" && !plainPath(key)
+}

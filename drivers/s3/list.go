@@ -2,7 +2,6 @@ package s3
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/kedge/kedge/drivers"
@@ -21,14 +19,13 @@ import (
 // which ETags are no MD5. MinIO leaves objects out whose key goes on, after a
 // slash, from the key of another.
 func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
-	in := &awss3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.prefix, EncodingType: types.EncodingTypeUrl}
-	for {
-		out, err := s.client.ListObjectsV2(ctx, in)
+	for w := (&walk{store: s, bucket: s.bucket, prefix: s.prefix}); !w.done; {
+		found, err := w.next(ctx)
 		if err != nil {
 			return s.fail("list", s.Prefix(), err)
 		}
-		for _, object := range out.Contents {
-			key, err := s.exactKey(ctx, out.EncodingType, object.Key)
+		for _, object := range found.objects {
+			key, err := s.exactKey(ctx, found.encoding, object.Key)
 			if err != nil {
 				return s.fail("list", s.Prefix(), err)
 			}
@@ -36,14 +33,8 @@ func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info)
 				return err
 			}
 		}
-		if !aws.ToBool(out.IsTruncated) {
-			return nil
-		}
-		if aws.ToString(out.NextContinuationToken) == "" {
-			return s.fail("list", s.Prefix(), errors.New("the server's listing does not go on"))
-		}
-		in.ContinuationToken = out.NextContinuationToken
 	}
+	return nil
 }
 
 // exactKey is listedKey, sure of itself: a key in a listing that is not encoded

@@ -2,19 +2,20 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"regexp"
+	"strings"
+	"sync/atomic"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/kedge/kedge/drivers"
 )
 
-// Open connects to the S3 bucket and checks that it is there, which takes the
-// permission s3:ListBucket. A missing one is created where create_bucket says
-// so. It makes one attempt and holds no goroutine.
+// Open connects to the S3 bucket and checks that it is there, as far as the
+// permission s3:ListBucket goes: what a migration does takes no listing. A missing
+// one is created where create_bucket says so. It makes one attempt and holds no goroutine.
 //
 // The error's kind is Config for options that cannot work, Denied for
 // credentials that are wrong or lack a permission, Temporary for a server that
@@ -29,7 +30,11 @@ func Open(ctx context.Context, o Options, t Tuning) (*Store, error) {
 	}
 	s := newStore(o.Bucket, o.prefix(), conn, o.tuned(t))
 	s.attributes = o.attributes()
-	if err := s.open(ctx, o.CreateBucket); err != nil {
+	err := s.open(ctx, o.CreateBucket)
+	if err == nil && t.Writes && !t.Look && s.rewrites(s.prefix+"x") {
+		err = s.tryPrefix(ctx, o.key(o.prefixTwin()))
+	}
+	if err != nil {
 		_ = s.Close() // gives up idle connections; cannot fail
 		return nil, err
 	}
@@ -41,10 +46,11 @@ func newStore(bucket, prefix string, conn connection, t Tuning) *Store {
 	conn.seen = &seenCredentials{}
 	return &Store{
 		bucket: bucket, prefix: prefix, conn: &conn, tuning: t,
-		http:     &http.Client{Transport: transport(&conn, t, t.ResponseTimeout), CheckRedirect: noRedirect},
-		slowHTTP: &http.Client{Transport: transport(&conn, t, slowFactor*t.ResponseTimeout), CheckRedirect: noRedirect},
-		buffers:  newBuffers(t.PartBytes),
-		heed:     newHeed(conn.version2),
+		http:       &http.Client{Transport: transport(&conn, t, t.ResponseTimeout), CheckRedirect: noRedirect},
+		slowHTTP:   &http.Client{Transport: transport(&conn, t, slowFactor*t.ResponseTimeout), CheckRedirect: noRedirect},
+		buffers:    newBuffers(t.PartBytes),
+		heed:       newHeed(conn.version2),
+		oldListing: new(atomic.Bool),
 	}
 }
 
@@ -56,37 +62,53 @@ func (s *Store) open(ctx context.Context, create bool) error {
 		return err
 	}
 	err := s.probe(ctx)
-	if region := regionAsked(err); region != "" && region != s.conn.region {
-		// Amazon's client libraries follow this hint, so configurations with a
-		// wrong region, or a url for a server that has one, work with Anchore.
-		s.conn.region = region
-		if err := s.conn.checkVersion2(); err != nil {
-			return err
+	if aboutRegion(err, s.conn.region) {
+		var failed error
+		if err, failed = s.probeElsewhere(ctx, err); failed != nil {
+			return failed
 		}
-		if err := s.connect(ctx); err != nil {
-			return err
-		}
-		err = s.probe(ctx)
 	}
 	if err == nil {
 		return nil
 	}
-	if code, _ := answer(err); code == "NoSuchBucket" {
+	failed := s.failOpen(err)
+	switch code, _ := answer(err); {
+	case code == "NoSuchBucket":
 		if s.missing = create && s.tuning.Look; s.missing {
 			return nil
 		}
 		if create {
 			return s.createBucket(ctx)
 		}
-		failed := s.failOpen(err)
 		failed.Mend = "set create_bucket: True or create it"
-		return failed
-	}
-	failed := s.failOpen(err)
-	if code, _ := answer(err); s.conn.version2 && code == "AccessDenied" {
+	case code == "NoSuchKey":
+		// The server took the S3 bucket's name for a key.
+		return s.holdsBucket()
+	case denies(err) && s.conn.version2:
 		// A server without version 2 may see nobody's request in one.
 		failed.Mend += "; or leave out v4auth: false, if the server takes signatures of version 4 only"
+	case denies(err) && s.conn.mayHoldBucket(s.bucket):
+		// Without a listing there is nothing to tell it by.
+		return s.holdsBucket()
+	case denies(err), unknownRequest(err):
+		// What a migration does takes no listing.
+		s.unlisted = failed
+		return nil
 	}
+	return failed
+}
+
+// holdsBucket is the error for an endpoint that names the S3 bucket once more.
+func (s *Store) holdsBucket() *drivers.Error {
+	failed := &drivers.Error{
+		Op: "open", URI: s.Place(), Kind: drivers.Config,
+		Err:  errors.New("url holds the S3 bucket (or a path): the server takes the S3 bucket's name for an object's"),
+		Mend: "write url without it, as https://host:port; bucket names the S3 bucket",
+	}
+	if s.conn.registry {
+		failed.Err = errors.New(strings.Replace(failed.Err.Error(), "url", "regionendpoint", 1))
+	}
+	failed.Mend = s.conn.inVocabulary(failed.Mend)
 	return failed
 }
 
@@ -100,12 +122,14 @@ func (s *Store) connect(ctx context.Context) error {
 	return nil
 }
 
-// probe lists one object: HeadBucket takes the same permission, and its answer
-// has no body that would tell a wrong secret from a missing permission.
+// probe lists one object: the answer to HeadBucket has no body that would tell a
+// wrong secret from a missing permission.
 func (s *Store) probe(ctx context.Context) error {
-	_, err := s.client.ListObjectsV2(ctx, &awss3.ListObjectsV2Input{
-		Bucket: &s.bucket, Prefix: &s.prefix, MaxKeys: aws.Int32(1), EncodingType: types.EncodingTypeUrl,
-	})
+	w := &walk{store: s, bucket: s.bucket, prefix: s.prefix, most: 1}
+	if s.rewrites(s.prefix + "x") {
+		w.prefix = "" // for some servers refuse to list such a one
+	}
+	_, err := w.next(ctx)
 	return err
 }
 
@@ -137,27 +161,6 @@ func (s *Store) createBucketIn(ctx context.Context, named bool) error {
 	}
 	_, err := s.client.CreateBucket(ctx, in)
 	return err
-}
-
-var expecting = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
-
-// regionAsked is the region that the server says the request should have been
-// for: a header in Amazon's answers, else a part of the message.
-func regionAsked(err error) string {
-	if err == nil {
-		return ""
-	}
-	if region := responseHeader(err, "X-Amz-Bucket-Region"); region != "" {
-		return region
-	}
-	code, message := answer(err)
-	if code != "AuthorizationHeaderMalformed" {
-		return ""
-	}
-	if found := expecting.FindStringSubmatch(message); found != nil {
-		return found[1]
-	}
-	return ""
 }
 
 // failOpen is fail for what happens before there is a store.

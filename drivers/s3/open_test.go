@@ -3,11 +3,18 @@ package s3
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/kedge/kedge/drivers"
@@ -87,6 +94,152 @@ func TestOpenWrongRegion(t *testing.T) {
 	}
 	s := opened(t, optionsFor(server, bucket))
 	mustPut(t, s, uriOf(t, s, "k"), []byte("signed for the server's region"))
+}
+
+// TestOpenRegionBesideURL: a server that insists on its region and names it as
+// Garage does, outside of the message, or nowhere, as Oracle's.
+func TestOpenRegionBesideURL(t *testing.T) {
+	server := testenv.NewMinIO(t, "MINIO_SITE_REGION=eu-north-1")
+	client := server.Client()
+	bucket := "regional"
+	if _, err := client.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}, func(o *awss3.Options) { o.Region = "eu-north-1" }); err != nil {
+		t.Fatal(err)
+	}
+	says := func(answer string) string {
+		target, err := url.Parse(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host }}
+		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.Header.Get("Authorization"), "/eu-north-1/") {
+				proxy.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, answer)
+		}))
+		t.Cleanup(front.Close)
+		return front.URL
+	}
+	garage := says("<Error><Code>AuthorizationHeaderMalformed</Code><Message>unexpected scope</Message><Region>eu-north-1</Region></Error>")
+	oracle := says("<Error><Code>SignatureDoesNotMatch</Code><Message>The region must be specified.</Message></Error>")
+	terse := says("<Error><Code>AuthorizationHeaderMalformed</Code><Message>unexpected scope</Message></Error>")
+	mustWork := func(name, url, region string) {
+		t.Helper()
+		o := optionsFor(server, bucket)
+		o.URL, o.Region = url, region
+		s, err := Open(t.Context(), o, Tuning{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		defer s.Close()
+		mustPut(t, s, uriOf(t, s, "k"), []byte("signed for the server's region"))
+		report, err := s.Probe(t.Context())
+		if err != nil || report.Region != "eu-north-1" {
+			t.Errorf("%s: %+v, %v", name, report, err)
+		}
+	}
+	mustWork("named in the answer", garage, "")
+	mustWork("region beside url", oracle, "eu-north-1")
+	o := optionsFor(server, bucket)
+	o.URL, o.Region = terse, "us-west-2"
+	_, err := Open(t.Context(), o, Tuning{})
+	wantKind(t, err, drivers.Config, "set region to the server's", "AWS_DEFAULT_REGION")
+	registry := Options{RegistryAccessKey: &o.AccessKey, RegistrySecretKey: &o.SecretKey, RegionEndpoint: &terse, Region: "us-west-2", Bucket: bucket}
+	_, err = Open(t.Context(), registry, Tuning{})
+	wantKind(t, err, drivers.Config, "set region, beside regionendpoint, to the server's")
+	t.Setenv("AWS_DEFAULT_REGION", "eu-north-1")
+	mustWork("the region of Anchore's environment", oracle, "")
+}
+
+// TestRegionIgnoredBesideURL: check says so.
+func TestRegionIgnoredBesideURL(t *testing.T) {
+	server := testenv.MinIO(t)
+	o := optionsFor(server, server.Bucket(t))
+	o.Region = "eu-west-1"
+	findings, err := opened(t, o).Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		if f.Name == "region" && f.Value != "us-east-1 (region: eu-west-1 is ignored beside url, as Anchore does)" {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// TestOpenURLWithBucket: in the path, in the host, and with another one in the path.
+func TestOpenURLWithBucket(t *testing.T) {
+	server := testenv.NewMinIO(t, "MINIO_DOMAIN=localhost")
+	bucket := "archive"
+	if _, err := server.Client().CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}); err != nil {
+		t.Fatal(err)
+	}
+	o := optionsFor(server, bucket)
+	o.URL += "/archive/"
+	_, err := Open(t.Context(), o, Tuning{})
+	wantKind(t, err, drivers.Config, "url holds the S3 bucket (or a path)", "write url without it")
+	registry := Options{RegistryAccessKey: &o.AccessKey, RegistrySecretKey: &o.SecretKey, RegionEndpoint: &o.URL, Bucket: bucket}
+	_, err = Open(t.Context(), registry, Tuning{})
+	wantKind(t, err, drivers.Config, "regionendpoint holds the S3 bucket (or a path)", "write regionendpoint without it")
+	o.URL = strings.Replace(server.URL, "127.0.0.1", "archive.localhost", 1)
+	inHost := newStore(bucket, "", o.connection(), Tuning{})
+	defer inHost.Close()
+	inHost.http.Transport.(s3Answers).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(server.URL, "http://")) // no name service knows it
+	}
+	err = inHost.open(t.Context(), false)
+	wantKind(t, err, drivers.Config, "url holds the S3 bucket (or a path)", "write url without it")
+	// A listing that is denied tells nothing.
+	o = sessionOptions(t, server, bucket, onPrefixOnly(bucket, ""))
+	o.URL += "/archive"
+	_, err = Open(t.Context(), o, Tuning{})
+	wantKind(t, err, drivers.Config, "url holds the S3 bucket (or a path)")
+}
+
+// TestOpenURLWithPath: an endpoint may lie under a path; Anchore's client library
+// puts S3 bucket and key behind it.
+func TestOpenURLWithPath(t *testing.T) {
+	server := testenv.MinIO(t)
+	bucket := server.Bucket(t)
+	target, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	gateway := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		// As a gateway does: it knows its path, and signs anew for what is behind it.
+		var below bool
+		if r.Out.URL.Path, below = strings.CutPrefix(r.In.URL.Path, "/storage/s3/"); !below {
+			t.Errorf("asked for %s", r.In.URL.Path)
+		}
+		r.Out.URL.Path, r.Out.URL.RawPath = "/"+r.Out.URL.Path, ""
+		r.SetURL(target)
+		r.Out.Host = target.Host
+		for _, name := range []string{"X-Forwarded-For", "Authorization", "Accept-Encoding"} {
+			r.Out.Header.Del(name)
+		}
+		digest := r.Out.Header.Get(contentSHA256)
+		creds := aws.Credentials{AccessKeyID: server.AccessKey, SecretAccessKey: server.SecretKey}
+		if err := signer.SignHTTP(t.Context(), creds, r.Out, digest, "s3", "us-east-1", time.Now()); err != nil {
+			t.Error(err)
+		}
+	}})
+	t.Cleanup(gateway.Close)
+	o := optionsFor(server, bucket)
+	o.URL = gateway.URL + "/storage/s3/"
+	s := opened(t, o)
+	uri := uriOf(t, s, "k")
+	mustPut(t, s, uri, []byte("x"))
+	mustHold(t, s, uri, []byte("x"))
+	mustHold(t, opened(t, optionsFor(server, bucket)), uri, []byte("x"))
+	if err := s.Delete(t.Context(), uri); err != nil {
+		t.Error(err)
+	}
+	mustMiss(t, s, uri)
 }
 
 func TestOpenUnreachable(t *testing.T) {

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/testenv"
+	"github.com/kedge/kedge/internal/testenv/faults"
 )
 
 // The policy in the registry's documentation.
@@ -142,8 +145,9 @@ func TestPolicyLacking(t *testing.T) {
 		{"s3:DeleteObject", []operation{remove, removeMany}, []operation{put, parts, get, stat, list, abort}},
 		{"s3:AbortMultipartUpload", []operation{cut}, []operation{put, parts, get, stat, list, remove}},
 		{"s3:ListBucketMultipartUploads", []operation{abort}, []operation{put, parts, get, stat, list, remove}},
-		// These two kedge does without; others may not, so the probe tells.
+		// These kedge does without; others may not, so the probe tells.
 		{"s3:ListMultipartUploadParts", nil, []operation{put, parts, get, stat, list, abort, remove}},
+		{"s3:ListBucket", []operation{list}, []operation{put, parts, get, stat, abort, remove}},
 		{"s3:GetBucketLocation", nil, []operation{put, parts, get, stat, list, abort, remove}},
 	}
 	for _, tt := range tests {
@@ -165,10 +169,6 @@ func TestPolicyLacking(t *testing.T) {
 			wantKind(t, report.Denied[0], drivers.Denied, tt.lacking)
 		})
 	}
-	t.Run("s3:ListBucket", func(t *testing.T) {
-		_, err := Open(t.Context(), limited(t, server, bucket, "s3:ListBucket"), Tuning{})
-		wantKind(t, err, drivers.Denied, "grant s3:ListBucket")
-	})
 	t.Run("s3:CreateBucket", func(t *testing.T) {
 		o := limited(t, server, "absent-and-ours", "")
 		o.Bucket, o.CreateBucket = "absent-and-ours", true
@@ -202,5 +202,83 @@ func TestPolicyNamedByServer(t *testing.T) {
 	const message = "User: arn:aws:iam::1:user/u is not authorized to perform: kms:GenerateDataKey on resource: arn:aws:kms:x because no identity-based policy allows it"
 	if v := judgeAnswer("put", "AccessDenied", message, 403); v.kind != drivers.Denied || v.mend != "grant kms:GenerateDataKey" {
 		t.Errorf("%+v", v)
+	}
+}
+
+// onPrefixOnly is a policy for what a migration does, below one prefix.
+func onPrefixOnly(bucket, prefix string) string {
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",`+
+		`"Action":["s3:GetObject","s3:PutObject","s3:DeleteObject"],"Resource":["arn:aws:s3:::%s/%s*"]}]}`, bucket, prefix)
+}
+
+// TestPolicyForOnePrefix: without any permission on the S3 bucket all that a
+// migration does works, and where the server does not tell a document that is not
+// there, it is neither called missing nor there.
+func TestPolicyForOnePrefix(t *testing.T) {
+	server := testenv.MinIO(t)
+	t.Run("as MinIO", func(t *testing.T) { testPolicyForOnePrefix(t, server, server.URL, drivers.NotFound, "no such object") })
+	t.Run("as Amazon", func(t *testing.T) {
+		proxy, err := faults.NewHTTP(server.URL, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = proxy.Close() }) // nothing is left to be said
+		untold := &faults.Fault{Do: faults.Untold, On: func(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }}
+		proxy.Inject(untold)
+		testPolicyForOnePrefix(t, server, proxy.URL(), drivers.Untold, "no such object, or no permission to read it", "s3:ListBucket")
+		if untold.Hits() == 0 {
+			t.Error("the test proves nothing")
+		}
+	})
+}
+
+func testPolicyForOnePrefix(t *testing.T, server *testenv.S3Server, url string, missing drivers.Kind, mentions ...string) {
+	bucket := server.Bucket(t)
+	o := sessionOptions(t, server, bucket, onPrefixOnly(bucket, "anchore/"))
+	o.Prefix, o.URL = "anchore/", url
+	s := opened(t, o)
+	uri, large := uriOf(t, s, "k"), noise(3, 6<<20)
+	mustPut(t, s, uri, []byte("x"))
+	mustHold(t, s, uri, []byte("x"))
+	if _, err := s.Put(t.Context(), uri, streamOf(-1, func() io.Reader { return bytes.NewReader(large) })); err != nil {
+		t.Error(err)
+	}
+	if info, err := s.Stat(t.Context(), uri); err != nil || info.Bytes != int64(len(large)) {
+		t.Errorf("%+v, %v", info, err)
+	}
+	for _, err := range s.DeleteBatch(t.Context(), []string{uri, uriOf(t, s, "l")}) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := s.Stat(t.Context(), uri)
+	wantKind(t, err, missing, mentions...)
+	_, _, err = s.Get(t.Context(), uri)
+	wantKind(t, err, missing, mentions...)
+	findings, err := s.Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var without []string
+	for _, f := range findings {
+		if f.Amiss {
+			t.Errorf("amiss: %+v", f)
+		}
+		if f.Name == "done without" {
+			without = append(without, f.Value)
+		}
+	}
+	for _, permission := range []string{"s3:ListBucket", "s3:GetBucketLocation"} {
+		if !strings.Contains(strings.Join(without, "\n"), permission) {
+			t.Errorf("%s is not told: %q", permission, without)
+		}
+	}
+	if findings, err = s.SurveyPlace(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, f := range findings {
+		if f.Amiss {
+			t.Errorf("amiss: %+v", f)
+		}
 	}
 }

@@ -12,11 +12,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -46,8 +43,11 @@ type Report struct {
 	// RoundTrip is the shortest time of a small request and its answer.
 	RoundTrip time.Duration
 
+	// SignsPayloads: the server, or a policy, wants the bodies of requests signed
+	// for.
+	SignsPayloads bool
 	// Denied are the permissions that the credentials lack, one error of kind
-	// Denied for each, naming it.
+	// Denied for each, naming it; some of them kedge does without.
 	Denied []error
 }
 
@@ -59,13 +59,14 @@ func (s *Store) Probe(ctx context.Context) (Report, error) {
 	p := &probe{store: s, report: Report{Region: s.conn.region, Bucket: s.bucket}}
 	p.name()
 	for _, step := range []func(context.Context) error{
-		p.reach, p.locate, p.upload, p.put, p.get, p.refusals, p.remove,
+		p.reach, p.list, p.locate, p.upload, p.put, p.get, p.refusals, p.remove,
 	} {
 		if err := step(ctx); err != nil {
 			return p.report, p.leave(ctx, err)
 		}
 	}
 	p.report.Credentials = s.CredentialsSource()
+	p.report.SignsPayloads = s.direct.signing.is(payloadsSigned)
 	return p.report, nil
 }
 
@@ -76,8 +77,8 @@ func (s *Store) Survey(ctx context.Context) (Report, error) {
 	p := &probe{store: s, report: Report{Region: s.conn.region, Bucket: s.bucket}}
 	p.name()
 	err := p.reach(ctx)
-	if drivers.KindOf(err) == drivers.Denied {
-		p.report.Denied, err = append(p.report.Denied, err), nil
+	if err == nil {
+		err = p.list(ctx)
 	}
 	if err == nil {
 		err = p.locate(ctx)
@@ -120,45 +121,44 @@ func (p *probe) allow(op, uri string, err error) error {
 	return failed
 }
 
-// reach measures the way to the server.
+// reach measures the way to the server, by questions for an object that is not
+// there: whatever it answers.
 func (p *probe) reach(ctx context.Context) error {
+	s, loc := p.store, location{p.store.bucket, p.keys[0]}
+	at, err := s.direct.endpoint(ctx, loc.bucket)
+	if err != nil {
+		return s.fail("open", s.Prefix(), err)
+	}
+	p.report.Endpoint = at.scheme + "://" + at.host
 	for range 3 {
 		start := time.Now()
-		out, err := p.store.client.ListObjectsV2(ctx, &awss3.ListObjectsV2Input{
-			Bucket: &p.store.bucket, Prefix: &p.keys[0], MaxKeys: aws.Int32(1),
-		}, p.noteEndpoint)
+		_, err := s.head(ctx, loc)
 		took := time.Since(start)
-		if err != nil {
-			return p.store.fail("list", p.store.Prefix(), err)
+		if status(err) != http.StatusNotFound && status(err) != http.StatusForbidden {
+			return s.fail("stat", p.uris[0], err)
 		}
 		if p.report.RoundTrip == 0 || took < p.report.RoundTrip {
 			p.report.RoundTrip = took
-			p.report.ClockSkew = clockSkew(out.ResultMetadata, start.Add(took/2))
+			p.report.ClockSkew = clockSkew(responseHeader(err, "Date"), start.Add(took/2))
 		}
 	}
 	return nil
 }
 
-func (p *probe) noteEndpoint(o *awss3.Options) {
-	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-		return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("NoteEndpoint",
-			func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
-				if r, ok := in.Request.(*smithyhttp.Request); ok {
-					p.report.Endpoint = r.URL.Scheme + "://" + r.URL.Host
-				}
-				return next.HandleDeserialize(ctx, in)
-			}), middleware.After)
-	})
+// list looks for one object.
+func (p *probe) list(ctx context.Context) error {
+	if p.store.unlisted != nil {
+		p.report.Denied = append(p.report.Denied, p.store.unlisted)
+		return nil
+	}
+	_, err := p.store.lists(ctx, location{p.store.bucket, p.keys[0]})
+	return p.allow("list", p.store.Prefix(), err)
 }
 
 // clockSkew compares the Date of an answer, which has whole seconds, with our
 // time when it was written. 0 where the answer has none.
-func clockSkew(metadata middleware.Metadata, now time.Time) time.Duration {
-	response, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response)
-	if !ok {
-		return 0
-	}
-	date, err := http.ParseTime(response.Header.Get("Date"))
+func clockSkew(told string, now time.Time) time.Duration {
+	date, err := http.ParseTime(told)
 	if err != nil {
 		return 0
 	}
@@ -218,26 +218,23 @@ func (p *probe) upload(ctx context.Context) error {
 func (p *probe) put(ctx context.Context) error {
 	sum := md5.Sum(probePayload)
 	for i, uri := range p.uris {
-		out, err := p.store.client.PutObject(ctx, p.object(i, sum))
+		out, err := p.object(ctx, i, conditions{contentMD5: contentMD5(sum[:])})
 		if err != nil {
 			return p.allow("put", uri, err)
 		}
 		p.stored = true
-		p.report.MD5ETag = tag(out.ETag) == hex.EncodeToString(sum[:])
-		p.report.Encryption = string(out.ServerSideEncryption)
-		if p.store.attributes.ignoredBy(out.ServerSideEncryption) {
+		p.report.MD5ETag = tag(out.etag) == hex.EncodeToString(sum[:])
+		p.report.Encryption = string(out.sse)
+		if p.store.attributes.ignoredBy(out.sse) {
 			return notEncrypted(uri)
 		}
 	}
 	return nil
 }
 
-func (p *probe) object(i int, sum [md5.Size]byte) *awss3.PutObjectInput {
-	return p.store.attributes.ofObject(&awss3.PutObjectInput{
-		Bucket: &p.store.bucket, Key: &p.keys[i],
-		Body: bytes.NewReader(probePayload), ContentLength: aws.Int64(int64(len(probePayload))),
-		ContentMD5: aws.String(contentMD5(sum[:])), ContentType: aws.String(contentType),
-	})
+// object puts one of the objects, as documents are put.
+func (p *probe) object(ctx context.Context, i int, c conditions) (stored, error) {
+	return p.store.direct.put(ctx, location{p.store.bucket, p.keys[i]}, probePayload, c, p.store.attributes)
 }
 
 func (p *probe) get(ctx context.Context) error {
@@ -256,11 +253,10 @@ func (p *probe) refusals(ctx context.Context) error {
 	if !p.stored {
 		return nil
 	}
-	_, err := p.store.client.PutObject(ctx, p.object(1, [md5.Size]byte{1}))
+	sum := md5.Sum(probePayload)
+	_, err := p.object(ctx, 1, conditions{contentMD5: contentMD5(make([]byte, md5.Size))})
 	p.report.ChecksMD5 = status(err) == http.StatusBadRequest
-	wrong := p.object(1, md5.Sum(probePayload))
-	wrong.ChecksumCRC32C = aws.String("AAAAAA==")
-	_, err = p.store.client.PutObject(ctx, wrong)
+	_, err = p.object(ctx, 1, conditions{contentMD5: contentMD5(sum[:]), crc32c: "AAAAAA=="})
 	p.report.ChecksCRC32C = status(err) == http.StatusBadRequest
 	return nil
 }

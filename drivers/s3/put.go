@@ -10,9 +10,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/kedge/kedge/drivers"
 )
 
@@ -164,13 +161,17 @@ func (w *write) fail(err error) error { return w.store.fail("put", w.uri, err) }
 // was about to write to; only where there are objects beneath is that true.
 func (w *write) refused(ctx context.Context, err error) error {
 	failed := w.store.fail("put", w.uri, err)
+	if failed.Kind == drivers.Temporary {
+		if final := w.store.refusesName(ctx, w.uri, w.loc); final != nil {
+			return final
+		}
+	}
 	if code, _ := answer(err); code != "ExistingObjectIsDirectory" || longComponent(w.loc.key) {
 		return failed
 	}
-	out, err := w.store.client.ListObjectsV2(ctx, &awss3.ListObjectsV2Input{
-		Bucket: &w.loc.bucket, Prefix: aws.String(strings.TrimRight(w.loc.key, "/") + "/"), MaxKeys: aws.Int32(1),
-	})
-	if err != nil || len(out.Contents) == 0 {
+	beneath := &walk{store: w.store, bucket: w.loc.bucket, prefix: strings.TrimRight(w.loc.key, "/") + "/", most: 1}
+	out, err := beneath.next(ctx)
+	if err != nil || len(out.objects) == 0 {
 		failed.Kind = drivers.Temporary
 		failed.Err = &failure{text: "the server's folder for it went away meanwhile", err: failed.Err}
 	}

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -23,27 +24,71 @@ func (w *write) through(ctx context.Context, p drivers.Payload) (drivers.Receipt
 	if err != nil || len(sum) != 16 {
 		return drivers.Receipt{}, w.mismatch("the payload was said to have the MD5 %q, which is none", w.md5)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	source, err := p.Open(ctx)
-	if err != nil {
-		return drivers.Receipt{}, w.sourceFailed(err)
+	conditions := conditions{contentMD5: contentMD5(sum)}
+	signing := &w.store.direct.signing
+	digest := ""
+	if signing.is(payloadsSigned) {
+		if digest, err = w.digestOf(ctx, p); err != nil {
+			return drivers.Receipt{}, err
+		}
 	}
-	body := &passage{write: w, source: source, left: w.length, closed: make(chan struct{})}
-	out, err := w.store.direct.putStream(ctx, w.loc, body, w.length, conditions{contentMD5: contentMD5(sum)}, w.store.attributes)
-	if err != nil {
-		cancel() // a read at the source that is under way ends
+	out, err, unread := w.pass(ctx, p, digest, conditions)
+	if unread == nil && digest == "" && !w.store.conn.version2 && signing.wanted(err) {
+		if digest, unread = w.digestOf(ctx, p); unread == nil {
+			var again error
+			out, again, unread = w.pass(ctx, p, digest, conditions)
+			err = signing.settle(err, again)
+		}
+	} else if digest == "" {
+		signing.took(err)
 	}
-	<-body.closed
 	switch {
-	case err != nil && body.failed != nil:
-		return drivers.Receipt{}, body.failed
+	case unread != nil:
+		return drivers.Receipt{}, unread
 	case err != nil:
 		return drivers.Receipt{}, w.refused(ctx, err)
 	case w.store.attributes.ignoredBy(out.sse):
 		return drivers.Receipt{}, w.takeBack(ctx, notEncrypted(w.uri))
 	}
 	return w.receipt(w.length, w.md5, out), nil
+}
+
+// pass sends a stream in one request. unread is why it could not be read.
+func (w *write) pass(ctx context.Context, p drivers.Payload, digest string, c conditions) (out stored, err, unread error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	source, err := p.Open(ctx)
+	if err != nil {
+		return stored{}, nil, w.sourceFailed(err)
+	}
+	body := &passage{write: w, source: source, left: w.length, closed: make(chan struct{})}
+	out, err = w.store.direct.putStream(ctx, w.loc, body, w.length, digest, c, w.store.attributes)
+	if err != nil {
+		cancel() // a read at the source that is under way ends
+	}
+	<-body.closed
+	if err != nil {
+		unread = body.failed
+	}
+	return out, err, unread
+}
+
+// digestOf reads a stream for its SHA-256, in hex. It is read once more when it is
+// sent, so that nothing of it is held.
+func (w *write) digestOf(ctx context.Context, p drivers.Payload) (string, error) {
+	source, err := p.Open(ctx)
+	if err != nil {
+		return "", w.sourceFailed(err)
+	}
+	defer source.Close()
+	sum := sha256.New()
+	piece := pieces.Get().(*[]byte)
+	defer pieces.Put(piece)
+	// The hash is hidden behind a plain Writer so that the piece is used.
+	if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{source}, *piece); err != nil {
+		return "", w.sourceFailed(err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // passage is the body of a request that a stream passes through. The transport

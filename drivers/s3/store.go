@@ -12,10 +12,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/kedge/kedge/drivers"
 )
@@ -35,6 +34,11 @@ type Store struct {
 	http, slowHTTP *http.Client
 	buffers        buffers
 	heed           *heed
+	names          names
+	// oldListing: the server lists in the way that ListObjectsV2 has replaced.
+	oldListing *atomic.Bool
+	// unlisted is why the objects cannot be listed, nil where they can.
+	unlisted *drivers.Error
 }
 
 var (
@@ -95,7 +99,7 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 		return drivers.Info{}, err
 	}
 	out, err := s.head(ctx, loc)
-	if status(err) == http.StatusBadRequest {
+	if status(err) == http.StatusBadRequest || status(err) == http.StatusForbidden {
 		// The answer to HEAD does not tell why; that to GET does.
 		reader, info, err := s.Get(ctx, uri)
 		if err == nil {
@@ -183,17 +187,10 @@ func (s *Store) confirmOwnName(ctx context.Context, uri string, loc location) (g
 	default:
 		return false, err
 	}
-	out, err := s.client.ListObjectsV2(ctx, &awss3.ListObjectsV2Input{
-		Bucket: &loc.bucket, Prefix: &loc.key, MaxKeys: aws.Int32(1), EncodingType: types.EncodingTypeUrl,
-	})
-	if err != nil {
+	if same, err := s.lists(ctx, loc); err != nil {
 		return false, s.fail("list", uri, err)
-	}
-	for _, object := range out.Contents {
-		// Keys come in the order of their bytes: the prefix itself is first.
-		if key, err := listedKey(out.EncodingType, object.Key); err == nil && key == loc.key {
-			return false, nil
-		}
+	} else if same {
+		return false, nil
 	}
 	return false, &drivers.Error{
 		Op: "delete", URI: uri, Kind: drivers.InvalidKey,

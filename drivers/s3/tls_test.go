@@ -43,7 +43,7 @@ func TestTLS(t *testing.T) {
 		roots := x509.NewCertPool()
 		roots.AddCert(front.Certificate())
 		for _, client := range []*http.Client{s.http, s.slowHTTP} {
-			client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
+			client.Transport.(s3Answers).TLSClientConfig = &tls.Config{RootCAs: roots}
 		}
 		if err := s.open(t.Context(), false); err != nil {
 			t.Fatal(err)

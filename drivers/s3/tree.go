@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/kedge/kedge/drivers"
@@ -39,30 +38,22 @@ func (s *Store) PathURI(path string) (string, error) {
 // ListAfter lists 1000 objects to a request. Info.Version is the ETag.
 func (s *Store) ListAfter(ctx context.Context, prefix, after string, fn func(path string, info drivers.Info) error) error {
 	l := &treeListing{store: s, fn: fn, place: scheme + s.bucket + "/" + s.prefix + prefix, last: s.prefix + after}
-	in := &awss3.ListObjectsV2Input{
-		Bucket: &s.bucket, Prefix: aws.String(s.prefix + prefix), EncodingType: types.EncodingTypeUrl,
-	}
+	w := &walk{store: s, bucket: s.bucket, prefix: s.prefix + prefix}
 	if after != "" {
-		in.StartAfter = aws.String(s.prefix + after)
+		w.after = s.prefix + after
 	}
-	for {
-		out, err := s.client.ListObjectsV2(ctx, in)
+	for !w.done {
+		found, err := w.next(ctx)
 		if err != nil {
 			return s.fail("list", l.place, err)
 		}
-		for _, object := range out.Contents {
-			if err := l.object(ctx, out.EncodingType, object); err != nil {
+		for _, object := range found.objects {
+			if err := l.object(ctx, found.encoding, object); err != nil {
 				return err
 			}
 		}
-		if !aws.ToBool(out.IsTruncated) {
-			return nil
-		}
-		if aws.ToString(out.NextContinuationToken) == "" {
-			return s.fail("list", l.place, errors.New("the server's listing does not go on"))
-		}
-		in.ContinuationToken = out.NextContinuationToken
 	}
+	return nil
 }
 
 // treeListing is one ListAfter on its way.

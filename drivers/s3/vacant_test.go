@@ -67,7 +67,7 @@ func TestABodyThatBreaksOff(t *testing.T) {
 		loc, _ := split(uri)
 		c := conditions{crc32c: crc32c(body), vacant: true}
 		broken := io.NopCloser(io.MultiReader(bytes.NewReader(body[:1_500_000]), iotest.ErrReader(errors.New("broken off"))))
-		if _, err := s.direct.putStream(t.Context(), loc, broken, int64(len(body)), c, s.attributes); err == nil {
+		if _, err := s.direct.putStream(t.Context(), loc, broken, int64(len(body)), "", c, s.attributes); err == nil {
 			t.Error("no error")
 		}
 		for range 20 {

@@ -127,8 +127,6 @@ func (o Options) checkPrefix() error {
 		return fmt.Errorf("%s: holds a NUL or is not UTF-8", key)
 	case len(prefix) > maxKeyBytes/2:
 		return fmt.Errorf("%s: %d bytes, which leaves no room in a key of %d", key, len(prefix), maxKeyBytes)
-	case o.endpoint() != "" && !plainPath(prefix+"x"):
-		return fmt.Errorf("%s: %q has an empty, \".\" or \"..\" component, which servers other than Amazon's may rewrite", key, prefix)
 	}
 	return nil
 }

@@ -237,3 +237,19 @@ func Swallowed(x *exchange) {
 	x.swallow()
 	x.hang()
 }
+
+// Untold answers "access denied" where the server says that there is no such object,
+// as Amazon S3 does without the permission s3:ListBucket; MinIO tells it anyway.
+func Untold(x *exchange) {
+	answer, text := x.whole(x.r.Body)
+	if answer.StatusCode == http.StatusNotFound {
+		answer.StatusCode = http.StatusForbidden
+		if len(text) > 0 {
+			text = errorXML("AccessDenied", x.r.URL.Path)
+		}
+		answer.Header.Set("Content-Length", strconv.Itoa(len(text)))
+		answer.Header.Del("X-Minio-Error-Code")
+	}
+	x.head(answer)
+	_, _ = x.w.Write(text) // to a client that is there or not
+}

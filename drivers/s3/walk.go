@@ -1,0 +1,135 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// walk is a listing of the objects whose keys begin with a prefix, in the order of
+// the server's, a request at a time. Servers that do not know ListObjectsV2 are
+// asked in the older way, from a key on. Not safe for concurrent use.
+type walk struct {
+	store          *Store
+	bucket, prefix string
+	// after is the key behind which the listing begins, or goes on in the older
+	// way.
+	after string
+	// most is how many objects a request gives at most, 0 for the server's own limit.
+	most  int32
+	token *string
+	done  bool
+}
+
+// listed are the objects of one request. encoding says how their keys are told.
+type listed struct {
+	objects  []types.Object
+	encoding types.EncodingType
+}
+
+var errListingStops = errors.New("the server's listing does not go on")
+
+// next gives the next objects, until done. Its error is the SDK's.
+func (w *walk) next(ctx context.Context) (listed, error) {
+	if w.store.oldListing.Load() {
+		return w.older(ctx)
+	}
+	in := &awss3.ListObjectsV2Input{
+		Bucket: &w.bucket, Prefix: &w.prefix, EncodingType: types.EncodingTypeUrl, ContinuationToken: w.token, MaxKeys: w.maxKeys(),
+	}
+	if w.after != "" {
+		in.StartAfter = &w.after
+	}
+	out, err := w.store.client.ListObjectsV2(ctx, in)
+	if unknownRequest(err) {
+		old, oldErr := w.older(ctx)
+		if unknownRequest(oldErr) {
+			return listed{}, err
+		}
+		return old, oldErr
+	}
+	if err != nil {
+		return listed{}, err
+	}
+	found := listed{out.Contents, out.EncodingType}
+	if w.done = !aws.ToBool(out.IsTruncated); w.done {
+		return found, nil
+	}
+	switch token := aws.ToString(out.NextContinuationToken); {
+	case token == "":
+		// It has taken the request for one of the older kind, and heeds no token.
+		return found, w.goOn(found)
+	case token == aws.ToString(w.token):
+		return listed{}, errListingStops
+	}
+	w.token = out.NextContinuationToken
+	return found, nil
+}
+
+// unknownRequest says whether a server has no such request.
+func unknownRequest(err error) bool {
+	code, _ := answer(err)
+	return code == "NotImplemented" || status(err) == http.StatusNotImplemented || status(err) == http.StatusMethodNotAllowed
+}
+
+// older is next by the request that all servers know.
+func (w *walk) older(ctx context.Context) (listed, error) {
+	in := &awss3.ListObjectsInput{Bucket: &w.bucket, Prefix: &w.prefix, EncodingType: types.EncodingTypeUrl, MaxKeys: w.maxKeys()}
+	if w.after != "" {
+		in.Marker = &w.after
+	}
+	out, err := w.store.client.ListObjects(ctx, in)
+	if err != nil {
+		return listed{}, err
+	}
+	w.store.oldListing.Store(true)
+	found := listed{out.Contents, out.EncodingType}
+	if w.done = !aws.ToBool(out.IsTruncated); w.done {
+		return found, nil
+	}
+	return found, w.goOn(found)
+}
+
+// goOn lets the listing go on, in the older way, behind the last object.
+func (w *walk) goOn(found listed) error {
+	if len(found.objects) == 0 {
+		return errListingStops
+	}
+	key, err := listedKey(found.encoding, found.objects[len(found.objects)-1].Key)
+	switch {
+	case err != nil:
+		return err
+	case key <= w.after:
+		return errListingStops // it would go on for ever
+	}
+	w.after = key
+	w.store.oldListing.Store(true)
+	return nil
+}
+
+func (w *walk) maxKeys() *int32 {
+	if w.most == 0 {
+		return nil
+	}
+	return &w.most
+}
+
+// lists says whether the server lists an object under exactly this key.
+func (s *Store) lists(ctx context.Context, loc location) (bool, error) {
+	w := &walk{store: s, bucket: loc.bucket, prefix: loc.key, most: 1}
+	found, err := w.next(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, object := range found.objects {
+		// Keys come in the order of their bytes: the prefix itself is first.
+		if key, err := listedKey(found.encoding, object.Key); err == nil && key == loc.key {
+			return true, nil
+		}
+	}
+	return false, nil
+}

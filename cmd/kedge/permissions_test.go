@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kedge/kedge/bench"
 	"github.com/kedge/kedge/internal/testenv"
@@ -104,10 +106,27 @@ func TestAPolicyForOnePrefix(t *testing.T) {
 				t.Errorf("check does not tell what it does without:\n%s", o.stdout)
 			}
 		}
-		if o := kedge(t, "plan", source, destination).want(t, exitDone); strings.Contains(o.stdout, "denied") {
-			t.Errorf("the plan is troubled:\n%s", o.stdout)
+		kedge(t, "plan", source, destination).want(t, exitDone)
+		checkpoint := filepath.Join(t.TempDir(), "checkpoint")
+		if to.driver == "s3" {
+			// Killed while it streams, it would look for unfinished uploads.
+			long := &faults.Fault{Do: faults.Swallowed, On: func(r *http.Request) bool { return r.Method == http.MethodPut && r.ContentLength > 4<<20 }}
+			proxy.Inject(long)
+			killed := command(t, "migrate", "--dontask", "--checkpoint="+checkpoint, source, destination)
+			if err := killed.Start(); err != nil {
+				t.Fatal(err)
+			}
+			for deadline := time.Now().Add(time.Minute); long.Hits() == 0; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("nothing is streamed: the test proves nothing")
+				}
+			}
+			_ = killed.Process.Kill() // it waits for an answer
+			_ = killed.Wait()         // for the kill
+			proxy.Lift()
+			proxy.Inject(untold)
 		}
-		kedge(t, "migrate", "--dontask", source, destination).want(t, exitDone)
+		kedge(t, "migrate", "--dontask", "--checkpoint="+checkpoint, source, destination).want(t, exitDone)
 		s.check(t, to)
 		kedge(t, "verify", destination).want(t, exitDone)
 		from = to
@@ -129,13 +148,14 @@ func TestOnePlaceThatTellsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = proxy.Close() }) // nothing is left to be said
-	forbidden := &faults.Fault{Do: faults.Answer(http.StatusForbidden, "AccessDenied", ""), Rule: faults.Rule{Most: 2},
-		On: func(r *http.Request) bool { return r.Method == http.MethodGet }}
-	proxy.Inject(forbidden)
+	denied := faults.Answer(http.StatusForbidden, "AccessDenied", "")
+	listing := func(r *http.Request) bool { return r.URL.Query().Has("prefix") }
+	forbidden := &faults.Fault{Do: denied, Rule: faults.Rule{Most: 1}, On: func(r *http.Request) bool { return r.Method == http.MethodGet && !listing(r) }}
+	proxy.Inject(&faults.Fault{Do: denied, On: listing}, forbidden)
 	s := seedInto(t, emptyInstallation(t), bench.Workload{Documents: 1, MedianBytes: 1 << 10, MaxBytes: 1 << 10, Seed: 60})
 	one, two := s3Place(minio, bucket, ""), s3Place(minio, bucket, "")
 	one.options = replaced(one.options, minio.URL, proxy.URL())
-	o := kedge(t, "migrate", "--dontask", one.config(t, s.url, compression{}), two.config(t, s.url, compression{})).want(t, exitFailed)
+	o := kedge(t, "migrate", "--dontask", one.config(t, s.url, compression{}), two.config(t, s.url, compression{})).want(t, exitRefused)
 	if !strings.Contains(o.stderr, "same place under two names") {
 		t.Errorf("%s", o.stderr)
 	}

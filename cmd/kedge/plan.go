@@ -171,6 +171,8 @@ func (s *planSide) survey(ctx context.Context, d drivers.Driver) {
 		s.find("listing", "allowed", false)
 	case err == nil:
 		s.find("listing", "allowed; it is empty", false)
+	case drivers.KindOf(err) == drivers.Denied || errors.Is(err, errors.ErrUnsupported):
+		s.find("listing", err.Error()+": migrate does without", false)
 	default:
 		s.find("listing", err.Error(), true)
 	}

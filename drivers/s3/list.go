@@ -19,6 +19,9 @@ import (
 // which ETags are no MD5. MinIO leaves objects out whose key goes on, after a
 // slash, from the key of another.
 func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
+	if s.unlisted != nil {
+		return s.unlisted
+	}
 	for w := (&walk{store: s, bucket: s.bucket, prefix: s.prefix}); !w.done; {
 		found, err := w.next(ctx)
 		if err != nil {

@@ -297,6 +297,9 @@ func (s *Store) AbortUploads(ctx context.Context, uri string) error {
 	in := &awss3.ListMultipartUploadsInput{Bucket: &loc.bucket, Prefix: &loc.key, EncodingType: types.EncodingTypeUrl}
 	for {
 		out, err := s.client.ListMultipartUploads(ctx, in)
+		if unknownRequest(err) {
+			return nil // there is no way to find any
+		}
 		if err != nil {
 			failed := s.fail("list uploads", uri, err)
 			failed.Op = "abort"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"sync/atomic"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -83,32 +82,39 @@ func (s *Store) open(ctx context.Context, create bool) error {
 		failed.Mend = "set create_bucket: True or create it"
 	case code == "NoSuchKey":
 		// The server took the S3 bucket's name for a key.
-		return s.holdsBucket()
+		return s.holdsBucket(false)
 	case denies(err) && s.conn.version2:
 		// A server without version 2 may see nobody's request in one.
 		failed.Mend += "; or leave out v4auth: false, if the server takes signatures of version 4 only"
 	case denies(err) && s.conn.mayHoldBucket(s.bucket):
 		// Without a listing there is nothing to tell it by.
-		return s.holdsBucket()
-	case denies(err), unknownRequest(err):
+		return s.holdsBucket(true)
+	case denies(err):
 		// What a migration does takes no listing.
+		failed.Op = "list"
+		s.unlisted = failed
+		return nil
+	case unknownRequest(err):
+		failed.Op, failed.Err = "list", &failure{text: failed.Err.Error(), err: errors.ErrUnsupported}
 		s.unlisted = failed
 		return nil
 	}
 	return failed
 }
 
-// holdsBucket is the error for an endpoint that names the S3 bucket once more.
-func (s *Store) holdsBucket() *drivers.Error {
+// holdsBucket is the error for an endpoint that names the S3 bucket once more: the
+// server took the S3 bucket's name for a key, or, where the listing is denied, may.
+func (s *Store) holdsBucket(denied bool) *drivers.Error {
+	url := s.conn.inVocabulary("url")
 	failed := &drivers.Error{
 		Op: "open", URI: s.Place(), Kind: drivers.Config,
-		Err:  errors.New("url holds the S3 bucket (or a path): the server takes the S3 bucket's name for an object's"),
-		Mend: "write url without it, as https://host:port; bucket names the S3 bucket",
+		Err:  errors.New(url + " holds the S3 bucket (or a path): the server takes the S3 bucket's name for an object's"),
+		Mend: "write " + url + " without it, as https://host:port; bucket names the S3 bucket",
 	}
-	if s.conn.registry {
-		failed.Err = errors.New(strings.Replace(failed.Err.Error(), "url", "regionendpoint", 1))
+	if denied {
+		failed.Err = errors.New(url + " may hold the S3 bucket (or a path), and without s3:ListBucket that cannot be told")
+		failed.Mend += "; if the server's own name begins, or its path ends, in this way, grant s3:ListBucket"
 	}
-	failed.Mend = s.conn.inVocabulary(failed.Mend)
 	return failed
 }
 

@@ -133,7 +133,8 @@ func (m *migration) copy(ctx context.Context, it *item, revived bool) error {
 			return it.failCopy(ctx, err)
 		}
 	} else if aborter, ok := m.Destination.(drivers.Aborter); ok && revived && m.Destination.Capabilities().Uploads {
-		if err := aborter.AbortUploads(ctx, dst); err != nil {
+		// Where that is not permitted they stay: no reader sees them.
+		if err := aborter.AbortUploads(ctx, dst); err != nil && drivers.KindOf(err) != drivers.Denied {
 			return it.fail(ctx, pipeline.ClassPut, err)
 		}
 	}

@@ -2,20 +2,25 @@ package drivers
 
 import (
 	"fmt"
+	"net/netip"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
 
 // ReadableByAnchore says whether Anchore Engine finds a payload again by the
-// URI that it has written itself, on backends with Capabilities.ParsesURI. It
-// writes content_url raw and reads it by Python's urllib.parse.urlparse, taking
-// the user (db, db2) or the S3 bucket (s3) from hostname and the rest from path.
-// ReadableByAnchore returns nil when scheme, hostname and path come out as they
-// were written, and otherwise an error that says what becomes of them.
+// URI that it has written itself, when the payload is exactly where the URI says,
+// on backends with Capabilities.ParsesURI. It writes content_url raw and reads it
+// by Python's urllib.parse.urlparse: what follows the user or the bucket is path;
+// the user of db and db2 is netloc, which is left as it is, and the bucket of s3 and
+// the container of swift is hostname, which loses case, login and port. On swift
+// the HTTP client then resolves "." and ".." in the path. ReadableByAnchore returns
+// nil when all of that comes out as it was written, and otherwise an error that
+// says what becomes of it.
 //
-// The rules are those of Python 3.8 to 3.11. Where these differ (stripping of
-// tabs and of leading control characters), a URI that any of them changes is
-// not readable.
+// The rules are those of Python 3.8 to 3.11. Where these differ (brackets,
+// stripping of tabs and of leading control characters), a URI that any of them
+// changes or refuses is not readable.
 func ReadableByAnchore(uri string) error {
 	if !utf8.ValidString(uri) {
 		return unreadable("the URI is not valid UTF-8")
@@ -49,7 +54,18 @@ func ReadableByAnchore(uri string) error {
 		}
 		return nil
 	}
-	return readableHost(hostMeaning(scheme), host)
+	if err := readableNetloc(hostMeaning(scheme), host); err != nil {
+		return err
+	}
+	switch scheme {
+	case "db", "db2":
+		return nil // the user is netloc as it is
+	case "swift":
+		if err := straightName(host, strings.TrimPrefix(rest[len(host):], "/")); err != nil {
+			return err
+		}
+	}
+	return readableHostname(hostMeaning(scheme), host)
 }
 
 // unreadable makes the reason why a URI is not readable.
@@ -91,20 +107,68 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// readableHost checks the host part as SplitResult.hostname reads it.
-func readableHost(meaning, host string) error {
+// readableNetloc checks what stands between "://" and the path as urlsplit does,
+// which raises ValueError for what cannot be a URL's.
+func readableNetloc(meaning, host string) error {
 	if host == "" {
 		return unreadable("Anchore finds no %s in content_url", meaning)
 	}
-	if i := strings.IndexAny(host, "[]"); i >= 0 {
+	if i := strings.IndexAny(host, "[]"); i >= 0 && !isBracketed(host) {
 		return unreadable("Anchore takes the '%c' in the %s %q for part of an IPv6 address", host[i], meaning, host)
 	}
 	if i := strings.IndexAny(host, expandsToDelimiter); i >= 0 {
 		c, _ := utf8.DecodeRuneInString(host[i:])
 		return unreadable("Anchore refuses the '%c' in the %s %q, which expands to a URL's delimiter", c, meaning, host)
 	}
+	return nil
+}
+
+var futureAddress = regexp.MustCompile(`^v[0-9a-fA-F]+\.[^\n]+$`)
+
+// isBracketed says whether the brackets in a netloc are an IPv6 address's, which
+// every version of Python lets pass. The old ones only count brackets, the new ones
+// look at what is in them, and not all of them at the same place.
+func isBracketed(netloc string) bool {
+	at := strings.LastIndexByte(netloc, '@') + 1
+	inside, ok := strings.CutPrefix(netloc[at:], "[")
+	if !ok || strings.ContainsAny(netloc[:at], "[]") {
+		return false
+	}
+	inside, behind, ok := strings.Cut(inside, "]")
+	if !ok || strings.ContainsAny(inside+behind, "[]") || behind != "" && behind[0] != ':' {
+		return false
+	}
+	if strings.HasPrefix(inside, "v") {
+		return futureAddress.MatchString(inside)
+	}
+	address, err := netip.ParseAddr(inside)
+	return err == nil && address.Is6() && !strings.Contains(address.Zone(), "%")
+}
+
+// straightName says what becomes of an object's name in Swift on its way through
+// python-swiftclient and its HTTP client.
+func straightName(container, name string) error {
+	if strings.HasPrefix(name, "/") {
+		return unreadable("Anchore's Swift client drops the '/' at the beginning of the object's name when it puts, and not when it gets")
+	}
+	if strings.HasPrefix(name, `.\`) {
+		return unreadable(`Anchore's Swift client drops the ".\" at the beginning of the object's name when it puts, and not when it gets`)
+	}
+	for part := range strings.SplitSeq(container+"/"+name, "/") {
+		if part == "." || part == ".." {
+			return unreadable("Anchore's HTTP client resolves the %q in the object's path, and looks elsewhere", part)
+		}
+	}
+	return nil
+}
+
+// readableHostname checks a netloc as SplitResult.hostname reads it.
+func readableHostname(meaning, host string) error {
 	if i := strings.LastIndexByte(host, '@'); i >= 0 {
 		return unreadable("Anchore takes what stands before the '@' in the %s %q for a login and drops it", meaning, host)
+	}
+	if strings.ContainsAny(host, "[]") {
+		return unreadable("Anchore drops the brackets of the %s %q", meaning, host)
 	}
 	if i := strings.IndexByte(host, ':'); i >= 0 {
 		return unreadable("Anchore takes what follows the ':' in the %s %q for a port and drops it", meaning, host)

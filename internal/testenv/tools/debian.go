@@ -24,7 +24,7 @@ var programs = []struct{ name, pack string }{
 }
 
 // InstallPackages installs what the tests need of Debian's packages, unless it
-// is there already: PostgreSQL, PgBouncer, OpenStack Swift and Keystone (libraries only;
+// is there already: PostgreSQL, PgBouncer, OpenStack Swift, its client and Keystone (libraries only;
 // nothing is started), Chromium with its driver and letters to write with,
 // promtool, tmux, NTFS in user space, a C compiler for the race detector, and programs. That needs root.
 // What apt-get prints goes to out.
@@ -41,6 +41,9 @@ func InstallPackages(ctx context.Context, out io.Writer) error {
 	}
 	if _, err := Swift(); err != nil {
 		missing = append(missing, "python3-swift")
+	}
+	if _, err := SwiftClient(); err != nil {
+		missing = append(missing, "python3-swiftclient")
 	}
 	if _, err := Keystone(); err != nil {
 		missing = append(missing, "python3-keystone")

@@ -161,6 +161,9 @@ type Capabilities struct {
 	// ParsesURI: Anchore finds a payload here by passing content_url through a
 	// URL parser and using host and path, see ReadableByAnchore.
 	ParsesURI bool
+	// Placer is set where Anchore has another place for some URIs than they say, and
+	// is then used in place of ReadableByAnchore.
+	Placer Placer
 	// HashedPaths: URIs end with {md5(userId)}/{bucket}/{md5(archiveId)[0:2]}/
 	// {md5(archiveId)}.json instead of {userId}/{bucket}/{archiveId}.
 	HashedPaths bool

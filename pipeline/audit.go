@@ -25,6 +25,10 @@ import (
 // read.
 const ClassNoStore = "no-store"
 
+// ClassUnfound is the class of documents that are sound where their rows say, and
+// that Anchore would not find there.
+const ClassUnfound = "unreadable-by-anchore"
+
 // AuditOptions say what an audit looks at. It changes nothing but its
 // checkpoint.
 type AuditOptions struct {
@@ -295,21 +299,21 @@ func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
 			held = append(held, it)
 			bytes += it.doc.Bytes
 		}
-		left, err := a.checkHeld(ctx, batcher, held, bytes)
+		left, err := a.checkHeld(ctx, s, batcher, held, bytes)
 		if err != nil {
 			return err
 		}
 		streamed = append(streamed, left...)
 	}
 	return a.ops.each(ctx, streamed, func(ctx context.Context, it *item) {
-		a.conclude(ctx, it, a.stream(ctx, s, it))
+		a.conclude(ctx, s, it, a.stream(ctx, s, it, false))
 		a.progress.passed(StageFetch, it)
 	})
 }
 
 // checkHeld checks items whose payloads are read in one trip, and returns those
 // that turned out longer than their rows say.
-func (a *audit) checkHeld(ctx context.Context, batcher drivers.Batcher, items []*item, bytes int64) (left []*item, err error) {
+func (a *audit) checkHeld(ctx context.Context, s *Store, batcher drivers.Batcher, items []*item, bytes int64) (left []*item, err error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
@@ -334,7 +338,7 @@ func (a *audit) checkHeld(ctx context.Context, batcher drivers.Batcher, items []
 		if err == nil {
 			err = checkHeldPayload(it, results[i].Payload, results[i].Info.MD5)
 		}
-		a.conclude(ctx, it, err)
+		a.conclude(ctx, s, it, err)
 		a.progress.passed(StageFetch, it)
 	}
 	return left, cancelled(ctx)
@@ -350,8 +354,12 @@ func checkHeldPayload(it *item, payload []byte, told string) error {
 	return err
 }
 
-// stream reads a payload to its end without holding it.
-func (a *audit) stream(ctx context.Context, s *Store, it *item) error {
+// stream reads a payload to its end without holding it, where it is, or where
+// Anchore would look for it.
+func (a *audit) stream(ctx context.Context, s *Store, it *item, asAnchore bool) error {
+	if s.Capabilities().Placer != nil {
+		ctx = drivers.WithMeant(ctx, drivers.Meant{MD5: it.doc.Digest, AsAnchore: asAnchore})
+	}
 	return again(ctx, *s, func() error {
 		r, info, err := s.Get(ctx, it.doc.URI)
 		if err != nil {
@@ -373,7 +381,10 @@ func (a *audit) stream(ctx context.Context, s *Store, it *item) error {
 
 // conclude fails an item for what was found, unless its row has changed
 // meanwhile (a migration may be running): then it is looked at once more.
-func (a *audit) conclude(ctx context.Context, it *item, err error) {
+func (a *audit) conclude(ctx context.Context, s *Store, it *item, err error) {
+	if err == nil {
+		err = a.unfound(ctx, s, it)
+	}
 	if err == nil || ctx.Err() != nil {
 		return
 	}
@@ -382,18 +393,45 @@ func (a *audit) conclude(ctx context.Context, it *item, err error) {
 			if row.Name == it.doc.Name && row != it.doc {
 				it.doc = row
 				if s := a.storeOf(row.URI); s != nil {
-					err = a.stream(ctx, s, it)
+					if err = a.stream(ctx, s, it, false); err == nil {
+						err = a.unfound(ctx, s, it)
+					}
 				}
 			}
 		}
 	}
 	switch {
 	case err == nil || ctx.Err() != nil:
-	case drivers.KindOf(err) == drivers.NotFound:
+	case drivers.KindOf(err) == drivers.NotFound && classOf(err, "") != ClassUnfound:
 		it.fail(stageFetch, ClassMissingPayload, err)
 	default:
 		it.fail(stageFetch, classOf(err, ClassFetch), err)
 	}
+}
+
+// unfound says why Anchore would not find a sound document by its row's URI; nil
+// where it does.
+func (a *audit) unfound(ctx context.Context, s *Store, it *item) error {
+	c := s.Capabilities()
+	if !c.ParsesURI {
+		return nil
+	}
+	reason := drivers.ReadableByAnchore(it.doc.URI)
+	if reason == nil {
+		return nil
+	}
+	if c.Placer != nil {
+		// It is where Anchore looks, if Anchore has put it.
+		err := a.stream(ctx, s, it, true)
+		switch {
+		case err == nil:
+			return nil
+		case drivers.KindOf(err) != drivers.NotFound && classOf(err, "") == "":
+			return err
+		}
+		reason = fmt.Errorf("%w: %w", reason, err)
+	}
+	return classed(ClassUnfound, fmt.Errorf("the document is sound, but Anchore would not find it: %w", reason))
 }
 
 // AuditIdentity is the identity of an audit, for naming its checkpoint.

@@ -68,7 +68,9 @@ type item struct {
 	// siblings: other rows have the same key under another documentName, so
 	// that they share places. taken is the one that names dest already.
 	siblings bool
-	taken    *catalog.Document
+	// shared is who else may have his payload at the source's place.
+	shared sharing
+	taken  *catalog.Document
 
 	fetchedBytes int64
 	// plainDigest and plainBytes are of the plain document, "" and -1 where it
@@ -109,6 +111,7 @@ const (
 	ClassPlaceTaken     = "place-taken"
 	ClassRowChanged     = "row-changed"
 	ClassDelete         = "source-not-deleted"
+	ClassLeft           = "source-left"
 )
 
 // fail marks the item as failed, for the first reason that is given.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -24,19 +25,39 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 		return err
 	}
 	defer m.progress.busy(StageDelete)()
+	alone := items
 	if batcher := m.src.batcher(); batcher != nil && m.src.Capabilities().BatchDelete {
-		err = m.deleteBatch(ctx, batcher, items)
-	} else {
-		err = m.sourceOps.each(ctx, items, func(ctx context.Context, it *item) {
-			m.deletedSource(it, m.src.Delete(ctx, it.doc.URI))
-			crash.Point("deleting")
-		})
+		var together []*item
+		together, alone = m.apart(items)
+		if err := m.deleteBatch(ctx, batcher, together); err != nil {
+			return err
+		}
 	}
+	err = m.sourceOps.each(ctx, alone, func(ctx context.Context, it *item) {
+		if it.shared == sharedByNone {
+			ctx = m.meaning(ctx, it)
+		}
+		m.deletedSource(it, m.src.Delete(ctx, it.doc.URI))
+		crash.Point("deleting")
+	})
 	if err != nil {
 		return err
 	}
 	crash.Point("deleted")
 	return m.judge(items, stageDelete)
+}
+
+// apart gives the items that can be deleted by their URIs alone, and those of which
+// the driver must know which payload is meant.
+func (m *migration) apart(items []*item) (together, alone []*item) {
+	for _, it := range items {
+		if len(placesOf(m.src, it.doc.URI)) == 1 {
+			together = append(together, it)
+		} else {
+			alone = append(alone, it)
+		}
+	}
+	return together, alone
 }
 
 func (m *migration) deleteBatch(ctx context.Context, batcher drivers.Batcher, items []*item) error {
@@ -58,11 +79,23 @@ func (m *migration) deleteBatch(ctx context.Context, batcher drivers.Batcher, it
 }
 
 func (m *migration) deletedSource(it *item, err error) {
-	if err != nil {
+	switch {
+	case err == nil:
+	case drivers.KindOf(err) == drivers.InvalidKey && it.shared == sharedByRow:
+		// That row's document goes with the payload, when it is moved.
+	case drivers.KindOf(err) == drivers.InvalidKey:
+		m.leaveSource(it, err)
+		return
+	default:
 		it.fail(stageDelete, ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
 		return
 	}
 	m.progress.passed(StageDelete, it)
+}
+
+// leaveSource leaves a source for good: it is not kedge's to delete.
+func (m *migration) leaveSource(it *item, reason error) {
+	it.fail(stageDelete, ClassLeft, fmt.Errorf("the document was moved, its source %s is left: %w", it.doc.URI, reason))
 }
 
 // deletable gives the items whose source may go.
@@ -127,14 +160,19 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 			return false, err
 		}
 	}
+	if it.shared, err = m.sharingOf(ctx, it); err != nil {
+		m.deletedSource(it, err)
+		return false, cancelled(ctx)
+	}
+	named = named || it.shared != sharedByNone && len(placesOf(m.src, it.doc.URI)) == 1
 	switch {
 	case reason != nil:
 		it.fail(stageDelete, ClassRowChanged, reason)
 	case named:
 	case !m.madeFromKey(it) || m.settled.isOdd(it.doc.URI):
 		// Any row may name such a place; and nothing tells which.
-		if _, err := m.src.Stat(ctx, it.doc.URI); drivers.KindOf(err) != drivers.NotFound {
-			it.fail(stageDelete, ClassDelete, fmt.Errorf("the document was moved, its source %s is left: the place is not made from the document's key, or other rows name it too", it.doc.URI))
+		if _, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI); drivers.KindOf(err) != drivers.NotFound {
+			m.leaveSource(it, errors.New("the place is not made from the document's key, or other rows name it too"))
 		}
 	case m.src.Capabilities().Identifies && m.dst.Capabilities().Identifies:
 		return false, m.tellApart(ctx, it)
@@ -148,7 +186,7 @@ func (m *migration) samePayload(ctx context.Context, row catalog.Document, uri s
 	if row.NoURI || !strings.HasPrefix(row.URI, m.src.Scheme()) {
 		return false, nil
 	}
-	if row.URI == uri || normal(row.URI) == normal(uri) {
+	if meet(m.src, row.URI, uri) || normal(row.URI) == normal(uri) {
 		return true, nil
 	}
 	if !m.src.Capabilities().Identifies {
@@ -187,7 +225,7 @@ func (m *migration) tellApart(ctx context.Context, it *item) error {
 		return cancelled(ctx)
 	}
 	if source.Identity == dest.Identity {
-		it.fail(stageDelete, ClassDelete, fmt.Errorf("%s and %s are one and the same file: nothing is deleted", it.doc.URI, it.dest))
+		m.leaveSource(it, fmt.Errorf("it and %s are one and the same file", it.dest))
 	}
 	return nil
 }

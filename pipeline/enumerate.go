@@ -173,8 +173,8 @@ func (m *migration) newItem(d catalog.Document) *item {
 		return it
 	}
 	it.dest = dest
-	if m.dst.Capabilities().ParsesURI && !m.MoveUnreadable {
-		if err := drivers.ReadableByAnchore(dest); err != nil {
+	if !m.MoveUnreadable {
+		if err := drivers.FoundByAnchore(m.dst.Driver, dest); err != nil {
 			it.fail(stageEnumerate, ClassUnreadableKey, err)
 		}
 	}

@@ -60,7 +60,7 @@ func (m *migration) fetchOne(ctx context.Context, it *item) {
 	var payload []byte
 	var told string
 	err := again(ctx, m.src, func() (err error) {
-		payload, told, err = readWhole(ctx, m.src, it.doc.URI, m.heldBytes(it))
+		payload, told, err = readWhole(m.meaning(ctx, it), m.src, it.doc.URI, m.heldBytes(it))
 		return err
 	})
 	m.fetched(ctx, it, payload, told, err)

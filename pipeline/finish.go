@@ -22,12 +22,18 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	var o checkpoint.Outcome
 	now := time.Now()
 	for _, it := range b.items {
-		if it.failure != nil {
+		switch {
+		case it.failure == nil:
+			o.Cleared = append(o.Cleared, it.entry())
+		case it.failure.Class == ClassLeft:
+			// Told once: no run can do more about it.
+			o.Cleared = append(o.Cleared, it.entry())
+			addFailure(m.left, *it.failure)
+			m.Log.WarnContext(ctx, "source left", "document", it.doc.Key.String(), "uri", it.doc.URI, "reason", it.failure.Reason)
+		default:
 			o.Failed = append(o.Failed, *it.failure)
 			m.Log.WarnContext(ctx, "document failed", "document", it.doc.Key.String(), "uri", it.doc.URI,
 				"stage", it.failure.Stage, "class", it.failure.Class, "reason", it.failure.Reason)
-		} else {
-			o.Cleared = append(o.Cleared, it.entry())
 		}
 		switch {
 		case m.counts(it):

@@ -23,14 +23,16 @@ type settlement struct {
 	once sync.Once
 	done chan struct{}   // closed when odd holds
 	odd  map[string]bool // by oddName
+	// claims are the places of the source that rows with awkward keys come to.
+	claims *claims
 }
 
 func newSettlement() *settlement { return &settlement{done: make(chan struct{})} }
 
 // settle is called once.
-func (s *settlement) settle(odd map[string]bool) {
+func (s *settlement) settle(odd map[string]bool, c *claims) {
 	s.once.Do(func() {
-		s.odd = odd
+		s.odd, s.claims = odd, c
 		close(s.done)
 	})
 }

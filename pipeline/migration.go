@@ -171,6 +171,8 @@ type migration struct {
 	progress *Progress
 	streak   streak
 	result   Result
+	// left are the sources that this run has left for good; of finish, until it ends.
+	left map[string]*FailureGroup
 	// sweeping: the run has come to the end and goes once more from the start.
 	sweeping bool
 	// stopped: enumeration ended because of stop, not at the catalog's end.
@@ -214,7 +216,7 @@ func newMigration(o Options, stop <-chan struct{}) *migration {
 	o = o.withDefaults()
 	m := &migration{
 		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, progress: o.Progress,
-		limits: limitsFor(o.MemoryBytes), settled: newSettlement(),
+		limits: limitsFor(o.MemoryBytes), settled: newSettlement(), left: make(map[string]*FailureGroup),
 	}
 	// One stream is set aside for payloads that turn out longer than their rows
 	// say, when the batch has reserved its memory already.

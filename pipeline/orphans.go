@@ -53,7 +53,16 @@ func (a *audit) spreadCatalog(ctx context.Context, put func([16]byte, []byte) er
 		if d.NoURI {
 			return nil
 		}
-		return put(foldedSum(d.URI), sumOf(d.URI))
+		places := []string{d.URI}
+		if s := a.storeOf(d.URI); s != nil {
+			places = placesOf(*s, d.URI)
+		}
+		for _, place := range places {
+			if err := put(foldedSum(place), sumOf(place)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -55,7 +55,7 @@ func (it *item) findSiblings(rows []catalog.Document) {
 func (m *migration) askLengths(ctx context.Context, b *batch) error {
 	unknown := b.filter(func(it *item) bool { return it.pending() && it.doc.Bytes < 0 })
 	return m.sourceOps.each(ctx, unknown, func(ctx context.Context, it *item) {
-		info, err := m.src.Stat(ctx, it.doc.URI)
+		info, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI)
 		switch {
 		case err == nil:
 			it.fetchedBytes = info.Bytes

@@ -57,7 +57,7 @@ func (m *migration) purgeItem(it *item) *item {
 func (m *migration) findLeft(ctx context.Context, b *batch) error {
 	items := b.filter(func(it *item) bool { return it.failure == nil && !it.absent })
 	err := m.sourceOps.each(ctx, items, func(ctx context.Context, it *item) {
-		info, err := m.src.Stat(ctx, it.doc.URI)
+		info, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI)
 		switch {
 		case err == nil:
 			it.fetchedBytes = info.Bytes

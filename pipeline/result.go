@@ -27,6 +27,9 @@ type Result struct {
 	// Failures groups the documents that stay behind, most frequent first.
 	Failures []FailureGroup
 	Failed   int64
+	// Left groups the documents that this run has moved, and whose sources are not
+	// kedge's to delete: they are left for good, which is told this once.
+	Left []FailureGroup
 	// Elsewhere names the places of rows that the migration did not touch.
 	Elsewhere []Place
 	// Checkpoint is the path of the checkpoint where it is kept.
@@ -142,6 +145,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	if m.result.Failures, m.result.Failed, err = groupFailures(m.checkpoint, nil); err != nil {
 		return false, errors.Join(ran, err)
 	}
+	m.result.Left = sortedGroups(m.left)
 	h := m.checkpoint.Header()
 	switch {
 	case !m.samePrefix() && finished:

@@ -17,7 +17,7 @@ import (
 func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, error) {
 	p := drivers.Payload{Length: -1}
 	if !it.doc.Compressed {
-		info, err := m.src.Stat(ctx, it.doc.URI)
+		info, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI)
 		if err != nil {
 			return p, err
 		}
@@ -66,7 +66,7 @@ func (m *migration) opener(it *item) func(context.Context) (io.ReadCloser, error
 		if !it.unchecked {
 			return m.openChecked(ctx, it)
 		}
-		r, info, err := m.src.Get(ctx, it.doc.URI)
+		r, info, err := m.src.Get(m.meaning(ctx, it), it.doc.URI)
 		if err != nil {
 			return nil, classed(ClassFetch, &unopened{err})
 		}
@@ -144,7 +144,7 @@ func (m *migration) inflateThrough(ctx context.Context, it *item) (plainBytes in
 // openChecked opens a payload at the source; its end is an error when it is
 // not what the catalog says.
 func (m *migration) openChecked(ctx context.Context, it *item) (io.ReadCloser, error) {
-	r, info, err := m.src.Get(ctx, it.doc.URI)
+	r, info, err := m.src.Get(m.meaning(ctx, it), it.doc.URI)
 	if err != nil {
 		return nil, classed(ClassFetch, &unopened{err})
 	}

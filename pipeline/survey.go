@@ -48,7 +48,11 @@ func (m *migration) survey(ctx context.Context) error {
 	if err := m.refuseMeeting(ctx, nested); err != nil {
 		return err
 	}
-	m.settled.settle(odd)
+	claims, err := m.lookForClaims(ctx)
+	if err != nil {
+		return err
+	}
+	m.settled.settle(odd, claims)
 	return nil
 }
 
@@ -74,18 +78,20 @@ func (m *migration) forms() []catalog.Form {
 // be one.
 func (m *migration) noteNested(nested map[[2]string]bool, scheme, place string) error {
 	for _, s := range []Store{m.src, m.dst} {
-		a, b := s.Prefix(), place
-		if s.Capabilities().HashedPaths || s.Scheme() != scheme || a == b {
+		if s.Capabilities().HashedPaths || s.Scheme() != scheme {
 			continue // MD5s do not meet
 		}
-		if len(a) > len(b) {
-			a, b = b, a
-		}
-		if !strings.HasPrefix(b, a) {
-			continue
-		}
-		if nested[[2]string{a, b}] = true; len(nested) > maxNested {
-			return &RefusedError{fmt.Sprintf("more than %d places that rows of the catalog name lie inside of %s, such as %s: documents there may have the same names", maxNested, a, b)}
+		for _, pair := range pairsOf(spellings(s, s.Prefix()), spellings(s, place)) {
+			a, b := pair[0], pair[1]
+			if len(a) > len(b) {
+				a, b = b, a
+			}
+			if a == b || !strings.HasPrefix(b, a) {
+				continue
+			}
+			if nested[[2]string{a, b}] = true; len(nested) > maxNested {
+				return &RefusedError{fmt.Sprintf("more than %d places that rows of the catalog name lie inside of %s, such as %s: documents there may have the same names", maxNested, a, b)}
+			}
 		}
 	}
 	return nil

@@ -79,7 +79,7 @@ func TestOneFileAtSourceAndDestinationIsNotDeleted(t *testing.T) {
 	o := in.options(always{in.dst})
 	o.Source.Driver = always{in.src}
 	r, err := pipeline.Run(t.Context(), nil, o)
-	if err != nil || failures(r)[pipeline.ClassDelete] != 20 || r.Counts.Moved != 20 {
+	if err != nil || len(r.Left) != 1 || r.Left[0].Count != 20 || r.Left[0].Class != pipeline.ClassLeft || r.Failed != 0 || r.Counts.Moved != 20 || r.State != catalog.TaskComplete {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for key := range in.plain {

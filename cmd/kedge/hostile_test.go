@@ -16,6 +16,7 @@ import (
 	"github.com/kedge/kedge/bench"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/testenv"
+	"github.com/kedge/kedge/pipeline"
 )
 
 // hostile is a document whose name is meant to do harm. Its payload is at the
@@ -292,7 +293,7 @@ func testHostileNames(t *testing.T, s seeded, to place, documented func(what str
 	// What stays is sound where it is, what moved where it went; and nothing at
 	// the destination is without its row.
 	both := writeConfig(t, s.url, to.section("object_store", compression{}), from.section("analysis_archive", compression{}))
-	kedge(t, "verify", both).want(t, exitDone)
+	checkUnreadable(t, both, names, rows)
 	if to.name == "s3(versitygw)" {
 		// Its listing is XML, which cannot hold all names.
 		kedge(t, "verify", "--orphans", both).want(t, exitFailed).says(t, "listing does not tell the key")
@@ -327,6 +328,28 @@ func testHostileNames(t *testing.T, s seeded, to place, documented func(what str
 	empty(t, to.raw)
 	execute(t, s.url, `DELETE FROM archive_metadata WHERE "userId" NOT IN ('admin', 'team-a', 'team-b', 'ci.builds') OR bucket NOT LIKE '%\_%'`)
 	s.check(t, from)
+}
+
+// checkUnreadable checks that an audit names those documents, and no others, that
+// Anchore would not find where they are now.
+func checkUnreadable(t *testing.T, config string, names []hostile, rows map[string]row) {
+	t.Helper()
+	want, exit := 0, exitDone
+	for _, h := range names {
+		uri := *rows[h.key.UserID+"\x00"+h.key.Bucket+"\x00"+h.key.ArchiveID+"\x00"+h.name()].url
+		if drivers.ReadableByAnchore(uri) != nil {
+			want, exit = want+1, exitDocuments
+		}
+	}
+	classes, _, summary := failedIDs(t, kedge(t, "verify", "--output=json", config).want(t, exit).stdout)
+	if summary["failed"] != float64(want) {
+		t.Errorf("verify names %v documents, want the %d that Anchore cannot find", summary["failed"], want)
+	}
+	for id, class := range classes {
+		if class != pipeline.ClassUnfound {
+			t.Errorf("%q is %s", id, class)
+		}
+	}
 }
 
 // payloads fails the test unless a place holds so many, folders not counted.

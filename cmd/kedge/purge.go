@@ -98,7 +98,7 @@ func (c *purgeCommand) concluded(a *app, r pipeline.Result, err error) error {
 		return err // it never began
 	}
 	if a.globals.Output == "json" {
-		out := map[string]any{"dry_run": c.DryRun, "documents_at_destination": r.Documents, "deleted": r.Counts.Moved, "failed": r.Failed, "bytes": r.Counts.BytesRead, "failures": groupsJSON(r.Failures), "interrupted": r.Interrupted}
+		out := map[string]any{"dry_run": c.DryRun, "documents_at_destination": r.Documents, "deleted": r.Counts.Moved, "failed": r.Failed, "bytes": r.Counts.BytesRead, "failures": groupsJSON(r.Failures), "left": groupsJSON(r.Left), "interrupted": r.Interrupted}
 		if c.DryRun {
 			out["deleted"], out["to_delete"] = 0, r.Counts.Moved
 		}

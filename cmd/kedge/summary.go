@@ -71,12 +71,22 @@ func again(err error) string {
 	return "run the same command again to go on"
 }
 
-// writeFailures names the documents that stay behind, by reason.
+// writeFailures names the documents that stay behind, by reason, and the sources
+// that are left.
 func writeFailures(w io.Writer, r pipeline.Result) {
 	if r.Failed > 0 {
 		fmt.Fprintf(w, "  failed     %d documents, which stay where they were:\n", r.Failed)
 	}
-	for _, g := range r.Failures {
+	writeGroups(w, r.Failures)
+	if len(r.Left) > 0 {
+		fmt.Fprintln(w, "  left       sources of moved documents that are not kedge's to delete, and are left for good; this is not told again:")
+		writeGroups(w, r.Left)
+		fmt.Fprintln(w, "    When no row of the catalog needs such a place any more, delete it by hand; kedge verify --orphans lists what no row names.")
+	}
+}
+
+func writeGroups(w io.Writer, groups []pipeline.FailureGroup) {
+	for _, g := range groups {
 		fmt.Fprintf(w, "    %-20s %d\n", g.Class, g.Count)
 		for _, f := range g.Examples {
 			fmt.Fprintf(w, "      %s: %s\n", name(f.Bucket, f.UserID, f.ArchiveID), f.Reason)
@@ -109,6 +119,7 @@ type resultJSON struct {
 	RunSeconds     float64       `json:"run_seconds"`
 	ThisRun        runJSON       `json:"this_run"`
 	Failures       []failureJSON `json:"failures"`
+	Left           []failureJSON `json:"left"`
 	Elsewhere      []placeJSON   `json:"elsewhere"`
 	Next           []suggestion  `json:"next"`
 	CheckpointPath string        `json:"checkpoint,omitempty"`
@@ -161,7 +172,7 @@ func writeResultJSON(w io.Writer, r pipeline.Result, c conclusion, err error) er
 	if err != nil {
 		out.Error = err.Error()
 	}
-	out.Failures = groupsJSON(r.Failures)
+	out.Failures, out.Left = groupsJSON(r.Failures), groupsJSON(r.Left)
 	out.Elsewhere = placesJSON(r.Elsewhere)
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")

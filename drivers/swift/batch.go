@@ -87,11 +87,10 @@ func (s *Store) DeleteBatch(ctx context.Context, uris []string) []error {
 	var alone []int
 	for i, uri := range uris {
 		loc, err := s.locate("delete", uri)
-		_, cut := cutPlace(uri)
 		switch {
 		case err != nil:
 			errs[i] = err
-		case cut || s.server.bulkDeletes == 0 || len(bulkLine(loc)) > maxLineBytes:
+		case len(s.places(uri, loc)) > 1 || s.server.bulkDeletes == 0 || len(bulkLine(loc)) > maxLineBytes:
 			alone = append(alone, i)
 		default:
 			if together[loc.container] == nil {

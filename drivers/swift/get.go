@@ -5,29 +5,30 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/kedge/kedge/drivers"
 )
 
-// Get opens an object in any container that the credentials reach. Where there
-// is none at the URI's own place it opens the one at the place to which Anchore
-// has cut the name, unless kedge has put that there; whether it is the document,
-// its digest tells. Large
+// Get opens an object in any container that the credentials reach, at the place
+// where the payload is that is meant (see drivers.WithMeant); whether it is the
+// document, its digest tells. Large
 // objects are delivered whole. Info.MD5 is the ETag of what is no large object.
 // The reader fails with kind Temporary when the body ends early
 // (io.ErrUnexpectedEOF) or the server falls silent.
 func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Info, error) {
-	loc, err := s.locate("get", uri)
+	at, err := s.locate("get", uri)
 	if err != nil {
 		return nil, drivers.Info{}, err
 	}
-	b, info, err := s.get(ctx, uri, loc)
-	if cut, differs := cutPlace(uri); differs && isMissing(err) {
-		if _, err = s.headCut(ctx, cut); err == nil {
-			b, info, err = s.get(ctx, uri, cut)
+	meant, _ := drivers.MeantBy(ctx)
+	if meant.AsAnchore || len(s.places(uri, at)) > 1 {
+		if at, _, err = s.find(ctx, uri, at); err != nil {
+			return nil, drivers.Info{}, s.fail("get", uri, err)
 		}
 	}
+	b, info, err := s.get(ctx, uri, at)
 	if err != nil {
 		return nil, drivers.Info{}, s.fail("get", uri, err)
 	}
@@ -115,12 +116,34 @@ func (b *payload) Close() error {
 }
 
 // List calls fn with every object under the prefix, in the order of the bytes
-// of their names. The length of a dynamic large object is asked for. Info.MD5 is
+// of their names; where Anchore comes to another place with the prefix, with what is
+// there too. The length of a dynamic large object is asked for. Info.MD5 is
 // empty: a listing does not always tell whose ETags are no MD5. A container's
 // listing may lag behind what was put and deleted a moment ago.
 func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
+	if err := s.list(ctx, s.prefix, "", fn); err != nil {
+		return err
+	}
+	const tail = "user/bucket/id"
+	uri := s.Prefix() + tail
+	own, err := split(uri)
+	if err != nil {
+		return nil
+	}
+	if at := s.putPlace(uri, own); at != own {
+		return s.list(ctx, strings.TrimSuffix(at.name, tail), s.prefix, fn)
+	}
+	return nil
+}
+
+// list is List for the objects whose names begin with this instead of the prefix,
+// but for those that begin with not, if that is not "".
+func (s *Store) list(ctx context.Context, begin, not string, fn func(uri string, info drivers.Info) error) error {
 	var stopped error
-	err := s.each(ctx, s.container, s.prefix, func(one item) error {
+	err := s.each(ctx, s.container, begin, func(one item) error {
+		if not != "" && strings.HasPrefix(one.Name, not) {
+			return nil
+		}
 		info := drivers.Info{Bytes: one.Bytes}
 		if one.mayBeManifest() {
 			h, err := s.head(ctx, location{s.container, one.Name})
@@ -135,7 +158,7 @@ func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info)
 			}
 			info.MD5 = ""
 		}
-		stopped = fn(scheme+s.container+"/"+one.Name, info)
+		stopped = fn(s.Prefix()+strings.TrimPrefix(one.Name, begin), info)
 		return stopped
 	})
 	switch {

@@ -50,39 +50,6 @@ func checkContainer(name string) error {
 	return nil
 }
 
-// cutPlace is where Anchore itself puts and looks for the payload of a URI. It
-// passes content_url through Python's urlparse and uses host and path: tabs and
-// line ends vanish, what follows "?" or "#" is cut, the container loses login
-// and port and is lower-cased. differs tells whether that is another place than
-// the URI says; "k?1" and "k?2" are then one object, at "k".
-func cutPlace(uri string) (cut location, differs bool) {
-	own, err := split(uri)
-	if err != nil {
-		return location{}, false
-	}
-	rest := strings.TrimPrefix(uri, scheme)
-	rest = strings.NewReplacer("\t", "", "\r", "", "\n", "").Replace(rest)
-	if i := strings.IndexAny(rest, "?#"); i >= 0 {
-		rest = rest[:i]
-	}
-	host, name, _ := strings.Cut(rest, "/")
-	host = host[strings.LastIndexByte(host, '@')+1:]
-	host, _, _ = strings.Cut(host, ":")
-	cut = location{strings.ToLower(host), name}
-	if cut == own || checkContainer(cut.container) != nil || strings.Trim(name, "/") == "" {
-		return location{}, false
-	}
-	return cut, true
-}
-
-// nameHeader marks the objects that are stored under their document's whole name.
-// Anchore knows no such header: what lacks it may be any document's that was cut
-// to this name.
-const (
-	nameHeader = "X-Object-Meta-Kedge-Name"
-	wholeName  = "whole"
-)
-
 // URI gives swift://{container}/{anchore_key_prefix}{user}/{bucket}/{archive id},
 // raw. It refuses (kind InvalidKey) what Swift cannot hold and what would be
 // another document's URI as well.

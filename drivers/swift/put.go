@@ -36,11 +36,12 @@ const conditionalBytes = 64 << 10
 // every segment's ETag was the segment's MD5 and the manifest's the one that
 // these give.
 func (s *Store) Put(ctx context.Context, uri string, p drivers.Payload) (drivers.Receipt, error) {
-	loc, err := s.locate("put", uri)
+	own, err := s.locate("put", uri)
 	if err != nil {
 		return drivers.Receipt{}, err
 	}
-	w := &write{store: s, uri: uri, loc: loc, length: p.Length, md5: p.MD5}
+	at := s.putPlace(uri, own)
+	w := &write{store: s, uri: uri, loc: at, mark: markOf(own, at), length: p.Length, md5: p.MD5}
 	if p.Streamed() {
 		return w.stream(ctx, p)
 	}
@@ -52,6 +53,7 @@ type write struct {
 	store  *Store
 	uri    string
 	loc    location
+	mark   string // for nameHeader
 	length int64  // announced, -1 if unknown
 	md5    string // announced, "" if unknown
 }
@@ -86,7 +88,7 @@ func (w *write) whole(ctx context.Context, payload []byte) (drivers.Receipt, err
 
 // send makes the object; onlyNew leaves one alone that is there.
 func (w *write) send(ctx context.Context, payload []byte, sum string, onlyNew bool) (etag string, err error) {
-	headers := ncw.Headers{"Content-Type": contentType, "Etag": sum, nameHeader: wholeName}
+	headers := ncw.Headers{"Content-Type": contentType, "Etag": sum, nameHeader: w.mark}
 	if onlyNew {
 		headers["If-None-Match"] = "*"
 	}

@@ -172,7 +172,7 @@ func (u *upload) complete(ctx context.Context) error {
 	answer, _, err := u.store.do(ctx, request{
 		method: http.MethodPut, container: u.loc.container, object: u.loc.name,
 		query:   url.Values{"multipart-manifest": {"put"}},
-		headers: ncw.Headers{"Content-Type": contentType, "Accept": "application/json", "Etag": etag, nameHeader: wholeName},
+		headers: ncw.Headers{"Content-Type": contentType, "Accept": "application/json", "Etag": etag, nameHeader: u.mark},
 		payload: manifest, slow: true,
 	})
 	if err != nil {
@@ -220,10 +220,11 @@ func (u *upload) removeSegments(ctx context.Context) error {
 // be called while a Put of the same URI runs, whose segments it would take for
 // such.
 func (s *Store) AbortUploads(ctx context.Context, uri string) error {
-	loc, err := s.locate("abort", uri)
+	own, err := s.locate("abort", uri)
 	if err != nil {
 		return err
 	}
+	loc := s.putPlace(uri, own)
 	var found []location
 	err = s.each(ctx, s.segments, segmentPrefix(loc), func(one item) error {
 		found = append(found, location{s.segments, one.Name})

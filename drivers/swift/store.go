@@ -10,7 +10,6 @@ package swift
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 
 	ncw "github.com/ncw/swift/v2"
@@ -41,6 +40,7 @@ var (
 	_ drivers.Batcher = (*Store)(nil)
 	_ drivers.Lister  = (*Store)(nil)
 	_ drivers.Aborter = (*Store)(nil)
+	_ drivers.Placer  = (*Store)(nil)
 )
 
 // Name is "swift".
@@ -81,6 +81,7 @@ func (s *Store) Capabilities() drivers.Capabilities {
 	return drivers.Capabilities{
 		Compresses:  true,
 		ParsesURI:   true,
+		Placer:      s,
 		BatchDelete: s.server.bulkDeletes > 0,
 		Lists:       true,
 		Uploads:     true,
@@ -95,18 +96,14 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Stat asks for an object's headers, at the place where Anchore has cut its name
-// to if there is none at its own. Info.MD5 is the ETag of what is no large
-// object.
+// Stat asks for an object's headers, at the place where the payload is that is
+// meant (see drivers.WithMeant). Info.MD5 is the ETag of what is no large object.
 func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
-	loc, err := s.locate("stat", uri)
+	own, err := s.locate("stat", uri)
 	if err != nil {
 		return drivers.Info{}, err
 	}
-	h, err := s.head(ctx, loc)
-	if cut, differs := cutPlace(uri); differs && isMissing(err) {
-		h, err = s.headCut(ctx, cut)
-	}
+	_, h, err := s.find(ctx, uri, own)
 	if err != nil {
 		return drivers.Info{}, s.fail("stat", uri, err)
 	}
@@ -115,14 +112,4 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 		return drivers.Info{}, s.fail("stat", uri, err)
 	}
 	return info, nil
-}
-
-// headCut asks for the headers of an object to whose name Anchore may have cut
-// another. One that kedge has put there is the document's of that very name.
-func (s *Store) headCut(ctx context.Context, cut location) (ncw.Headers, error) {
-	h, err := s.head(ctx, cut)
-	if err == nil && h[nameHeader] == wholeName {
-		return nil, &answerError{status: http.StatusNotFound}
-	}
-	return h, err
 }

@@ -212,7 +212,7 @@ func TestBrokenConnections(t *testing.T) {
 		t.Error("the test proves nothing")
 	}
 	mustMiss(t, s, uri)
-	asAnchore(t, testenv.Swift(t), uri, noise(1, 1000))
+	putAt(t, testenv.Swift(t), uri, noise(1, 1000))
 	r, info, err := s.Get(t.Context(), uri)
 	if err != nil || info.Bytes != 1000 {
 		t.Fatal(info, err)

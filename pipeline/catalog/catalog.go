@@ -82,6 +82,10 @@ type Form struct {
 	Known []string
 }
 
+// AwkwardKey is a regular expression for userId/bucket/archiveId: keys with what a
+// URL parser or an HTTP client acts upon.
+const AwkwardKey = `[?#\t\r\n]|(^|/)[.][.]?(/|$)`
+
 // Reader reads a catalog. Its methods are safe for concurrent use, but for those
 // of a Snapshot.
 type Reader interface {
@@ -100,6 +104,11 @@ type Reader interface {
 	// scheme's form. An error of fn ends it. Nothing else may be asked of the
 	// Reader before it has returned.
 	Places(ctx context.Context, forms []Form, fn func(form int, odd bool, place string) error) error
+
+	// Awkward calls fn with the rows of a scheme whose key matches AwkwardKey. It may
+	// scan the whole catalog. An error of fn ends it. Nothing else may be asked of
+	// the Reader before it has returned.
+	Awkward(ctx context.Context, scheme string, fn func(Document) error) error
 
 	// Users lists the distinct user ids. It may scan the whole catalog.
 	Users(ctx context.Context) ([]string, error)

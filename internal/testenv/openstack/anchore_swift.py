@@ -34,9 +34,9 @@ def act(service, request):
         return 'nothing was put', None
     if request['op'] == 'get':
         for result in service.download(container, [name], options={'out_file': '-'}):
-            if not result['success']:
-                return str(result['error']), None
-            return None, b''.join(result['contents'])
+            if 'contents' in result:
+                return None, b''.join(result['contents'])
+            return str(result.get('error')), None
     for result in service.delete(container, [name]):
         if result['action'] == 'delete_object':
             return None if result['success'] else str(result['error']), None

@@ -203,6 +203,21 @@ func (r reader) Places(ctx context.Context, forms []catalog.Form, fn func(form i
 	return failed(ctx, "look for places in the catalog", rows.Err())
 }
 
+func (r reader) Awkward(ctx context.Context, scheme string, fn func(catalog.Document) error) error {
+	rows, err := r.q.Query(ctx, `SELECT `+documentColumns+` FROM archive_metadata
+		WHERE starts_with(content_url, $1) AND `+tailOf(false)+` ~ $2`, scheme, catalog.AwkwardKey)
+	if err != nil {
+		return failed(ctx, "look for awkward keys in the catalog", err)
+	}
+	docs, err := appendDocuments(nil, rows)
+	for _, d := range docs {
+		if err := fn(d); err != nil {
+			return err
+		}
+	}
+	return failed(ctx, "look for awkward keys in the catalog", err)
+}
+
 func (r reader) Users(ctx context.Context) ([]string, error) {
 	rows, err := r.q.Query(ctx, `SELECT DISTINCT "userId" FROM archive_metadata ORDER BY 1`)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -199,6 +200,17 @@ func (l *sqlite) Places(ctx context.Context, forms []catalog.Form, fn func(form 
 		}
 	}
 	return nil
+}
+
+var awkwardKey = regexp.MustCompile(catalog.AwkwardKey)
+
+func (l *sqlite) Awkward(ctx context.Context, scheme string, fn func(catalog.Document) error) error {
+	return l.eachURI(ctx, scheme, func(d catalog.Document) error {
+		if !awkwardKey.MatchString(tail(d, false)) {
+			return nil
+		}
+		return fn(d)
+	})
 }
 
 // Snapshot is the catalog itself: the file's one connection is not to be kept

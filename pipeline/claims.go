@@ -122,6 +122,8 @@ func (m *migration) sharingOf(ctx context.Context, it *item) (sharing, error) {
 	plain, awkward, ok := comesTo(tail)
 	var keys []drivers.Key
 	switch {
+	case awkward && len(places) == 1:
+		return sharedByNone, nil // nobody else comes to such a name
 	case claims.crowded, awkward && !ok:
 		return sharedUnknown, nil
 	case awkward:

@@ -164,11 +164,14 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 		m.deletedSource(it, err)
 		return false, cancelled(ctx)
 	}
-	named = named || it.shared != sharedByNone && len(placesOf(m.src, it.doc.URI)) == 1
+	alone := len(placesOf(m.src, it.doc.URI)) == 1
+	named = named || alone && it.shared == sharedByRow
 	switch {
 	case reason != nil:
 		it.fail(stageDelete, ClassRowChanged, reason)
 	case named:
+	case alone && it.shared == sharedUnknown:
+		m.leaveSource(it, errors.New("too many documents of the catalog have keys by which they may be at this place too"))
 	case !m.madeFromKey(it) || m.settled.isOdd(it.doc.URI):
 		// Any row may name such a place; and nothing tells which.
 		if _, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI); drivers.KindOf(err) != drivers.NotFound {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -104,9 +103,13 @@ func TestSwiftArchiveWithDotSegmentsThereAndBack(t *testing.T) {
 			empty(t, a.db.raw)
 			o := kedge(t, "verify", "--output=json", a.source).want(t, exitDocuments)
 			classes, _, _ := failedIDs(t, o.stdout)
+			gets = nil
 			for _, id := range ids {
-				if want := "unreadable-by-anchore"; (classes[id] == want) == slices.Contains(moved, id) {
-					t.Errorf("verify says %q of %q", classes[id], id)
+				gets = append(gets, testenv.AnchoreRequest{Op: "get", URI: a.swift.prefix + "admin/b/" + id})
+			}
+			for i, answer := range a.server.AsAnchore(t, gets...) {
+				if found := string(answer.Body) == string(bodies[ids[i]]); found == (classes[ids[i]] == "unreadable-by-anchore") {
+					t.Errorf("verify says %q of %q; Anchore finds it: %v", classes[ids[i]], ids[i], found)
 				}
 			}
 			kedge(t, "migrate", "--dontask", "--unreadable-keys=move", a.source, a.target).want(t, exitDone)
@@ -183,6 +186,45 @@ func TestVerifyNamesWhatAnchoreWouldNotFind(t *testing.T) {
 		moved := checkHostile(t, rows, h, dbPlace(s.url), to) == 1
 		if moved == (h.key.UserID == "a[b" || h.key.UserID == "x?y") {
 			t.Errorf("user %q moved: %v", h.key.UserID, moved)
+		}
+	}
+}
+
+// TestGoldenUnderAPrefixThatIsResolved: under a prefix with "." and ".." Anchore's client
+// finds everything that is called moved, with its digest; and it all comes back.
+func TestGoldenUnderAPrefixThatIsResolved(t *testing.T) {
+	url, g := testenv.Postgres(t).Golden(t, "localfs_on")
+	server := testenv.Swift(t)
+	container := server.Container(t)
+	from, to := goldenPlace(g, url), swiftPlace(server, container, "./x/../some-")
+	there, back := from.config(t, url, goldenCompression(g)), to.config(t, url, goldenCompression(g))
+	kedge(t, "migrate", "--dontask", there, back).want(t, exitDocuments)
+	var gets []testenv.AnchoreRequest
+	var digests []string
+	for _, r := range catalogRows(t, url) {
+		if strings.HasPrefix(*r.url, to.prefix) {
+			gets, digests = append(gets, testenv.AnchoreRequest{Op: "get", URI: *r.url}), append(digests, *r.digest)
+		}
+	}
+	if len(gets) < 50 {
+		t.Fatalf("only %d documents moved", len(gets))
+	}
+	for i, answer := range server.AsAnchore(t, gets...) {
+		if sum := md5.Sum(answer.Body); hex.EncodeToString(sum[:]) != digests[i] {
+			t.Errorf("Anchore gets something else for %q: %s", gets[i].URI, answer.Error)
+		}
+	}
+	kedge(t, "verify", "--orphans", writeConfig(t, url, to.section("object_store", compression{}), from.section("analysis_archive", compression{}))).want(t, exitDone)
+	kedge(t, "migrate", "--dontask", back, there).want(t, exitDone)
+	if left := server.Objects(t, container); len(left) != 0 {
+		t.Errorf("left are %q", left)
+	}
+	rows := catalogRows(t, url)
+	for _, d := range g.Documents {
+		if r := rows[d.UserID+"\x00"+d.Bucket+"\x00"+d.ArchiveID+"\x00"+d.DocumentName]; d.Stored() {
+			if err := checkStored(t.Context(), from.raw, r, d.SHA256); err != nil {
+				t.Errorf("%q: %v", d.ArchiveID, err)
+			}
 		}
 	}
 }

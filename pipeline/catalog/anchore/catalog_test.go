@@ -165,6 +165,28 @@ func TestOddRowsAreFound(t *testing.T) {
 	})
 }
 
+func TestAwkwardKeysAreFound(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		awkward := []string{"./k", "k/.", "x/../y", "..", "k?1", "k#", "a\tb", "a\rb", "a\nb"}
+		for _, id := range append([]string{"k", ".k", "k.", "...", "a//b", "a/.../b", "é", "%2e", `\`, "[x]", "/", "a/"}, awkward...) {
+			r.add("b", id, "u", "x", "swift://c/u/b/"+id)
+		}
+		r.add("b", "1", "..", "x", "swift://c/../b/1")
+		r.add("..", "2", "u", "x", "swift://c/u/../2")
+		r.add("b", "other/./scheme", "u", "x", "s3://c/u/b/other/./scheme")
+		r.add("b", "no/./place", "u", "x", "NULL")
+		var got []string
+		if err := r.Awkward(t.Context(), "swift://", func(d catalog.Document) error { got = append(got, d.ArchiveID); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		want := append(awkward, "1", "2")
+		slices.Sort(want)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
 // TestASnapshotIsOfItsMoment: on PostgreSQL what is changed afterwards is not in
 // it; SQLite's says that it is none.
 func TestASnapshotIsOfItsMoment(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -30,13 +31,21 @@ type File struct {
 	// Path is the file's path as it was given.
 	Path string
 	// Lookup finds the environment variables that values refer to; nil means
-	// os.LookupEnv. Set it before the first use of the File.
+	// os.LookupEnv, and then the file that ANCHORE_ENV_FILE names. Set it before
+	// the first use of the File.
 	Lookup func(name string) (string, bool)
+	// OnWarning is called with each new warning, nil for nobody. Set it before
+	// the first use of the File.
+	OnWarning func(Warning)
 
 	root *yaml.Node
 	data []byte // for excerpts
 	// verbatim: values are taken as they stand, without ${NAME}.
 	verbatim bool
+
+	env      envFile
+	mu       sync.Mutex
+	warnings []Warning
 }
 
 // Load reads and parses a configuration file.
@@ -97,13 +106,6 @@ func readFailure(err error) string {
 		err = p.Err
 	}
 	return "cannot be read: " + err.Error()
-}
-
-func (f *File) lookup(name string) (string, bool) {
-	if f.Lookup != nil {
-		return f.Lookup(name)
-	}
-	return os.LookupEnv(name)
 }
 
 func (f *File) errorf(line int, path, format string, args ...any) *Error {

@@ -1,13 +1,10 @@
 package config
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,12 +56,20 @@ type Database struct {
 	// without limit.
 	Timeout, ConnectTimeout time.Duration
 
-	user, password, host, port, name string
-	parameters                       map[string]string // further ones, passed on as they are
+	user, password string
+	// rawUser and rawPassword are what stood in the URL, with its escapes.
+	rawUser, rawPassword string
+	hosts                []hostPort
+	name                 string
+	parameters           map[string]string // further ones, passed on as they are
+	warnings             []parameterWarning
+	// args is db_connect_args, nil where a URL says all.
+	args *section
 }
 
-// defaultPort is PostgreSQL's.
-const defaultPort = "5432"
+// haConnectTimeout is how long connecting to each of several hosts may take where
+// nothing else is said: one that does not answer must not keep us from the next.
+const haConnectTimeout = 10 * time.Second
 
 // URL is PostgreSQL's connection string in the spelling of libpq and pgx, with
 // everything percent-escaped that needs it. It holds the password. It has no
@@ -82,15 +87,22 @@ func (d Database) URL() string {
 		}
 		b.WriteString("@")
 	}
-	d.writePlace(&b, escape)
-	d.writeQuery(&b, escape)
+	if len(d.hosts) == 1 && d.inPlace() {
+		// In brackets, an address is not escaped.
+		if h := d.hosts[0]; strings.Contains(h.host, ":") {
+			b.WriteString(h.String())
+		} else {
+			b.WriteString(hostPort{escape(h.host), h.port}.String())
+		}
+	}
+	b.WriteString("/" + escape(d.name))
+	d.writeQuery(&b, d.query(), escape)
 	return b.String()
 }
 
 // Redacted is the database's URL in SQLAlchemy's spelling with the password
 // masked.
 func (d Database) Redacted() string {
-	asIs := func(s string) string { return s }
 	var b strings.Builder
 	switch d.Kind {
 	case SQLite:
@@ -107,22 +119,32 @@ func (d Database) Redacted() string {
 		}
 		b.WriteString("@")
 	}
-	d.writePlace(&b, asIs)
-	d.writeQuery(&b, asIs)
+	q := d.query()
+	if d.inPlace() || !slices.ContainsFunc(d.hosts, func(h hostPort) bool { return h.host == "" || h.isDirectory() }) {
+		for i, h := range d.hosts {
+			if i > 0 {
+				b.WriteString(",")
+			}
+			b.WriteString(h.String())
+		}
+		delete(q, "host")
+		delete(q, "port")
+	}
+	b.WriteString("/" + d.name)
+	if q["sslpassword"] != "" {
+		q["sslpassword"] = mask
+	}
+	d.writeQuery(&b, q, func(s string) string { return s })
 	return oneLine(b.String())
 }
 
-// writePlace writes host, port and database. A host that is a directory (a
-// Unix socket's) can stand in the query only.
-func (d Database) writePlace(b *strings.Builder, escape func(string) string) {
-	switch {
-	case strings.HasPrefix(d.host, "/"):
-	case strings.Contains(d.host, ":"):
-		b.WriteString(net.JoinHostPort(d.host, cmp.Or(d.port, defaultPort)))
-	case d.host != "":
-		b.WriteString(net.JoinHostPort(escape(d.host), cmp.Or(d.port, defaultPort)))
-	}
-	b.WriteString("/" + escape(d.name))
+// AsWritten is the database with user and password as they stand in the URL,
+// without unescaping, and whether that makes a difference: a password that was put
+// into a URL as it is may only look as if it were escaped.
+func (d Database) AsWritten() (raw Database, differs bool) {
+	differs = d.rawUser != d.user || d.rawPassword != d.password
+	d.user, d.password = d.rawUser, d.rawPassword
+	return d, differs
 }
 
 // query gives the connection string's parameters.
@@ -139,20 +161,24 @@ func (d Database) query() map[string]string {
 	set("sslrootcert", d.SSLRootCert)
 	set("sslcert", d.SSLCert)
 	set("sslkey", d.SSLKey)
-	switch {
-	case strings.HasPrefix(d.host, "/"):
-		q["host"], q["port"] = d.host, cmp.Or(d.port, defaultPort)
-	case d.host == "":
-		set("port", d.port)
+	d.hostQuery(q)
+	timeout := d.ConnectTimeout
+	if len(d.hosts) > 1 {
+		if timeout == 0 {
+			timeout = haConnectTimeout
+		}
+		if q["target_session_attrs"] == "" {
+			// What is read from a standby may be older than what was written.
+			q["target_session_attrs"] = "primary"
+		}
 	}
-	if d.ConnectTimeout > 0 {
-		q["connect_timeout"] = strconv.FormatInt(int64(math.Ceil(d.ConnectTimeout.Seconds())), 10)
+	if timeout > 0 {
+		q["connect_timeout"] = strconv.FormatInt(int64(math.Ceil(timeout.Seconds())), 10)
 	}
 	return q
 }
 
-func (d Database) writeQuery(b *strings.Builder, escape func(string) string) {
-	q := d.query()
+func (d Database) writeQuery(b *strings.Builder, q map[string]string, escape func(string) string) {
 	keys := slices.Sorted(maps.Keys(q))
 	separator := "?"
 	for _, key := range keys {
@@ -187,87 +213,3 @@ func (d Database) LogValue() slog.Value { return slog.StringValue(d.Redacted()) 
 
 // MarshalText is Redacted, for JSON and other encodings.
 func (d Database) MarshalText() ([]byte, error) { return []byte(d.Redacted()), nil }
-
-// Database gives the database of credentials.database: db_connect, a URL in
-// SQLAlchemy's spelling, and db_connect_args. The error is ErrNoDatabase (by
-// errors.Is) where db_connect is not given.
-func (f *File) Database() (*Database, error) {
-	none := func(line int) error {
-		return &Error{File: f.Path, Line: line, Msg: "has no credentials.database.db_connect", Err: ErrNoDatabase}
-	}
-	s, err := f.top()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range []string{"credentials", "database"} {
-		inner, err := s.child(name)
-		if err != nil {
-			return nil, err
-		}
-		if inner == nil {
-			return nil, none(0)
-		}
-		s = inner
-	}
-	raw, err := s.text("db_connect")
-	if err != nil {
-		return nil, err
-	}
-	if raw == "" {
-		return nil, none(s.lineOf("db_connect"))
-	}
-	d, err := ParseDatabaseURL(raw)
-	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
-			return nil, s.errorf("db_connect", "%s", e.Msg)
-		}
-		return nil, s.errorf("db_connect", "is no database URL")
-	}
-	args, err := s.child("db_connect_args")
-	if err != nil {
-		return nil, err
-	}
-	if args != nil {
-		if err := d.applyArgs(args); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
-}
-
-// applyArgs takes over db_connect_args, which win over the URL's parameters as
-// they do with SQLAlchemy.
-func (d *Database) applyArgs(s *section) error {
-	var args struct {
-		Timeout        *string `config:"timeout"`
-		ConnectTimeout *string `config:"connect_timeout"`
-		SSL            *bool   `config:"ssl"`
-		SSLMode        *string `config:"sslmode"`
-		SSLRootCert    *string `config:"sslrootcert"`
-		SSLCert        *string `config:"sslcert"`
-		SSLKey         *string `config:"sslkey"`
-		KeepAlive      *bool   `config:"tcp_keepalive"` // always so here
-	}
-	if err := (Options{s}).Decode(&args); err != nil {
-		return err
-	}
-	for _, a := range []struct {
-		key   string
-		value *string
-	}{
-		{"timeout", args.Timeout}, {"connect_timeout", args.ConnectTimeout}, {"sslmode", args.SSLMode},
-		{"sslrootcert", args.SSLRootCert}, {"sslcert", args.SSLCert}, {"sslkey", args.SSLKey},
-	} {
-		if a.value == nil {
-			continue
-		}
-		if msg := d.setParameter(a.key, *a.value); msg != "" {
-			return s.errorf(a.key, "%s", msg)
-		}
-	}
-	if args.SSL != nil {
-		d.SSL = *args.SSL
-	}
-	return nil
-}

@@ -2,26 +2,28 @@ package config
 
 import (
 	"fmt"
-	"math"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 )
 
-// ParseDatabaseURL reads a database URL in SQLAlchemy's spelling:
+// ParseDatabaseURL reads a database URL in SQLAlchemy's spelling or libpq's:
 //
 //	postgresql://user:password@host:port/name?sslmode=require
+//	postgresql://user:password@host1:5432,host2:5433/name?target_session_attrs=read-write
 //	postgresql+pg8000://… and any other driver name, postgres://…
 //	sqlite:///relative/path, sqlite:////absolute/path
 //
-// As SQLAlchemy 1.3 (Anchore's) has it, user and password end at the last "@",
-// so that a password may hold "@" and "/"; "%XX" in them is unescaped, and a
-// "%" that begins no such escape stands for itself. The database's name is
-// taken as it stands. The password is in no error, nor is any other part of
+// User and password may stand as they are, whatever characters they hold. They
+// end at the last "@" behind which there is hosts/name, with parameters or
+// without; an "@" in the value of a known parameter does not count, and where no
+// "@" has a name behind it, the last one counts that has a host. The first ":"
+// ends the user. As with SQLAlchemy and libpq "%XX" in user and password is
+// unescaped, and a "%" that begins no such escape stands for itself; see
+// Database.AsWritten for a password that only looks escaped. The database's name
+// is taken as it stands. The password is in no error, nor is any other part of
 // the URL that might be one in disguise.
 func ParseDatabaseURL(raw string) (*Database, error) {
 	d := &Database{}
@@ -76,173 +78,167 @@ func (d *Database) parseSQLite(rest string) string {
 
 func (d *Database) parsePostgres(rest string) string {
 	d.Kind = Postgres
-	user, password, rest := splitUserinfo(rest)
-	d.user, d.password = unquote(user), unquote(password)
-	switch {
-	case strings.Contains(d.user, "\x00"), strings.Contains(d.password, "\x00"):
+	if at := userinfoEnd(rest); at >= 0 {
+		d.rawUser, d.rawPassword, _ = strings.Cut(rest[:at], ":")
+		rest = rest[at+1:]
+	}
+	d.user, d.password = unquote(d.rawUser), unquote(d.rawPassword)
+	if strings.Contains(d.user+d.password, "\x00") {
 		return "user and password cannot hold %00"
-	case strings.Contains(rest, "@"):
-		// Behind a "/" in the user's name the password would be taken for a
-		// part of the database's name, and be shown.
-		return `holds an "@" that does not end user and password; write it as %40, and a "/" or ":" in the user's name as %2F or %3A`
 	}
-
-	end := strings.IndexAny(rest, "/?")
-	if end < 0 {
-		end = len(rest)
+	hosts, name, query := splitPlace(rest)
+	if strings.Contains(name, "@") {
+		// What stands before it may be a part of the password.
+		return `holds an "@" that does not end user and password; write it as %40, and a ":" in the user's name as %3A`
 	}
-	if msg := d.parseAddress(rest[:end]); msg != "" {
-		return msg
+	if hosts != "" {
+		var msg string
+		if d.hosts, msg = parseHosts(hosts); msg != "" {
+			return msg
+		}
 	}
-	name, query, _ := strings.Cut(rest[end:], "?")
-	d.name = strings.TrimPrefix(name, "/")
+	d.name = name
 	return d.parseQuery(query)
 }
 
-// splitUserinfo takes user and password off the front of what follows "://". It
-// finds the same as SQLAlchemy's pattern
-// ([^:/]*)(?::(.*))?@ with its greedy groups.
-func splitUserinfo(s string) (user, password, rest string) {
-	stop := strings.IndexAny(s, ":/")
-	if stop < 0 {
-		stop = len(s)
-	}
-	if at := strings.LastIndexByte(s, '@'); stop < len(s) && s[stop] == ':' && at > stop {
-		return s[:stop], s[stop+1 : at], s[at+1:]
-	}
-	if at := strings.LastIndexByte(s[:stop], '@'); at >= 0 {
-		return s[:at], "", s[at+1:]
-	}
-	return "", "", s
+// splitPlace divides what follows user and password: hosts/name?query.
+func splitPlace(s string) (hosts, name, query string) {
+	s, query, _ = strings.Cut(s, "?")
+	hosts, name, _ = strings.Cut(s, "/")
+	return hosts, name, query
 }
 
-// parseAddress reads host:port, either of which may be missing.
-func (d *Database) parseAddress(address string) string {
-	host, port := address, ""
-	if inner, ok := strings.CutPrefix(address, "["); ok {
-		literal, after, closed := strings.Cut(inner, "]")
-		ip, err := netip.ParseAddr(literal)
-		if !closed || err != nil || !ip.Is6() || after != "" && after[0] != ':' {
-			return "the address in brackets is not an IPv6 address"
-		}
-		host, port = literal, strings.TrimPrefix(after, ":")
-	} else {
-		host, port, _ = strings.Cut(address, ":")
-		if strings.ContainsAny(host, ` ,%\[]@#`) {
-			return "the host's name holds characters that no host's name has (several hosts are not supported; a socket's directory is given as ?host=/directory)"
+// userinfoEnd finds the "@" that ends user and password in what follows "://",
+// -1 where there is none.
+func userinfoEnd(s string) int {
+	last := strings.LastIndexByte(s, '@')
+	best, bestSense := last, senseless
+	for at := last; at >= 0; at = strings.LastIndexByte(s[:at], '@') {
+		if sense := senseOf(s[at+1:]); sense > bestSense {
+			best, bestSense = at, sense
 		}
 	}
-	d.host = host
-	return d.setPort(port)
+	if senseOf(s) > bestSense {
+		return -1
+	}
+	return best
 }
 
-func (d *Database) setPort(port string) string {
-	if port == "" {
-		return ""
+// sense is how likely a text is what follows user and password.
+type sense int
+
+const (
+	senseless     sense = iota // not of the form
+	hostAlone                  // host, without a name
+	nameAndQuery               // host/name?parameters, with an "@" in them
+	hostAndName                // host/name, no "@" in it
+	allParameters              // host/name?parameters, all of them known
+)
+
+var parameterForm = regexp.MustCompile(`^[a-z][a-z0-9_]*=`)
+
+func senseOf(s string) sense {
+	hosts, name, query := splitPlace(s)
+	if _, msg := parseHosts(hosts); msg != "" || strings.Contains(name, "@") {
+		return senseless
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 {
-		return "the port is not a number from 1 to 65535 (a password that holds \":\" or \"/\" needs an \"@\" behind it)"
+	known, formed := query != "", true
+	for _, pair := range strings.Split(query, "&") {
+		key, _, _ := strings.Cut(pair, "=")
+		known = known && isParameter(key)
+		formed = formed && (pair == "" || parameterForm.MatchString(pair))
 	}
-	d.port = strconv.FormatUint(n, 10)
-	return ""
+	inQuery := strings.Contains(query, "@")
+	switch {
+	case !strings.Contains(s, "/") && inQuery:
+		return senseless
+	case name == "" && !known:
+		return hostAlone
+	case known:
+		return allParameters
+	case !inQuery:
+		return hostAndName
+	case formed:
+		return nameAndQuery
+	}
+	return senseless
+}
+
+// SecretsIn finds the passwords in a text with a URL, such as an argument of the
+// command line: what stands between user and host, and the parameters password
+// and sslpassword. Each is a range of bytes.
+func SecretsIn(text string) (ranges [][2]int) {
+	begin := strings.Index(text, "://")
+	if begin < 0 {
+		return nil
+	}
+	rest := text[begin+3:]
+	at := strings.LastIndexByte(rest, '@')
+	if strings.Contains(text[:begin], "postgres") {
+		at = userinfoEnd(rest)
+	}
+	if colon := strings.IndexByte(rest[:max(at, 0)], ':'); colon >= 0 && colon+1 < at {
+		ranges = append(ranges, [2]int{begin + 3 + colon + 1, begin + 3 + at})
+	}
+	query := begin + 3 + at + 1 + strings.IndexByte(rest[at+1:], '?') + 1
+	if !strings.Contains(rest[at+1:], "?") {
+		return ranges
+	}
+	for _, pair := range strings.SplitAfter(text[query:], "&") {
+		key, value, _ := strings.Cut(strings.TrimSuffix(pair, "&"), "=")
+		if key = unquotePlus(key); value != "" && strings.Contains(strings.ToLower(key), "password") {
+			end := query + len(strings.TrimSuffix(pair, "&"))
+			ranges = append(ranges, [2]int{end - len(value), end})
+		}
+		query += len(pair)
+	}
+	return ranges
 }
 
 // parseQuery reads the parameters behind "?".
 func (d *Database) parseQuery(query string) string {
-	seen := map[string]bool{}
+	type parameter struct{ key, value string }
+	var list []parameter
+	seen := map[string]int{}
 	for _, pair := range strings.Split(query, "&") {
 		if pair == "" {
 			continue
 		}
 		key, value, _ := strings.Cut(pair, "=")
 		key, value = unquotePlus(key), unquotePlus(value)
-		if seen[key] {
-			return fmt.Sprintf("the parameter %s is given twice", shown(key))
-		}
-		seen[key] = true
 		if strings.ContainsFunc(value, unicode.IsControl) { // escaped, so not seen before
 			return fmt.Sprintf("the parameter %s holds a control character", shown(key))
 		}
-		if msg := d.setParameter(key, value); msg != "" {
-			return fmt.Sprintf("the parameter %s: %s", shown(key), msg)
+		i, twice := seen[key]
+		switch {
+		case twice && key == "host": // SQLAlchemy gives several hosts so
+			list[i].value += "," + value
+			continue
+		case twice:
+			return fmt.Sprintf("the parameter %s is given twice", shown(key))
+		}
+		seen[key] = len(list)
+		list = append(list, parameter{key, value})
+	}
+	// Ports are given to hosts.
+	slices.SortStableFunc(list, func(a, b parameter) int { return boolOrder(a.key == "port", b.key == "port") })
+	for _, p := range list {
+		if msg := d.setParameter(p.key, p.value); msg != "" {
+			return fmt.Sprintf("the parameter %s: %s", shown(p.key), msg)
 		}
 	}
 	return ""
 }
 
-var (
-	parameters = []string{"application_name", "connect_timeout", "host", "options", "port", "ssl", "sslcert", "sslkey",
-		"sslmode", "sslrootcert", "target_session_attrs", "timeout"}
-	sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
-)
-
-// setParameter takes over one of the URL's parameters or of db_connect_args; it
-// gives what is wrong with it, "" for nothing.
-func (d *Database) setParameter(key, value string) string {
-	switch key {
-	case "ssl":
-		return d.setSSL(value)
-	case "sslmode":
-		if !slices.Contains(sslModes, value) {
-			return "wants one of " + strings.Join(sslModes, ", ")
-		}
-		d.SSLMode = value
-	case "sslrootcert":
-		d.SSLRootCert = value
-	case "sslcert":
-		d.SSLCert = value
-	case "sslkey":
-		d.SSLKey = value
-	case "timeout":
-		return setSeconds(&d.Timeout, value)
-	case "connect_timeout":
-		return setSeconds(&d.ConnectTimeout, value)
-	case "host":
-		if d.host != "" {
-			return "the URL has a host already"
-		}
-		if !strings.HasPrefix(value, "/") {
-			return d.parseAddress(value)
-		}
-		d.host = value
-	case "port":
-		return d.setPort(value)
-	case "application_name", "options", "target_session_attrs":
-		if d.parameters == nil {
-			d.parameters = map[string]string{}
-		}
-		d.parameters[key] = value
-	default:
-		return unknownKey(key, parameters)
+// boolOrder orders what is not before what is.
+func boolOrder(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
 	}
-	return ""
-}
-
-// setSSL reads ssl, which is a boolean to pg8000 and an sslmode to asyncpg.
-func (d *Database) setSSL(value string) string {
-	if slices.Contains(sslModes, value) {
-		d.SSLMode = value
-		return ""
-	}
-	b, ok := scalar{text: value}.boolean()
-	if !ok {
-		return "wants true or false"
-	}
-	d.SSL = b
-	return ""
-}
-
-// maxSeconds keeps a time-out within what every place that takes one can hold.
-const maxSeconds = math.MaxInt32
-
-func setSeconds(d *time.Duration, value string) string {
-	s, err := strconv.ParseFloat(value, 64)
-	if err != nil || math.IsNaN(s) || s < 0 || s > maxSeconds {
-		return "wants a number of seconds"
-	}
-	*d = time.Duration(s * float64(time.Second))
-	return ""
+	return 1
 }
 
 // unquote replaces %XX. Like Python's, it leaves alone what is no such escape.

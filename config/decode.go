@@ -13,10 +13,13 @@ type field struct {
 	names    []string // the key, then its aliases
 	secret   string   // the tag: "true", "false" or ""
 	falsy    bool
+	literal  bool // the tag falsy is "text"
 	required bool
 	// standard and environment are the tags default and env: for people, in the
 	// first place.
 	standard, environment string
+	// beside is the key beside which this one has no effect.
+	beside string
 }
 
 // fieldsOf lists the tagged fields of the struct that into points to.
@@ -56,8 +59,9 @@ func structFields(v reflect.Value) ([]field, error) {
 			names:    names,
 			secret:   f.Tag.Get("secret"),
 			falsy:    f.Tag.Get("falsy") == "empty",
+			literal:  f.Tag.Get("falsy") == "text",
 			required: f.Tag.Get("required") == "true",
-			standard: f.Tag.Get("default"), environment: f.Tag.Get("env"),
+			standard: f.Tag.Get("default"), environment: f.Tag.Get("env"), beside: f.Tag.Get("beside"),
 		})
 	}
 	return fields, nil
@@ -112,7 +116,7 @@ func (f field) decode(s *section) error {
 		}
 		chosen = i
 	}
-	if chosen < 0 || isNull(s.entries[chosen].value) && !f.falsy {
+	if chosen < 0 || isNull(s.entries[chosen].value) && !f.falsy && !f.literal {
 		if f.required {
 			return s.file.errorf(s.lineOf(f.names[0]), join(s.path, f.names[0]), "must be given")
 		}
@@ -167,6 +171,9 @@ func (f field) set(s *section, e entry, v scalar) error {
 func (f field) text(s *section, e entry, v scalar) (string, error) {
 	text := v.text
 	switch {
+	case f.literal && v.pythonText() != "":
+		text = v.pythonText()
+		s.warnf(e.key, "Anchore's driver makes the text %s of this, as kedge does; quote it if text is meant, or leave the key out", text)
 	case f.falsy && v.isFalse():
 		text = ""
 	case v.isBoolean() && !v.expanded:

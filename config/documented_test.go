@@ -211,8 +211,6 @@ func TestDocumentedRefused(t *testing.T) {
 			text: "    enabled: True\n    min_size_kbytes: 100\n     name: 'swift'\n        auth_version: '3'\n        os_username: 'myusername'\n"},
 		{file: "printed swift legacy", line: 4, want: badYAML,
 			text: "    enabled: True\n    min_size_kbytes: 100\n    name: 'swift'\n      user: 'user:password'\n      auth: ''\n"},
-		{file: "printed db", line: 0, want: "services.catalog: says nothing of an object store",
-			text: "    enabled: False\n    min_size_kbytes: 100\n    name: db\n    config: {}\n"},
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			var f *File

@@ -25,10 +25,13 @@ type Setting struct {
 	// Variables are the environment variables that the value comes from, alone
 	// or as part of what is in the file.
 	Variables []string
+	// IgnoredBeside is the key beside which the setting has no effect, "" where it
+	// has.
+	IgnoredBeside string
 }
 
 // From tells where the setting comes from: "config.yaml:12", "environment NAME",
-// both, or "default".
+// both, or "default"; and that it is ignored, where it is.
 func (s Setting) From(file string) string {
 	var from []string
 	if s.Line > 0 {
@@ -39,6 +42,9 @@ func (s Setting) From(file string) string {
 	}
 	if len(from) == 0 {
 		return "default"
+	}
+	if s.IgnoredBeside != "" {
+		from[len(from)-1] += "; ignored beside " + s.IgnoredBeside
 	}
 	return oneLine(strings.Join(from, ", "))
 }
@@ -66,16 +72,7 @@ func (s *Store) Settings(options any) (settings []Setting, unset []string, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	driver := Setting{Path: join(s.Section, "storage_driver.name"), Value: display(s.Driver), Line: s.DriverLine()}
-	if s.storage != nil {
-		driver.Path = s.storage.path + ".name"
-		driver.Variables = variables(s.storage, "name")
-	} else if s.legacy {
-		driver.Path = s.Section + ".archive_driver"
-		if s.section.lineOf("use_db") == s.Line {
-			driver.Path = s.Section + ".use_db"
-		}
-	}
+	driver := s.driverSetting()
 	settings = append(settings, driver)
 	if s.Enabled != nil {
 		settings = append(settings, s.section.setting("enabled", strconv.FormatBool(*s.Enabled)))
@@ -86,9 +83,37 @@ func (s *Store) Settings(options any) (settings []Setting, unset []string, err e
 	}
 	settings = append(settings,
 		compression.setting("enabled", strconv.FormatBool(s.Compression.Enabled)),
-		compression.setting("min_size_kbytes", strconv.FormatInt(s.Compression.MinBytes/1024, 10)))
+		compression.setting("min_size_kbytes", s.Compression.minKilobytes()))
 	given, unset := (&explainer{options: s.Options, fields: fields}).list()
 	return append(settings, given...), unset, nil
+}
+
+// driverSetting is the driver's name, and what it comes from.
+func (s *Store) driverSetting() Setting {
+	set := Setting{Path: s.Section + ".storage_driver.name", Value: display(s.Driver)}
+	key := ""
+	switch {
+	case s.storage != nil:
+		if _, there := s.storage.index["name"]; there {
+			set.Line, set.Variables = s.storage.lineOf("name"), variables(s.storage, "name")
+		}
+		return set
+	case !s.legacy:
+		return set
+	case s.section.lineOf("use_db") == s.Line:
+		key = "use_db"
+	default:
+		key = "archive_driver"
+	}
+	if _, there := s.section.index[key]; there {
+		set.Path, set.Line, set.Variables = s.Section+"."+key, s.section.lineOf(key), variables(s.section, key)
+	}
+	return set
+}
+
+// minKilobytes is MinBytes as min_size_kbytes has it.
+func (c Compression) minKilobytes() string {
+	return strconv.FormatFloat(float64(c.MinBytes)/1024, 'f', -1, 64)
 }
 
 // Settings lists what holds for the registry's storage, as Store.Settings does.
@@ -142,12 +167,15 @@ func (x *explainer) list() (settings []Setting, unset []string) {
 // setting is what holds for a field; false where nothing does.
 func (x *explainer) setting(f field) (Setting, bool) {
 	for _, name := range f.names {
-		if x.options.Has(name) || f.falsy && slices.Contains(x.options.Keys(), name) {
+		if x.options.Has(name) || (f.falsy || f.literal) && slices.Contains(x.options.Keys(), name) {
 			s := x.inFile(f, name)
 			if s.Value == "''" {
 				if variable, ok := x.variable(f); ok {
 					s.Value, s.Variables = f.shown(name, variable.content), append(s.Variables, variable.name)
 				}
+			}
+			if v, given := x.read(f.beside); given && v.text != "" && s.Value != "''" {
+				s.IgnoredBeside = f.beside
 			}
 			return s, true
 		}
@@ -174,6 +202,9 @@ func (x *explainer) inFile(f field, key string) Setting {
 		content = v.text
 		if f.falsy && v.isFalse() {
 			content = ""
+		}
+		if f.literal && v.pythonText() != "" {
+			content = v.pythonText()
 		}
 	}
 	set.Value = f.shown(key, content)
@@ -254,8 +285,8 @@ func variables(s *section, key string) (names []string) {
 		return nil
 	}
 	for _, m := range reference.FindAllStringSubmatch(s.entries[i].value.Value, -1) {
-		if !slices.Contains(names, m[1]) {
-			names = append(names, m[1])
+		if name := s.file.origin(m[1]); !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names
@@ -283,25 +314,4 @@ func display(value string) string {
 		value = string(r[:longestShown]) + "…"
 	}
 	return oneLine(value)
-}
-
-// DatabaseSetting is what holds for the database: its URL with the password
-// masked. The error is ErrNoDatabase (by errors.Is) where none is configured.
-func (f *File) DatabaseSetting() (Setting, error) {
-	d, err := f.Database()
-	if err != nil {
-		return Setting{}, err
-	}
-	set := Setting{Path: "credentials.database.db_connect", Value: display(d.Redacted()), Secret: d.password != ""}
-	s, err := f.top()
-	if err != nil {
-		return set, err
-	}
-	for _, name := range []string{"credentials", "database"} {
-		if s, err = s.child(name); err != nil || s == nil {
-			return set, err
-		}
-	}
-	set.Line, set.Variables = s.lineOf("db_connect"), variables(s, "db_connect")
-	return set, nil
 }

@@ -75,9 +75,12 @@ func TestSettings(t *testing.T) {
 	if !slices.Equal(unset, []string{"other"}) {
 		t.Errorf("unset: %v", unset)
 	}
-	database, err := f.DatabaseSetting()
-	if err != nil || strings.Contains(database.Value, "hunter2") || database.From(f.Path) != "c.yaml:1, environment PW" || !database.Secret {
-		t.Errorf("%+v, %v", database, err)
+	databases, err := f.DatabaseSettings()
+	if err != nil || len(databases) != 1 {
+		t.Fatalf("%+v, %v", databases, err)
+	}
+	if database := databases[0]; strings.Contains(database.Value, "hunter2") || database.From(f.Path) != "c.yaml:1, environment PW" || !database.Secret {
+		t.Errorf("%+v", database)
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// ErrNoDatabase says that a configuration names no database: it has no
-// credentials.database.db_connect.
+// ErrNoDatabase says that a configuration names no database: it has neither
+// credentials.database.db_connect nor the database's host beside it.
 var ErrNoDatabase = errors.New("no database is configured")
 
 // Error is a fault in a configuration and where it stands. It never holds a
@@ -82,55 +82,4 @@ func join(path, key string) string {
 		return shown(key)
 	}
 	return path + "." + shown(key)
-}
-
-// unknownKey is the message about a key that is none of the known ones.
-func unknownKey(key string, known []string) string {
-	if len(known) == 0 {
-		return "unknown key: nothing can be set here"
-	}
-	list := "known keys: " + strings.Join(known, ", ")
-	if near := nearest(key, known); near != "" {
-		return fmt.Sprintf("unknown key, did you mean %s? (%s)", near, list)
-	}
-	return fmt.Sprintf("unknown key (%s)", list)
-}
-
-// nearest gives the known word that key was most likely meant to be, "" if none
-// is near: at most a third of its letters may be wrong.
-func nearest(key string, known []string) string {
-	if len(key) > shownLength {
-		return ""
-	}
-	best, bestDistance := "", (len(key)+2)/3+1
-	for _, k := range known {
-		if d := distance(strings.ToLower(key), k); d < bestDistance {
-			best, bestDistance = k, d
-		}
-	}
-	return best
-}
-
-// distance counts the bytes that must be inserted, removed, replaced or swapped
-// with their neighbour to make b of a (optimal string alignment).
-func distance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }

@@ -1,13 +1,75 @@
 package config
 
-// legacyStore reads the keys that stood directly under services.catalog before
-// Anchore Engine 0.2.4; nil where there are none.
-func legacyStore(catalog *section) (*Store, error) {
-	useDB, err := catalog.boolean("use_db")
+import "slices"
+
+// catalogKeys are the keys of services.catalog that say where the archive is.
+var catalogKeys = []string{"object_store", "archive", "storage_driver", "compression", "archive_driver", "archive_data_dir", "use_db"}
+
+// catalogStore gives the store of an installation that has no section for it. As
+// with Anchore: archive_driver counts where it is a text, with use_db and
+// archive_data_dir beside it, as before Anchore Engine 0.2.4. Else storage_driver
+// and compression count where they stand directly under services.catalog. Where
+// nothing does, documents are in the database.
+func catalogStore(catalog *section) (*Store, error) {
+	for _, e := range catalog.entries {
+		if slices.Contains(catalogKeys, e.key) {
+			continue
+		}
+		if near := nearMiss(e.key, catalogKeys); near != "" {
+			return nil, catalog.errorf(e.key, "%s", unknownKey(near, catalogKeys))
+		}
+	}
+	driver, err := catalog.archiveDriver()
 	if err != nil {
 		return nil, err
 	}
-	driver, err := catalog.text("archive_driver")
+	if driver != "" {
+		return legacyStore(catalog, driver)
+	}
+	noDB, err := catalog.falsy("use_db")
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Section: catalog.path, File: catalog.file.Path, Line: catalog.line, legacy: true, section: catalog}
+	if !noDB {
+		s.Line = catalog.lineOf("use_db")
+	}
+	if err := s.read(); err != nil {
+		return nil, err
+	}
+	if s.storage == nil {
+		catalog.warnOfNothing(noDB)
+	}
+	return s, nil
+}
+
+// archiveDriver reads archive_driver; "" where it is missing or no text.
+func (s *section) archiveDriver() (string, error) {
+	e, given, err := s.get("archive_driver")
+	if err != nil || !given {
+		return "", err
+	}
+	v, err := s.scalar(e)
+	if err != nil || v.isBoolean() && !v.expanded {
+		return "", err
+	}
+	return v.text, nil
+}
+
+// warnOfNothing warns that nothing says where the archive is, but for a use_db
+// that says the same.
+func (s *section) warnOfNothing(noDB bool) {
+	const then = "Anchore then keeps documents in the database (driver db)"
+	if _, there := s.index["archive_data_dir"]; there {
+		s.warnf("archive_data_dir", "counts only with archive_driver: localfs, which is not given: %s", then)
+	} else if noDB {
+		s.warnf("", "names no object store (looked for %s): %s", lookedFor, then)
+	}
+}
+
+// legacyStore gives the store of archive_driver.
+func legacyStore(catalog *section, driver string) (*Store, error) {
+	noDB, err := catalog.falsy("use_db")
 	if err != nil {
 		return nil, err
 	}
@@ -22,20 +84,16 @@ func legacyStore(catalog *section) (*Store, error) {
 	options := &section{file: catalog.file, path: catalog.path, line: store.Line, index: map[string]int{}}
 	store.Options = Options{options}
 	switch {
-	case useDB != nil && *useDB:
-		store.Driver, store.Line = "db", catalog.lineOf("use_db")
-	case driver == "db":
+	case !noDB:
+		store.Driver, store.Line = defaultDriver, catalog.lineOf("use_db")
+	case driver == "db", driver == "db2":
 	case driver == "localfs" && hasDirectory:
 		options.index["archive_data_dir"] = 0
 		options.entries = []entry{directory}
 	case driver == "localfs":
 		return nil, catalog.errorf("archive_data_dir", "must be given for archive_driver localfs")
-	case driver != "":
-		return nil, catalog.errorf("archive_driver", "wants db or localfs; other drivers need a section object_store")
-	case hasDirectory:
-		return nil, catalog.errorf("archive_data_dir", "is given without archive_driver: add archive_driver (db or localfs), or a section object_store")
 	default:
-		return nil, nil
+		return nil, catalog.errorf("archive_driver", "wants db, db2 or localfs; other drivers need a section object_store")
 	}
 	return store, nil
 }

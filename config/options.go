@@ -17,6 +17,8 @@ type Options struct {
 //	config:"url,aliases=a|b"         other spellings of the same key
 //	secret:"true" or "false"         masked or not by Store.Redacted
 //	falsy:"empty"                    a boolean false or a null means ""
+//	falsy:"text"                     a boolean or a null means True, False, None
+//	beside:"url"                     ignored where that key is given
 //	required:"true"                  must be given, and not be empty
 //
 // Fields are of type string, bool, int, int64 or a pointer to one of them; a
@@ -24,12 +26,13 @@ type Options struct {
 // whose key is not given keep the value they have. A field without the tag
 // config is left alone; fields of an embedded struct count as the struct's own.
 //
-// A boolean is any of YAML 1.1's spellings (True, no, off, …), quoted or not. A
-// string field takes a number as it is written ("0123" keeps its zero), but not
+// A boolean is any of YAML 1.1's spellings (True, no, off, …), quoted or not; an
+// environment variable that is empty is false. A string field takes a number as it is written ("0123" keeps its zero), but not
 // an unquoted boolean.
 //
-// It fails with an *Error for a key that no field has, one that is given twice,
-// and a value of the wrong type. No message repeats a value.
+// It fails with an *Error for a key that seems to be a misspelt one of a field's,
+// one that is given twice, and a value of the wrong type; any other key that no
+// field has is a warning of the File's. No message repeats a value.
 func (o Options) Decode(into any) error {
 	fields, err := fieldsOf(into)
 	if err != nil {

@@ -66,11 +66,11 @@ func (r *redactor) compression(s *Store) *yaml.Node {
 	m := mapping()
 	values := map[string]*yaml.Node{
 		"enabled":         boolean(s.Compression.Enabled),
-		"min_size_kbytes": {Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatInt(s.Compression.MinBytes/1024, 10)},
+		"min_size_kbytes": {Kind: yaml.ScalarNode, Value: s.Compression.minKilobytes()},
 	}
 	if s.compression != nil {
 		for _, e := range s.compression.entries {
-			if !isNull(e.value) {
+			if _, known := values[e.key]; known && !isNull(e.value) {
 				values[e.key] = r.node(e.key, e.value, 0)
 			}
 		}

@@ -57,6 +57,12 @@ func (f *File) Registry(environ []string) (*Registry, error) {
 	r := &Registry{File: f.Path, set: map[string]string{}}
 	// What environment variables change must not change the file itself.
 	file := &File{Path: f.Path, Lookup: f.Lookup, root: cloneNode(f.root, 0), data: f.data, verbatim: true}
+	file.OnWarning = func(w Warning) {
+		if name := r.setter(strings.ToLower(w.Path), w.Line == 0); name != "" {
+			w.Line, w.Msg = 0, w.Msg+" (it is set by the environment variable "+name+")"
+		}
+		f.warn(w.Line, w.Path, "%s", w.Msg)
+	}
 	for _, o := range overrides(environ) {
 		if err := o.apply(file.root); err != nil {
 			return nil, &Error{Msg: fmt.Sprintf("environment variable %s: %v", o.name, err)}
@@ -175,15 +181,15 @@ func (r *Registry) readMiddleware(top *section) error {
 	return nil
 }
 
-// Without gives the options without some keys: those that only the registry
-// itself has a use for.
+// Without gives the options without some keys, in any case: those that only the
+// registry itself has a use for.
 func (o Options) Without(keys ...string) Options {
 	if o.s == nil {
 		return o
 	}
 	rest := &section{file: o.s.file, path: o.s.path, line: o.s.line, index: map[string]int{}, twice: o.s.twice, oddKey: o.s.oddKey}
 	for _, e := range o.s.entries {
-		if !slices.Contains(keys, e.key) {
+		if !slices.ContainsFunc(keys, func(key string) bool { return strings.EqualFold(key, e.key) }) {
 			rest.index[e.key] = len(rest.entries)
 			rest.entries = append(rest.entries, e)
 		}

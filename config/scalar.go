@@ -40,6 +40,13 @@ func (s *section) scalar(e entry) (scalar, error) {
 		v.text = n.Value
 		return v, nil
 	}
+	if !reference.MatchString(n.Value) {
+		v.text = n.Value
+		return v, nil
+	}
+	if err := s.file.readEnvFile(); err != nil {
+		return scalar{}, err
+	}
 	missing := ""
 	v.text = reference.ReplaceAllStringFunc(n.Value, func(ref string) string {
 		name := ref[2 : len(ref)-1]
@@ -51,7 +58,7 @@ func (s *section) scalar(e entry) (scalar, error) {
 		return content
 	})
 	if missing != "" {
-		return scalar{}, s.file.errorf(n.Line, join(s.path, e.key), "the environment variable %s is not set", missing)
+		return scalar{}, s.file.errorf(n.Line, join(s.path, e.key), "the environment variable %s is not set%s", missing, s.file.env.miss())
 	}
 	return v, nil
 }
@@ -66,6 +73,8 @@ var (
 // not. ok says whether it is one.
 func (v scalar) boolean() (value, ok bool) {
 	switch {
+	case v.text == "" && v.expanded: // a variable that is set to nothing
+		return false, true
 	case slices.Contains(trues, v.text), v.text == "y", v.text == "Y":
 		return true, true
 	case slices.Contains(falses, v.text), v.text == "n", v.text == "N":
@@ -84,6 +93,20 @@ func (v scalar) isBoolean() bool {
 // "none": an unquoted false or null.
 func (v scalar) isFalse() bool {
 	return v.plain && (slices.Contains(falses, v.text) || slices.Contains(nulls, v.text))
+}
+
+// pythonText is what Python prints for a boolean or null, "" for another value.
+func (v scalar) pythonText() string {
+	switch {
+	case !v.plain:
+	case slices.Contains(nulls, v.text):
+		return "None"
+	case slices.Contains(trues, v.text):
+		return "True"
+	case slices.Contains(falses, v.text):
+		return "False"
+	}
+	return ""
 }
 
 // decimal matches whole numbers that mean the same to every YAML reader: a

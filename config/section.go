@@ -162,6 +162,20 @@ func (s *section) get(key string) (entry, bool, error) {
 	return s.entries[i], !isNull(s.entries[i].value), nil
 }
 
+// falsy says whether a key is missing, or holds what Anchore takes for nothing:
+// null, False, 0, an empty text, mapping or list.
+func (s *section) falsy(key string) (bool, error) {
+	e, given, err := s.get(key)
+	switch {
+	case err != nil || !given:
+		return true, err
+	case e.value.Kind != yaml.ScalarNode:
+		return len(e.value.Content) == 0, nil
+	}
+	v, err := s.scalar(e)
+	return v.text == "" || v.isFalse() || v.plain && v.text == "0", err
+}
+
 // child gives the section under a key, nil if the key is missing or null.
 func (s *section) child(key string) (*section, error) {
 	e, given, err := s.get(key)
@@ -171,7 +185,8 @@ func (s *section) child(key string) (*section, error) {
 	return s.file.section(join(s.path, key), e.line, e.value)
 }
 
-// check refuses keys that are not known or stand twice.
+// check warns of keys that are not known. It refuses those that seem to be
+// misspelt, because they were meant to count, and those that stand twice.
 func (s *section) check(known ...string) error {
 	if s.oddKey != nil {
 		return s.file.errorf(s.oddKey.Line, s.path, "has a key that is %s, wants words as keys", describe(s.oddKey))
@@ -182,7 +197,12 @@ func (s *section) check(known ...string) error {
 	}
 	for _, e := range s.entries {
 		if !isKnown[e.key] {
-			return s.errorf(e.key, "%s", unknownKey(e.key, known))
+			near := nearMiss(e.key, known)
+			if near != "" {
+				return s.errorf(e.key, "%s", unknownKey(near, known))
+			}
+			s.warnf(e.key, "%s; kedge leaves it out", unknownKey("", known))
+			continue
 		}
 		if _, _, err := s.get(e.key); err != nil {
 			return err

@@ -2,17 +2,21 @@ package config
 
 import (
 	"fmt"
-	"math"
 	"strings"
 )
 
-// defaultMinKilobytes is Anchore's default of compression.min_size_kbytes.
-const defaultMinKilobytes = 100
+// defaultMinKilobytes is Anchore's default of compression.min_size_kbytes, and
+// defaultDriver that of storage_driver.name.
+const (
+	defaultMinKilobytes = 100
+	defaultDriver       = "db"
+)
 
 // Store is the configuration of one store.
 type Store struct {
-	// Driver is storage_driver.name as it stands in the file. Whether there is
-	// such a driver is for the caller to say (see Errorf).
+	// Driver is storage_driver.name as it stands in the file, and db where it is
+	// not given. Whether there is such a driver is for the caller to say (see
+	// Errorf).
 	Driver      string
 	Compression Compression
 	// Options are the keys under storage_driver.config.
@@ -35,7 +39,8 @@ type Store struct {
 // Compression says which payloads are compressed.
 type Compression struct {
 	Enabled bool
-	// MinBytes is the length in bytes that a document must exceed.
+	// MinBytes is the length in bytes that a document must exceed; with a
+	// negative one every document does.
 	MinBytes int64
 }
 
@@ -46,53 +51,74 @@ const (
 )
 
 // ObjectStore gives the store of the archive: services.catalog.object_store,
-// else services.catalog.archive (the older name), else what the legacy keys
-// archive_driver, archive_data_dir and use_db directly under services.catalog
-// say.
+// else services.catalog.archive (the older name), each if there is something in
+// it, else what stands directly under services.catalog: the keys of Anchore
+// before 0.2.4 (archive_driver, archive_data_dir, use_db), or nothing, which means
+// driver db.
 func (f *File) ObjectStore() (*Store, error) {
 	catalog, err := f.catalog(lookedFor)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"object_store", "archive"} {
-		if _, there := catalog.index[name]; there {
+		empty, err := catalog.falsy(name)
+		if err != nil {
+			return nil, err
+		}
+		if !empty {
 			return newStore(catalog, name)
 		}
 	}
-	store, err := legacyStore(catalog)
-	if err != nil {
-		return nil, err
-	}
-	if store == nil {
-		return nil, f.errorf(catalog.line, catalogPath, "says nothing of an object store (looked for %s)", lookedFor)
-	}
-	return store, nil
+	return catalogStore(catalog)
 }
 
+const analysisArchive = "analysis_archive"
+
 // AnalysisArchive gives the store of services.catalog.analysis_archive, also
-// where that is not enabled: see Store.Enabled.
+// where that is not enabled: see Store.Disabled.
 func (f *File) AnalysisArchive() (*Store, error) {
-	const path = catalogPath + ".analysis_archive"
+	const path = catalogPath + "." + analysisArchive
 	catalog, err := f.catalog(path)
 	if err != nil {
 		return nil, err
 	}
-	if _, there := catalog.index["analysis_archive"]; !there {
+	if _, there := catalog.index[analysisArchive]; !there {
 		return nil, f.errorf(catalog.line, catalogPath, "has no analysis_archive (looked for %s)", path)
 	}
-	return newStore(catalog, "analysis_archive")
+	empty, err := catalog.falsy(analysisArchive)
+	if err != nil {
+		return nil, err
+	}
+	if empty {
+		return nil, catalog.errorf(analysisArchive, "is empty: there is no analysis archive (Anchore then keeps it in the object store)")
+	}
+	return newStore(catalog, analysisArchive)
 }
 
-// HasAnalysisArchive says whether there is a section
-// services.catalog.analysis_archive.
+// HasAnalysisArchive says whether there is an analysis archive: a section
+// services.catalog.analysis_archive that holds something and is not switched off
+// by "enabled: false". Where that cannot be said, AnalysisArchive says why.
 func (f *File) HasAnalysisArchive() bool {
 	catalog, err := f.catalog(catalogPath)
 	if err != nil {
 		return false
 	}
-	_, there := catalog.index["analysis_archive"]
-	return there
+	if _, there := catalog.index[analysisArchive]; !there {
+		return false
+	}
+	if empty, err := catalog.falsy(analysisArchive); empty || err != nil {
+		return err != nil
+	}
+	s, err := catalog.child(analysisArchive)
+	if err != nil {
+		return true
+	}
+	enabled, err := s.boolean("enabled")
+	return err != nil || enabled == nil || *enabled
 }
+
+// Disabled says whether the section is switched off by "enabled: false".
+func (s *Store) Disabled() bool { return s.Enabled != nil && !*s.Enabled }
 
 // catalog gives the section services.catalog.
 func (f *File) catalog(wanted string) (*section, error) {
@@ -117,55 +143,70 @@ func (f *File) catalog(wanted string) (*section, error) {
 	return s, nil
 }
 
+// storeKeys are the keys of a store's section. Anchore compares digests when it
+// reads unless verify_content_digests is false; kedge always does.
+var storeKeys = []string{"compression", "storage_driver", "enabled", "verify_content_digests"}
+
 // newStore reads the section of that name in services.catalog.
 func newStore(catalog *section, name string) (*Store, error) {
 	s, err := catalog.child(name)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil {
-		return nil, catalog.errorf(name, "is empty, wants storage_driver and compression")
-	}
-	if err := s.check("compression", "storage_driver", "enabled"); err != nil {
+	if err := s.check(storeKeys...); err != nil {
 		return nil, err
 	}
 	store := &Store{Section: s.path, File: s.file.Path, Line: s.line, section: s}
-	if store.Enabled, err = s.boolean("enabled"); err != nil {
+	if err := store.readEnabled(name); err != nil {
 		return nil, err
 	}
-	if err := store.readCompression(); err != nil {
-		return nil, err
+	return store, store.read()
+}
+
+// readEnabled reads enabled, which counts for the analysis archive alone.
+func (s *Store) readEnabled(name string) (err error) {
+	s.Enabled, err = s.section.boolean("enabled")
+	if err != nil && name != analysisArchive {
+		s.section.warnf("enabled", "has no meaning here and is left out")
+		return nil
 	}
-	if err := store.readDriver(); err != nil {
-		return nil, err
+	return err
+}
+
+// read reads what Anchore reads of the section.
+func (s *Store) read() error {
+	if err := s.readCompression(); err != nil {
+		return err
 	}
-	return store, nil
+	return s.readDriver()
 }
 
 func (s *Store) readCompression() error {
+	s.Compression = Compression{MinBytes: defaultMinKilobytes * 1024}
 	c, err := s.section.child("compression")
-	if err != nil {
+	if err != nil || c == nil {
 		return err
 	}
-	options := struct {
-		Enabled      bool  `config:"enabled"`
-		MinKilobytes int64 `config:"min_size_kbytes"`
-	}{MinKilobytes: defaultMinKilobytes}
 	s.compression = c
-	if err := (Options{c}).Decode(&options); err != nil {
+	if err := c.check("enabled", "min_size_kbytes"); err != nil {
 		return err
 	}
-	switch {
-	case options.MinKilobytes < 0:
-		return c.errorf("min_size_kbytes", "must not be negative")
-	case options.MinKilobytes > math.MaxInt64/1024:
-		return c.errorf("min_size_kbytes", "is too large")
+	if s.Compression.Enabled, err = c.isTrue("enabled"); err != nil {
+		return err
 	}
-	s.Compression = Compression{Enabled: options.Enabled, MinBytes: options.MinKilobytes * 1024}
-	return nil
+	kilobytes, given, err := c.number("min_size_kbytes")
+	if err == nil && given {
+		s.Compression.MinBytes = wholeBytes(kilobytes)
+	}
+	return err
 }
 
 func (s *Store) readDriver() error {
+	s.Driver = defaultDriver
+	if _, there := s.section.index["storage_driver"]; !there {
+		s.Options = Options{&section{file: s.section.file, path: join(s.section.path, "storage_driver.config"), line: s.Line}}
+		return nil
+	}
 	d, err := s.section.child("storage_driver")
 	if err != nil {
 		return err
@@ -177,8 +218,10 @@ func (s *Store) readDriver() error {
 	if err := d.check("name", "config"); err != nil {
 		return err
 	}
-	if s.Driver, err = d.text("name"); err != nil {
-		return err
+	if _, there := d.index["name"]; there {
+		if s.Driver, err = d.text("name"); err != nil {
+			return err
+		}
 	}
 	if s.Driver == "" {
 		return d.errorf("name", "must be given: the driver's name")

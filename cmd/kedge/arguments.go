@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/kedge/kedge/config"
 )
 
 // takeArguments gives the program's arguments and masks the passwords of
@@ -16,30 +18,14 @@ func takeArguments() []string {
 	args := make([]string, 0, len(os.Args))
 	for _, arg := range os.Args[1:] {
 		args = append(args, strings.Clone(arg))
-		from, to := passwordIn(arg)
-		if from < to {
-			memory := unsafe.Slice(unsafe.StringData(arg), len(arg))
-			for i := from; i < to; i++ {
+		memory := unsafe.Slice(unsafe.StringData(arg), len(arg))
+		for _, secret := range config.SecretsIn(arg) {
+			for i := secret[0]; i < secret[1]; i++ {
 				memory[i] = '*'
 			}
 		}
 	}
 	return args
-}
-
-// passwordIn finds the password of a URL, user:password@host; an empty range
-// where there is none. SQLAlchemy takes the last "@" as the separator.
-func passwordIn(arg string) (from, to int) {
-	scheme := strings.Index(arg, "://")
-	at := strings.LastIndexByte(arg, '@')
-	if scheme < 0 || at < scheme+3 {
-		return 0, 0
-	}
-	colon := strings.IndexByte(arg[scheme+3:at], ':')
-	if colon < 0 {
-		return 0, 0
-	}
-	return scheme + 3 + colon + 1, at
 }
 
 // withoutEmptyConnect drops a --db-connect whose value was left out, as in

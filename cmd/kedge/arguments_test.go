@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/kedge/kedge/bench"
+	"github.com/kedge/kedge/config"
 )
 
 func TestThePasswordIsFound(t *testing.T) {
@@ -19,9 +20,15 @@ func TestThePasswordIsFound(t *testing.T) {
 		"sqlite:////var/lib/anchore.db":                           "",
 		"postgresql://u:@db/a":                                    "",
 		"/etc/config.yaml":                                        "",
+		"postgresql://u:p@x/y?z#%@db/a?sslmode=require":           "p@x/y?z#%",
+		"postgresql://u@db/a?sslmode=require&password=s3cret&x=y": "s3cret",
+		"--db-connect=postgresql://u:s3cret@db,db2:5433/a":        "s3cret",
 	} {
-		from, to := passwordIn(arg)
-		if got := arg[from:to]; got != want {
+		got := ""
+		for _, secret := range config.SecretsIn(arg) {
+			got += arg[secret[0]:secret[1]]
+		}
+		if got != want {
 			t.Errorf("%s: found %q, want %q", arg, got, want)
 		}
 	}

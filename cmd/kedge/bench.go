@@ -74,7 +74,7 @@ func (c *benchCommand) Validate() error {
 
 // Run measures.
 func (c *benchCommand) Run(ctx context.Context, a *app, interrupted *interrupts) (err error) {
-	file, s, err := load(c.Config, c.AnalysisArchive)
+	file, s, err := a.load(c.Config, c.AnalysisArchive)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
@@ -37,12 +36,12 @@ var checkArchiveIDs = [...]string{"cliconfigtest", "cliconfigtest2"}
 // Run puts, gets and deletes a test document, with its row in the catalog, and
 // prints what was found.
 func (c *checkCommand) Run(ctx context.Context, a *app) error {
-	if f, err := config.Load(c.Config); err != nil {
+	if f, err := a.loadConfig(c.Config); err != nil {
 		return err
 	} else if f.IsRegistry() {
 		return c.runRegistry(ctx, a, f)
 	}
-	file, s, err := load(c.Config, c.AnalysisArchive)
+	file, s, err := a.load(c.Config, c.AnalysisArchive)
 	if err != nil {
 		return err
 	}
@@ -67,6 +66,7 @@ func (c *checkCommand) Run(ctx context.Context, a *app) error {
 	k.say("Using config file %s (%s)", c.Config, s.Section)
 	k.find("store", store.Place(), false)
 	k.find("database", cat.Place(), false)
+	k.findings = append(k.findings, warnings(file)...)
 	err = k.run(ctx)
 	if a.globals.Output == "json" {
 		return k.json(a.stdout, s.Driver, err)

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kedge/kedge/config"
 )
 
 // suggestion is a command for what comes next.
@@ -53,8 +56,8 @@ const masked = "********"
 
 // withoutPassword is a database's URL as it was given, but for the password.
 func withoutPassword(url string) string {
-	if from, to := passwordIn(url); from < to {
-		url = url[:from] + masked + url[to:]
+	for _, secret := range slices.Backward(config.SecretsIn(url)) {
+		url = url[:secret[0]] + masked + url[secret[1]:]
 	}
 	if strings.Contains(strings.ToLower(url), "password") {
 		return "URL" // which has one in another place
@@ -68,7 +71,7 @@ var databaseFlags = []string{"db-connect", "db-use-ssl", "db-retries", "db-timeo
 // commandLine writes a command for a shell: those of the given flags that keep
 // names, more flags, and the arguments.
 func (a *app) commandLine(command string, keep, more []string, arguments ...string) string {
-	words := []string{"kedge", command}
+	words := []string{cmp.Or(a.program, kedgeName), command}
 	for _, g := range a.flagsGiven() {
 		if !slices.Contains(keep, strings.TrimPrefix(g.name, "no-")) {
 			continue

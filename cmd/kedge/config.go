@@ -46,6 +46,7 @@ type explanation struct {
 	Settings []config.Setting `json:"-"`
 	Shown    []settingJSON    `json:"settings"`
 	Unset    []string         `json:"not_set"`
+	Warnings []string         `json:"warnings,omitempty"`
 }
 
 type settingJSON struct {
@@ -53,12 +54,14 @@ type settingJSON struct {
 	Value  string `json:"value"`
 	Secret bool   `json:"secret"`
 	From   string `json:"from"`
+	// IgnoredBeside is the key beside which the setting has no effect.
+	IgnoredBeside string `json:"ignored_beside,omitempty"`
 }
 
 // Run shows what the configuration comes to. One that migrate would refuse is
 // refused here too, and with the same words.
 func (c *configExplainCommand) Run(a *app) error {
-	f, err := config.Load(c.Config)
+	f, err := a.loadConfig(c.Config)
 	if err != nil {
 		return err
 	}
@@ -66,14 +69,20 @@ func (c *configExplainCommand) Run(a *app) error {
 	if f.IsRegistry() {
 		explain = explainRegistry
 	}
-	list, err := explain(f)
+	f.OnWarning = nil // they stand in the result
+	list, err := explain(a, f)
 	if err != nil {
 		return err
 	}
+	distribute(f, list)
 	for i, e := range list {
 		list[i].Shown, list[i].Unset = []settingJSON{}, append([]string{}, e.Unset...)
 		for _, s := range e.Settings {
-			list[i].Shown = append(list[i].Shown, settingJSON{Key: s.Path, Value: s.Value, Secret: s.Secret, From: s.From(f.Path)})
+			from := s.From(f.Path)
+			if e.Section == s.Path {
+				from = "command line"
+			}
+			list[i].Shown = append(list[i].Shown, settingJSON{Key: s.Path, Value: s.Value, Secret: s.Secret, From: from, IgnoredBeside: s.IgnoredBeside})
 		}
 	}
 	if a.globals.Output == "json" {
@@ -84,15 +93,10 @@ func (c *configExplainCommand) Run(a *app) error {
 	return writeExplanations(a.stdout, list)
 }
 
-func explainInstallation(f *config.File) ([]explanation, error) {
-	var list []explanation
-	database, err := f.DatabaseSetting()
-	switch {
-	case errors.Is(err, config.ErrNoDatabase):
-	case err != nil:
+func explainInstallation(a *app, f *config.File) ([]explanation, error) {
+	list, err := explainDatabase(a, f)
+	if err != nil {
 		return nil, err
-	default:
-		list = append(list, explanation{Section: "credentials.database", Settings: []config.Setting{database}})
 	}
 	archives := []bool{false}
 	if f.HasAnalysisArchive() {
@@ -116,7 +120,27 @@ func explainInstallation(f *config.File) ([]explanation, error) {
 	return list, nil
 }
 
-func explainRegistry(f *config.File) ([]explanation, error) {
+// explainDatabase explains the configuration's database, or that of --db-connect,
+// beside which it does not count.
+func explainDatabase(a *app, f *config.File) ([]explanation, error) {
+	e := explanation{Section: "credentials.database"}
+	var err error
+	if a.globals.DBConnect != "" {
+		var d *config.Database
+		if d, err = config.ParseDatabaseURL(a.globals.DBConnect); err == nil {
+			e.Section = "--db-connect"
+			e.Settings, e.Warnings = []config.Setting{{Path: "--db-connect", Value: d.Redacted()}}, d.Warnings()
+		}
+	} else {
+		e.Settings, err = f.DatabaseSettings()
+	}
+	if errors.Is(err, config.ErrNoDatabase) {
+		return nil, nil
+	}
+	return []explanation{e}, err
+}
+
+func explainRegistry(_ *app, f *config.File) ([]explanation, error) {
 	r, err := loadRegistry(f)
 	if err != nil {
 		return nil, err
@@ -149,6 +173,9 @@ func writeExplanations(w io.Writer, list []explanation) error {
 		}
 		if len(e.Unset) > 0 {
 			fmt.Fprintln(w, "  not set:", strings.Join(e.Unset, ", "))
+		}
+		for _, warning := range e.Warnings {
+			fmt.Fprintln(w, "  warning:", warning)
 		}
 	}
 	return nil

@@ -142,11 +142,11 @@ func (d *demo) configure() error {
 	if err := os.WriteFile(destination, fmt.Appendf(nil, demoDestination, filepath.Join(d.directory, "archive")), 0o600); err != nil {
 		return err
 	}
-	file, from, err := load(source, false)
+	file, from, err := d.app.load(source, false)
 	if err != nil {
 		return err
 	}
-	if _, d.destination, err = load(destination, false); err != nil {
+	if _, d.destination, err = d.app.load(destination, false); err != nil {
 		return err
 	}
 	d.source = from

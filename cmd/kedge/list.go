@@ -21,7 +21,7 @@ type listMigrationsCommand struct {
 
 // Run lists the migrations with the columns of anchore-manager.
 func (c *listMigrationsCommand) Run(ctx context.Context, a *app) error {
-	file, err := optionalFile(c.Config)
+	file, err := a.optionalFile(c.Config)
 	if err != nil {
 		return err
 	}
@@ -128,9 +128,9 @@ func (c *listDriversCommand) Run(a *app) error {
 }
 
 // optionalFile reads a configuration if one is named.
-func optionalFile(path string) (*config.File, error) {
+func (a *app) optionalFile(path string) (*config.File, error) {
 	if path == "" {
 		return nil, nil
 	}
-	return config.Load(path)
+	return a.loadConfig(path)
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,6 +61,7 @@ type cli struct {
 	Config     configCommand     `cmd:"" help:"Help with configurations: explain one, print an example."`
 	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
 	Man        manCommand        `cmd:"" hidden:"" help:"Print the manual's page, or write all pages into a directory."`
+	DB         managerDBCommand  `cmd:"" name:"db" hidden:"" help:"What anchore-manager has under db, as far as a migration needs it."`
 	Demo       demoCommand       `cmd:"" help:"Make a small installation on SQLite, migrate it, interrupt that, resume, verify."`
 }
 
@@ -91,6 +93,10 @@ type app struct {
 	telling atomic.Pointer[statusSource]
 	// given is the command line as it was parsed.
 	given *kong.Context
+	// program is the name that kedge was called by.
+	program string
+	// warned are the warnings that have been logged.
+	warned []string
 }
 
 // output remembers whether anything was written.
@@ -112,25 +118,32 @@ func main() {
 func run(args []string) int {
 	var c cli
 	exited := -1
-	parser, err := kong.New(&c, kong.Name("kedge"), kong.Description(description), kong.UsageOnError(),
+	program := programName()
+	parser, err := kong.New(&c, kong.Name(program), kong.Description(description), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": thisBuild().String(), "drivers": strings.Join(all.Names(), ","), "maxFailures": strconv.Itoa(pipeline.DefaultMaxBackendFailures)},
 		kong.Exit(func(code int) { exited = code; panic(exitPanic{}) }))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "kedge:", err)
+		fmt.Fprintln(os.Stderr, program+":", err)
 		return exitFailed
+	}
+	if program != kedgeName {
+		if args, err = asManager(program, args); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", program, err)
+			return exitFailed
+		}
 	}
 	parsed, err := parse(parser, withoutEmptyConnect(parser, args))
 	if exited >= 0 {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "kedge: %v (kedge --help tells more)\n", err)
+		fmt.Fprintf(os.Stderr, "%s: %v (%s --help tells more)\n", program, err, program)
 		return exitFailed
 	}
 	// Payloads come and go by the megabyte: collect before the garbage is as
 	// large as what is in use.
 	debug.SetGCPercent(50)
-	a := &app{globals: &c.globals, stdin: os.Stdin, stdout: &output{w: os.Stdout}, stderr: os.Stderr}
+	a := &app{program: program, globals: &c.globals, stdin: os.Stdin, stdout: &output{w: os.Stdout}, stderr: os.Stderr}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		a.screen = &screen{terminal: os.Stderr}
 		a.stderr = a.screen
@@ -178,7 +191,7 @@ func (a *app) status(err error) (status int) {
 		return exitDone
 	}
 	message := strings.Join(strings.Fields(err.Error()+quoteLine(err)), " ")
-	fmt.Fprintln(a.stderr, "kedge:", message)
+	fmt.Fprintln(a.stderr, cmp.Or(a.program, kedgeName)+":", message)
 	defer func() {
 		if a.globals.Output == "json" && !a.stdout.written {
 			_ = json.NewEncoder(a.stdout).Encode(map[string]any{"error": message, "exit_status": status})

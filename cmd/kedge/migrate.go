@@ -68,7 +68,7 @@ const question = "Performing this operation requires *all* anchore-engine servic
 
 // Run migrates.
 func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupts) (err error) {
-	if from, to, are, err := registries(c.Source, c.Destination); err != nil {
+	if from, to, are, err := a.registries(c.Source, c.Destination); err != nil {
 		return err
 	} else if are {
 		return c.runRegistry(ctx, a, interrupted, from, to)
@@ -79,11 +79,11 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	if c.DryRun {
 		return c.plan(ctx, a, interrupted)
 	}
-	sourceFile, source, err := load(c.Source, c.FromAnalysisArchive)
+	sourceFile, source, err := a.load(c.Source, c.FromAnalysisArchive)
 	if err != nil {
 		return err
 	}
-	_, destination, err := load(c.Destination, c.ToAnalysisArchive)
+	_, destination, err := a.loadDestination(c.Destination, c.ToAnalysisArchive)
 	if err != nil {
 		return err
 	}
@@ -150,8 +150,9 @@ const besidesPayloads = 32 << 20
 // comes to what it should take with this budget of bytes.
 func limitMemory(budget int64) { debug.SetMemoryLimit(budget + besidesPayloads) }
 
-func load(path string, analysisArchive bool) (*config.File, *config.Store, error) {
-	f, err := config.Load(path)
+// load reads a configuration's store. What it warns of is logged.
+func (a *app) load(path string, analysisArchive bool) (*config.File, *config.Store, error) {
+	f, err := a.loadConfig(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,6 +160,16 @@ func load(path string, analysisArchive bool) (*config.File, *config.Store, error
 		return nil, nil, fmt.Errorf("%s is a registry's configuration, and this command is about an Anchore installation (kedge migrate without --nodelete empties a registry's old storage)", path)
 	}
 	s, err := section(f, analysisArchive)
+	return f, s, err
+}
+
+// loadDestination is load for a store that documents are moved to: Anchore must
+// find them there.
+func (a *app) loadDestination(path string, analysisArchive bool) (*config.File, *config.Store, error) {
+	f, s, err := a.load(path, analysisArchive)
+	if err == nil && analysisArchive && s.Disabled() {
+		err = s.Errorf("enabled", "is false: Anchore has no analysis archive then, and would not find there what is moved to it; set it to true")
+	}
 	return f, s, err
 }
 

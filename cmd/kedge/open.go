@@ -43,8 +43,26 @@ func (a *app) openCatalog(ctx context.Context, f *config.File) (*anchore.Catalog
 	if database.Kind == config.SQLite {
 		o.SQLite = database.Path
 	}
+	for _, w := range database.Warnings() {
+		if a.globals.DBConnect != "" { // the configuration's are its own
+			a.warn(w)
+		}
+	}
+	if err := database.CheckFiles(); err != nil {
+		return nil, err
+	}
 	a.log.DebugContext(ctx, "connecting to the database", "url", database.Redacted())
-	return anchore.Open(ctx, o)
+	cat, err := anchore.Open(ctx, o)
+	raw, differs := database.AsWritten()
+	if !differs || !anchore.RefusesPassword(err) {
+		return cat, err
+	}
+	// A password that stands in the URL as it is may look as if it were escaped.
+	o.Postgres = raw.URL()
+	if cat, rawErr := anchore.Open(ctx, o); rawErr == nil {
+		return cat, nil
+	}
+	return nil, err
 }
 
 // mayWrite finds out, before anything is changed, whether the database lets the

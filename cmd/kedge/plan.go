@@ -68,11 +68,11 @@ func (r *planRoom) short() bool {
 
 // plan tells what the migration would do.
 func (c *migrateCommand) plan(ctx context.Context, a *app, interrupted *interrupts) error {
-	sourceFile, source, err := load(c.Source, c.FromAnalysisArchive)
+	sourceFile, source, err := a.load(c.Source, c.FromAnalysisArchive)
 	if err != nil {
 		return err
 	}
-	destinationFile, destination, err := load(c.Destination, c.ToAnalysisArchive)
+	destinationFile, destination, err := a.loadDestination(c.Destination, c.ToAnalysisArchive)
 	if err != nil {
 		return err
 	}
@@ -85,6 +85,7 @@ func (c *migrateCommand) plan(ctx context.Context, a *app, interrupted *interrup
 		source: planSide{driver: source.Driver}, destination: planSide{driver: destination.Driver},
 		database: planSide{driver: "database", place: cat.Place()}, keepSource: c.NoDelete,
 	}
+	p.source.findings, p.destination.findings = warnings(sourceFile), warnings(destinationFile)
 	from, err := a.openToLook(ctx, source, cat, c, "source", &p.source)
 	if err != nil {
 		return err

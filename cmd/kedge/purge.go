@@ -41,11 +41,11 @@ func (c *purgeCommand) Validate() error {
 
 // Run purges.
 func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts) (err error) {
-	sourceFile, source, err := load(c.Source, c.FromAnalysisArchive)
+	sourceFile, source, err := a.load(c.Source, c.FromAnalysisArchive)
 	if err != nil {
 		return err
 	}
-	_, destination, err := load(c.Destination, c.ToAnalysisArchive)
+	_, destination, err := a.load(c.Destination, c.ToAnalysisArchive)
 	if err != nil {
 		return err
 	}

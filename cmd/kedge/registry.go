@@ -61,11 +61,11 @@ func loadRegistry(f *config.File) (*config.Registry, error) {
 
 // registries says whether the configurations are registries'. One of each kind
 // is refused.
-func registries(source, destination string) (from, to *config.File, are bool, err error) {
-	if from, err = config.Load(source); err != nil {
+func (a *app) registries(source, destination string) (from, to *config.File, are bool, err error) {
+	if from, err = a.loadConfig(source); err != nil {
 		return nil, nil, false, err
 	}
-	if to, err = config.Load(destination); err != nil {
+	if to, err = a.loadConfig(destination); err != nil {
 		return nil, nil, false, err
 	}
 	if from.IsRegistry() != to.IsRegistry() {

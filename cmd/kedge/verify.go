@@ -55,7 +55,7 @@ func (c *verifyCommand) Validate() error {
 
 // Run audits.
 func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts) error {
-	file, err := config.Load(c.Config)
+	file, err := a.loadConfig(c.Config)
 	if err != nil {
 		return err
 	}
@@ -105,9 +105,6 @@ func (c *verifyCommand) sections(f *config.File) ([]*config.Store, error) {
 	archive, err := f.AnalysisArchive()
 	if err != nil {
 		return nil, err
-	}
-	if archive.Enabled != nil && !*archive.Enabled {
-		return list, nil
 	}
 	return append(list, archive), all.Check(archive)
 }

@@ -18,10 +18,10 @@ type Options struct {
 	SecretKey    string `config:"secret_key" secret:"true" doc:"Secret key of access_key. The registry calls it secretkey." env:"AWS_SECRET_ACCESS_KEY (with iamauto)" example:"${S3_SECRET_KEY}"`
 	IAMAuto      bool   `config:"iamauto" default:"false" doc:"Take the credentials from the environment: variables, shared profile, web identity token file, ECS container endpoint or EC2 instance metadata version 2, in this order." env:"AWS_PROFILE, AWS_SHARED_CREDENTIALS_FILE, AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, AWS_CONTAINER_CREDENTIALS_FULL_URI, AWS_EC2_METADATA_SERVICE_ENDPOINT" example:"True"`
 	URL          string `config:"url" doc:"URL of a server other than Amazon's, without the S3 bucket; region is then ignored, unless the server insists on one. The registry calls it regionendpoint. A private certificate authority of the server is named by the environment." env:"AWS_CA_BUNDLE (the file with the authority's certificate)" example:"https://minio.example.com:9000"`
-	Region       string `config:"region" falsy:"empty" doc:"Region of Amazon S3, or the one to sign for at regionendpoint; False is the same as leaving it out." example:"eu-west-1"`
+	Region       string `config:"region" falsy:"empty" beside:"url" doc:"Region of Amazon S3, or the one to sign for at regionendpoint; False is the same as leaving it out." example:"eu-west-1"`
 	Bucket       string `config:"bucket" doc:"Name of the S3 bucket; required." example:"anchorearchive"`
 	CreateBucket bool   `config:"create_bucket" default:"false" doc:"Create the S3 bucket, in the region given, when it is not there." example:"True"`
-	Prefix       string `config:"prefix" doc:"What every key begins with, as it stands: no slash is added. The registry has rootdirectory." example:"anchore/"`
+	Prefix       string `config:"prefix" falsy:"text" doc:"What every key begins with, as it stands: no slash is added. The registry has rootdirectory." example:"anchore/"`
 
 	RegistryAccessKey *string `config:"accesskey" secret:"true" doc:"The registry's name for access_key. When accesskey and secretkey are empty, the credentials come from the environment as with iamauto." env:"AWS_ACCESS_KEY_ID (when empty)" example:"AKIAIOSFODNN7EXAMPLE"`
 	RegistrySecretKey *string `config:"secretkey" secret:"true" doc:"The registry's name for secret_key." env:"AWS_SECRET_ACCESS_KEY (when accesskey is empty)" example:"${S3_SECRET_KEY}"`

@@ -23,7 +23,7 @@ import (
 type Options struct {
 	Container       string `config:"container" doc:"Name of the container; required." example:"anchorearchive"`
 	CreateContainer bool   `config:"create_container" default:"false" doc:"Create the container when it is not there." example:"True"`
-	KeyPrefix       string `config:"anchore_key_prefix" secret:"false" doc:"What every object's name begins with, as it stands: no slash is added." example:"anchore/"`
+	KeyPrefix       string `config:"anchore_key_prefix" falsy:"text" secret:"false" doc:"What every object's name begins with, as it stands: no slash is added." example:"anchore/"`
 
 	Auth        string `config:"auth" env:"ST_AUTH" doc:"URL of the identity service; goes before os_auth_url." example:"https://swift.example.com/auth/v1.0"`
 	User        string `config:"user" env:"ST_USER" secret:"true" doc:"User; goes before os_username. With version 1 it is passed as it is, with versions 2 and 3 tenant:user names both." example:"account:user"`

@@ -166,5 +166,7 @@ func place(c *pgx.ConnConfig) string {
 	if strings.HasPrefix(host, "/") { // folder of a Unix socket, as libpq writes it
 		host = url.PathEscape(host)
 	}
-	return "postgresql://" + hostPort(host, c.Port) + "/" + c.Database
+	at := addresses(c)
+	at[0] = hostPort(host, c.Port)
+	return "postgresql://" + strings.Join(at, ",") + "/" + c.Database
 }

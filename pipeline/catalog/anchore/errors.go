@@ -27,10 +27,7 @@ func describe(err error, c *pgx.ConnConfig) error {
 	if attempt := (*pgconn.ConnectError)(nil); errors.As(err, &attempt) {
 		err = attempt.Unwrap()
 	}
-	at := hostPort(c.Host, c.Port)
-	if strings.HasPrefix(c.Host, "/") {
-		at = fmt.Sprintf("%s (port %d)", c.Host, c.Port)
-	}
+	at := strings.Join(addresses(c), ", ")
 	if errors.Is(err, context.Canceled) {
 		return &plain{"connecting to the database at " + at + ": " + context.Canceled.Error(), err}
 	}
@@ -50,6 +47,9 @@ func describe(err error, c *pgx.ConnConfig) error {
 
 // rootCause is the shortest true text of a network error.
 func rootCause(err error) string {
+	if cause := tlsCause(err); cause != "" {
+		return cause
+	}
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		return oneLine(op.Error())
 	}
@@ -92,4 +92,11 @@ func failed(ctx context.Context, doing string, err error) error {
 		text = cause.Error()
 	}
 	return &plain{doing + ": " + text, err}
+}
+
+// RefusesPassword says whether an error of Open is the server's refusal of the
+// password, or of the user with it.
+func RefusesPassword(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "28P01"
 }

@@ -85,9 +85,9 @@ func TestConfigExplainRegistry(t *testing.T) {
 
 // A fault is told with the line it is on.
 func TestTheLineAtFaultIsQuoted(t *testing.T) {
-	path := configFile(t, "services:\n  catalog:\n    object_store:\n      compression:\n        enabled: perhaps # maybe\n      storage_driver: {name: db}\n")
+	path := configFile(t, "services:\n  catalog:\n    object_store:\n      storage_driver:\n        name: s3\n        config:\n          create_bucket: perhaps # maybe\n")
 	o := kedge(t, "config", "explain", path).want(t, exitFailed)
-	if want := "kedge: " + path + ":5: services.catalog.object_store.compression.enabled: wants true or false (the line: enabled: perhaps)\n"; o.stderr != want {
+	if want := "kedge: " + path + ":7: services.catalog.object_store.storage_driver.config.create_bucket: wants true or false (the line: create_bucket: perhaps)\n"; o.stderr != want {
 		t.Errorf("got  %swant %s", o.stderr, want)
 	}
 	path = configFile(t, "services:\n  catalog:\n    object_store:\n      storage_driver:\n        name: s3\n        config:\n          secret_kee: hunter2\n")

@@ -175,7 +175,7 @@ func (m *migration) toMove(ctx context.Context) (documents, bytes int64, elsewhe
 			case m.selected(d):
 				documents++
 				bytes += max(d.Bytes, 0)
-			case !m.atDestination(d):
+			case !m.atDestination(d) && !slices.Contains(m.Beside, m.placeOf(d)):
 				m.addElsewhere(places, d)
 			}
 		}

@@ -61,6 +61,9 @@ type Options struct {
 	// what there is to delete.
 	Purge     bool
 	Elsewhere Elsewhere
+	// Beside are the prefixes of other stores that the installation is going to
+	// have: rows that name places there are where they should be, and not elsewhere.
+	Beside []string
 	// MoveUnreadable moves documents also to a URI that Anchore cannot read
 	// back (drivers.ReadableByAnchore).
 	MoveUnreadable bool

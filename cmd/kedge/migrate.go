@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kedge/kedge/config"
+	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
@@ -83,7 +84,7 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	if err != nil {
 		return err
 	}
-	_, destination, err := a.loadDestination(c.Destination, c.ToAnalysisArchive)
+	destinationFile, destination, err := a.loadDestination(c.Destination, c.ToAnalysisArchive)
 	if err != nil {
 		return err
 	}
@@ -115,6 +116,7 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	defer to.Close()
 
 	o := c.options(a, from, to, cat)
+	o.Beside = otherPlace(destinationFile, c.ToAnalysisArchive)
 	if o.Checkpoint == "" {
 		if o.Checkpoint, err = defaultCheckpoint(pipeline.Identity(o).Fingerprint); err != nil {
 			return err
@@ -171,6 +173,24 @@ func (a *app) loadDestination(path string, analysisArchive bool) (*config.File, 
 		err = s.Errorf("enabled", "is false: Anchore has no analysis archive then, and would not find there what is moved to it; set it to true")
 	}
 	return f, s, err
+}
+
+// otherPlace is the prefix of the other store that a configuration has, of the
+// archive or of the analysis archive; empty where it has none. Documents there are
+// not this migration's.
+func otherPlace(f *config.File, analysisArchive bool) []string {
+	if !analysisArchive && !f.HasAnalysisArchive() {
+		return nil
+	}
+	other, err := section(f, !analysisArchive)
+	if err != nil {
+		return nil // it is not needed
+	}
+	prefix, err := all.Prefix(other)
+	if err != nil {
+		return nil
+	}
+	return []string{prefix}
 }
 
 // confirm asks as Anchore asks. Without a terminal nobody can answer.

@@ -97,6 +97,7 @@ func (c *migrateCommand) plan(ctx context.Context, a *app, interrupted *interrup
 	}
 	defer to.Close()
 	o := c.options(a, from, to, cat)
+	o.Beside = otherPlace(destinationFile, c.ToAnalysisArchive)
 	if o.Checkpoint == "" {
 		if o.Checkpoint, err = defaultCheckpoint(pipeline.Identity(o).Fingerprint); err != nil {
 			return err

@@ -194,6 +194,22 @@ func Check(s *config.Store) error {
 	return nil
 }
 
+// Prefix is what every URI of the section's store begins with. It opens nothing.
+func Prefix(s *config.Store) (string, error) {
+	e, err := find(s)
+	if err != nil {
+		return "", err
+	}
+	options := e.options()
+	if err := s.Options.Decode(options); err != nil {
+		return "", err
+	}
+	if o, ok := options.(interface{ URIPrefix() string }); ok {
+		return o.URIPrefix(), nil
+	}
+	return e.Scheme, nil
+}
+
 // Open opens the store of a section. The error carries file and line where the
 // configuration is at fault.
 func Open(ctx context.Context, s *config.Store, e Environment) (drivers.Driver, error) {

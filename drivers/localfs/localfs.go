@@ -179,6 +179,10 @@ func Unmade(o Options) (*Store, error) {
 	return &Store{prefix: prefixOf(o.ArchiveDataDir), dir: dir, place: scheme + filepath.Join(real, strings.TrimPrefix(dir, parent))}, nil
 }
 
+// URIPrefix is what every URI of the store begins with, as Store.Prefix tells it of
+// an open one.
+func (o Options) URIPrefix() string { return prefixOf(o.ArchiveDataDir) }
+
 // prefixOf is what every URI begins with: as Python's os.path.join makes it,
 // never cleaned.
 func prefixOf(configured string) string {

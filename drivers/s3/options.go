@@ -124,6 +124,10 @@ func (o Options) prefix() string {
 	return strings.TrimLeft(strings.TrimRight(*o.RootDirectory, "/")+"/", "/")
 }
 
+// URIPrefix is what every URI of the store begins with, as Store.Prefix tells it of
+// an open one.
+func (o Options) URIPrefix() string { return scheme + o.Bucket + "/" + o.prefix() }
+
 // pathStyle says whether requests name the S3 bucket in their path.
 func (o Options) pathStyle() bool {
 	if o.ForcePathStyle != nil {

@@ -69,6 +69,10 @@ type Options struct {
 	UseSLO           bool   `config:"use_slo" default:"true" doc:"Accepted, and changes nothing: large objects are always static ones, because a dynamic one appears before all of it can be read." example:"True"`
 }
 
+// URIPrefix is what every URI of the store begins with, as Store.Prefix tells it of
+// an open one.
+func (o Options) URIPrefix() string { return scheme + o.Container + "/" + o.KeyPrefix }
+
 // DefaultOptions are the defaults of python-swiftclient with the environment's
 // variables applied. lookup finds a variable; nil means os.LookupEnv.
 func DefaultOptions(lookup func(name string) (string, bool)) Options {

@@ -132,7 +132,7 @@ func (m *migration) allow(it *item, bytes int64) int64 {
 		it.allowance = min(inflated(bytes), m.limits.streamBytes)
 	case it.doc.Compressed:
 		// Stays compressed, unless the plain document is short for the rule.
-		it.allowance = min(inflated(bytes), m.dst.Compression.MinBytes, m.limits.streamBytes)
+		it.allowance = min(inflated(bytes), max(m.dst.Compression.MinBytes, 0), m.limits.streamBytes)
 	case m.dst.compresses(bytes):
 		it.allowance = bytes
 	default:

@@ -40,12 +40,6 @@ func (o Options) attributes() attributes {
 	return a
 }
 
-func (a attributes) ofObject(in *awss3.PutObjectInput) *awss3.PutObjectInput {
-	in.ServerSideEncryption, in.SSEKMSKeyId = a.encryption, a.kmsKey
-	in.StorageClass, in.ACL = a.storageClass, a.acl
-	return in
-}
-
 // asHeaders adds them to a request for one object.
 func (a attributes) asHeaders(header http.Header) {
 	if a.encryption != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
@@ -17,8 +18,8 @@ type alike struct {
 	// dest are the places at the destination that it does not tell apart, source
 	// those at the source. Both are nil where names are told apart.
 	dest, source *folding.Groups
-	// folds: the destination does not tell names apart.
-	folds bool
+	// folds: the destination does not tell names apart; sourceFolds: the source.
+	folds, sourceFolds bool
 }
 
 // findAlike finds the documents whose places a store does not tell apart, before
@@ -33,8 +34,7 @@ func (m *migration) findAlike(ctx context.Context) (err error) {
 	if m.KeepSource {
 		return nil // nothing is deleted there
 	}
-	folds, err := m.sourceFolds(ctx)
-	if err != nil || !folds {
+	if m.alike.sourceFolds, err = m.sourceFolds(ctx); err != nil || !m.alike.sourceFolds {
 		return err
 	}
 	m.alike.source, err = m.alikeAt(ctx, m.src, "source")
@@ -45,6 +45,9 @@ func (m *migration) findAlike(ctx context.Context) (err error) {
 func (m *migration) alikeAt(ctx context.Context, s Store, side string) (*folding.Groups, error) {
 	groups, err := folding.Find(ctx, m.Checkpoint+".places", func(ctx context.Context, tell func(folding.Claim) error) error {
 		return eachRow(ctx, m.cat, m.limits.pageRows, func(d catalog.Document) error {
+			if err := otherSpelling(ctx, s, side, d); err != nil {
+				return err
+			}
 			uri, err := s.URI(d.Key)
 			if err != nil {
 				return nil // it can have no place there
@@ -60,11 +63,40 @@ func (m *migration) alikeAt(ctx context.Context, s Store, side string) (*folding
 		return nil, &RefusedError{fmt.Sprintf("the %s, %s, takes names that differ only in case for one, and in the catalog %v: %s", side, s.Place(), err, mend)}
 	}
 	if err != nil {
+		if refused := (*RefusedError)(nil); errors.As(err, &refused) {
+			return nil, refused
+		}
 		return nil, fmt.Errorf("look for places that the %s does not tell apart: %w", side, err)
 	}
 	m.Log.WarnContext(ctx, "the "+side+" takes names that differ only in case, or in the form of their letters, for one",
 		"place", s.Place(), "places_that_several_documents_have", groups.Len())
 	return groups, nil
+}
+
+// otherSpelling refuses a row that names the store's own place by another spelling
+// (rows at /data/Archive, a store at /data/archive). Its payload lies among the
+// store's own, where it would be overwritten or deleted as another document's.
+func otherSpelling(ctx context.Context, s Store, side string, d catalog.Document) error {
+	if d.NoURI || strings.HasPrefix(d.URI, s.Prefix()) || !strings.HasPrefix(d.URI, s.Scheme()) {
+		return nil
+	}
+	if own := folding.Name(s.Prefix()); own == s.Scheme() || !strings.HasPrefix(folding.Name(d.URI), own) {
+		return nil
+	}
+	theirs, err := s.Stat(ctx, d.URI)
+	if drivers.KindOf(err) == drivers.NotFound {
+		return nil // nothing to be lost, or another place
+	}
+	if uri, uerr := s.URI(d.Key); err == nil && uerr == nil && s.Capabilities().Identifies {
+		ours, err := s.Stat(ctx, uri)
+		if drivers.KindOf(err) == drivers.NotFound || err == nil && ours.Identity != theirs.Identity {
+			return nil // a folder above tells the two names apart
+		}
+	}
+	if cerr := cancelled(ctx); cerr != nil {
+		return cerr
+	}
+	return &RefusedError{fmt.Sprintf("the %s, %s, takes names that differ only in case for one, and the catalog names documents in it by another spelling, such as %s: write the configuration's place as these rows have it", side, s.Place(), d.URI)}
 }
 
 // eachRow reads the whole catalog.

@@ -189,7 +189,7 @@ func (m *migration) samePayload(ctx context.Context, row catalog.Document, uri s
 	if row.NoURI || !strings.HasPrefix(row.URI, m.src.Scheme()) {
 		return false, nil
 	}
-	if meet(m.src, row.URI, uri) || normal(row.URI) == normal(uri) {
+	if meet(m.src, row.URI, uri) || normal(row.URI) == normal(uri) || m.alike.sourceFolds && oddName(row.URI) == oddName(uri) {
 		return true, nil
 	}
 	if !m.src.Capabilities().Identifies {

@@ -84,6 +84,21 @@ func TestDestinationIgnoresCase(t *testing.T) {
 	}
 }
 
+// Documents that lie in the destination already, by another spelling of its own
+// name, would be overwritten: nothing is begun.
+func TestDestinationNamedInAnotherSpelling(t *testing.T) {
+	folder := testenv.IgnoringCase(t)
+	url := emptyInstallation(t)
+	seedHostile(t, url, twins())
+	from, there, to := dbPlace(url), localfsPlace(filepath.Join(folder, "Archive")), localfsPlace(filepath.Join(folder, "archive"))
+	a, b := from.config(t, url, compression{}), to.config(t, url, compression{})
+	kedge(t, "migrate", "--dontask", "--bucket=data", a, there.config(t, url, compression{})).want(t, 2)
+	for _, more := range []string{"--elsewhere=report", "--elsewhere=ignore", "--elsewhere=move"} {
+		kedge(t, "migrate", "--dontask", more, a, b).want(t, 3).tells(t, "by another spelling, such as "+there.prefix)
+	}
+	placesOf(t, url, twins(), from, there)
+}
+
 // The one that stays is the same when only its bucket is asked for first.
 func TestDestinationIgnoresCaseByBucket(t *testing.T) {
 	url := emptyInstallation(t)

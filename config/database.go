@@ -158,9 +158,11 @@ func (d Database) query() map[string]string {
 			q[key] = value
 		}
 	}
-	set("sslrootcert", d.SSLRootCert)
-	set("sslcert", d.SSLCert)
-	set("sslkey", d.SSLKey)
+	if d.sslMode() != "disable" { // else libpq opens none of them, and pgx would
+		set("sslrootcert", d.SSLRootCert)
+		set("sslcert", d.SSLCert)
+		set("sslkey", d.SSLKey)
+	}
 	d.hostQuery(q)
 	timeout := d.ConnectTimeout
 	if len(d.hosts) > 1 {

@@ -111,7 +111,7 @@ func TestParseDatabaseURLRefused(t *testing.T) {
 		{"postgresql://u:hunter2@[::1/db", "the address in brackets is not an IPv6 address"},
 		{"postgresql://u:hunter2@[::1]x/db", "the address in brackets is not an IPv6 address"},
 		{"postgresql://u:hunter2@[1.2.3.4]/db", "the address in brackets is not an IPv6 address"},
-		{"postgresql://u:hunter2@h/db?sslmod=require", "the parameter sslmod: unknown key, did you mean sslmode? (known keys: application_name, connect_timeout, "},
+		{"postgresql://u:hunter2@h/db?sslmod=require", "the parameter sslmod: unknown key, did you mean sslmode? (known keys: application_name, channel_binding, "},
 		{"postgresql://u:p@h/db?sslmode=hunter2", "the parameter sslmode: wants one of disable, allow, prefer, require, verify-ca, verify-full"},
 		{"postgresql://u:p@h/db?ssl=hunter2", "the parameter ssl: wants true or false"},
 		{"postgresql://u:p@h/db?ssl=true&ssl=true", "the parameter ssl is given twice"},

@@ -23,6 +23,8 @@ var (
 		"sslsni":               {"0", "1"},
 		"sslnegotiation":       {"postgres", "direct"},
 		"sslcertmode":          {"disable", "allow", "require"},
+		"channel_binding":      {"disable", "prefer", "require"},
+		"require_auth":         nil,
 	}
 	// without are those that kedge does without: a connection is kept alive, and
 	// its text is UTF-8, whatever they say.
@@ -30,10 +32,18 @@ var (
 		"tcp_keepalive", "tcp_user_timeout"}
 	// notFollowed are libpq's other ones, with which a connection may differ from
 	// what was asked for.
-	notFollowed = []string{"hostaddr", "service", "servicefile", "require_auth", "channel_binding", "replication", "requirepeer",
+	notFollowed = []string{"hostaddr", "service", "servicefile", "replication", "requirepeer",
 		"gssencmode", "gsslib", "gssdelegation", "krbsrvname", "sslcompression", "sslcrl", "sslcrldir", "sslkeylogfile",
 		"ssl_min_protocol_version", "ssl_max_protocol_version", "min_protocol_version", "max_protocol_version", "load_balance_hosts",
 		"scram_client_key", "scram_server_key", "authtype", "tty", "oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"}
+	// demands are those of notFollowed that choose the server, or how it proves who it
+	// is: to connect without them would be another connection than was asked for. The
+	// values are those with which they demand nothing that kedge does not do.
+	demands = map[string][]string{
+		"hostaddr": {""}, "service": {""}, "servicefile": {""}, "requirepeer": {""}, "sslcrl": {""}, "sslcrldir": {""},
+		"gssencmode":               {"", "disable", "prefer"},
+		"ssl_min_protocol_version": {"", "TLSv1", "TLSv1.1", "TLSv1.2"},
+	}
 	sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 )
 
@@ -62,6 +72,9 @@ func (d *Database) setParameter(key, value string) string {
 		}
 		d.parameters[key] = value
 	case slices.Contains(without, key):
+	case demands[key] != nil && slices.Contains(demands[key], value):
+	case demands[key] != nil:
+		return "kedge cannot do what this parameter demands, and does not connect without it: leave it out, or say the same with others (host, port, sslmode, sslrootcert)"
 	case slices.Contains(notFollowed, key):
 		d.warnings = append(d.warnings, parameterWarning{key, "kedge does not follow this parameter of libpq and connects without it"})
 	default:

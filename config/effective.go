@@ -156,10 +156,15 @@ func (x *explainer) list() (settings []Setting, unset []string) {
 			unset = append(unset, f.names[0])
 		}
 	}
-	for _, key := range x.options.Keys() { // what only a registry has a use for
-		if !known[key] {
-			settings = append(settings, x.inFile(field{names: []string{key}}, key))
+	for _, key := range x.options.Keys() { // of no effect, and who knows what it is
+		if known[key] {
+			continue
 		}
+		f := field{names: []string{key}}
+		if v, ok := x.read(key); !ok || !v.isBoolean() {
+			f.secret = "true"
+		}
+		settings = append(settings, x.inFile(f, key))
 	}
 	return settings, unset
 }

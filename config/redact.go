@@ -20,13 +20,15 @@ const mask = "********"
 //   - a secret is masked: an option whose field in the struct that options
 //     points to is tagged secret:"true", and one whose name has "key",
 //     "secret", "pass" or "token" in it unless its field is tagged
-//     secret:"false". options may be nil;
+//     secret:"false"; and whatever an option holds that has no field, because
+//     nothing tells what it is, but for true and false. options may be nil;
 //   - user and password inside a URL are masked in any value;
 //   - ${NAME} is left as it stands in the file, also in a secret that consists
 //     of nothing else.
 func (s *Store) Redacted(options any) string {
 	r := redactor{tags: map[string]string{}, budget: maxMergedPairs}
 	if fields, err := fieldsOf(options); err == nil {
+		r.typed = true
 		for _, f := range fields {
 			for _, name := range f.names {
 				r.tags[name] = f.secret
@@ -59,6 +61,7 @@ func (s *Store) Redacted(options any) string {
 
 type redactor struct {
 	tags   map[string]string // option -> its tag secret
+	typed  bool              // tags has all options that there are
 	budget int               // nodes that may still be printed
 }
 
@@ -114,7 +117,7 @@ func (r *redactor) node(key string, n *yaml.Node, depth int) *yaml.Node {
 	if n.Kind == yaml.ScalarNode {
 		return r.scalar(key, n)
 	}
-	if r.secret(key) {
+	if r.secret(key) || r.foreign(key) {
 		return text(mask)
 	}
 	c := &yaml.Node{Kind: n.Kind, Tag: n.Tag}
@@ -134,10 +137,10 @@ func (r *redactor) scalar(key string, n *yaml.Node) *yaml.Node {
 	if isNull(n) {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 	}
-	if r.secret(key) && reference.ReplaceAllString(n.Value, "") != "" {
+	v := scalar{text: n.Value, plain: n.Style == 0}
+	if (r.secret(key) || r.foreign(key) && !v.isBoolean()) && reference.ReplaceAllString(n.Value, "") != "" {
 		return text(mask)
 	}
-	v := scalar{text: n.Value, plain: n.Style == 0}
 	if b, ok := v.boolean(); ok && v.isBoolean() {
 		return boolean(b)
 	}
@@ -155,6 +158,16 @@ func (r *redactor) secret(key string) bool {
 	}
 	return secretName(key)
 }
+
+// foreign says that a key is none that kedge knows.
+func (r *redactor) foreign(key string) bool {
+	_, known := r.tags[key]
+	return r.typed && !known && !slices.Contains(sectionKeys, key)
+}
+
+// sectionKeys are those that are shown of a store's section beside its driver's
+// options.
+var sectionKeys = []string{"enabled", "min_size_kbytes", "name"}
 
 // secretName says whether a key is a secret's, by its name.
 func secretName(key string) bool {

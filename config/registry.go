@@ -249,6 +249,7 @@ func (r *Registry) String() string {
 func (r *Registry) Redacted(options any) string {
 	masked := redactor{tags: map[string]string{}, budget: maxMergedPairs}
 	if fields, err := fieldsOf(options); err == nil {
+		masked.typed = true
 		for _, f := range fields {
 			for _, name := range f.names {
 				masked.tags[name] = f.secret

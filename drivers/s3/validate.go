@@ -45,6 +45,9 @@ func (o Options) checkBucket() error {
 	case o.Bucket == "":
 		return errors.New("bucket: missing; name the S3 bucket of the archive")
 	case !usableBucket(o.Bucket):
+		if strings.Contains(o.Bucket, "://") { // perhaps with a password in it
+			return errors.New("bucket: is a URL and no name of an S3 bucket; url is for the server's")
+		}
 		return fmt.Errorf("bucket: %q is no name of an S3 bucket", o.Bucket)
 	}
 	return nil

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -24,16 +25,16 @@ type claims struct {
 
 var errCrowded = errors.New("enough")
 
-// lookForClaims looks through the catalog for them, where the source's driver knows
+// lookForClaims looks through the catalog for them, where the store's driver knows
 // of such places; nil else.
-func (m *migration) lookForClaims(ctx context.Context) (*claims, error) {
-	placer := m.src.Capabilities().Placer
+func (m *migration) lookForClaims(ctx context.Context, s Store) (*claims, error) {
+	placer := s.Capabilities().Placer
 	if placer == nil {
 		return nil, nil
 	}
 	c := &claims{rows: make(map[string][]catalog.Document)}
 	kept := 0
-	err := m.snapshot.Awkward(ctx, m.src.Scheme(), func(d catalog.Document) error {
+	err := m.snapshot.Awkward(ctx, s.Scheme(), func(d catalog.Document) error {
 		for _, place := range placer.OtherPlaces(d.URI) {
 			if kept++; kept > maxClaims {
 				return errCrowded
@@ -46,6 +47,43 @@ func (m *migration) lookForClaims(ctx context.Context) (*claims, error) {
 		return &claims{crowded: true}, nil
 	}
 	return c, err
+}
+
+// claimed says why an item must not be put where it is going to be: the payload of
+// another row, which Anchore has put there because of its key, is what is there.
+func (m *migration) claimed(ctx context.Context, it *item) error {
+	c := m.settled.taken
+	if c == nil {
+		return nil
+	}
+	places := []string{it.dest}
+	if _, awkward, _ := comesTo(it.doc.UserID + "/" + it.doc.Bucket + "/" + it.doc.ArchiveID); !awkward {
+		places = placesOf(m.dst, it.dest) // where kedge puts it, below a prefix that is resolved
+	}
+	var keys []drivers.Key
+	for _, place := range places {
+		for _, row := range c.rows[place] {
+			if row.Key != it.doc.Key {
+				keys = append(keys, row.Key)
+			}
+		}
+	}
+	if len(keys) == 0 && !c.crowded || m.harmless(ctx, it) {
+		return cancelled(ctx)
+	}
+	if c.crowded {
+		return fmt.Errorf("something else is at its place at the destination, %s, and too many documents of the catalog have keys by which they may be there to tell whose it is", it.dest)
+	}
+	rows, err := m.cat.Rows(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if !row.NoURI && meet(m.dst, row.URI, it.dest) {
+			return fmt.Errorf("its place at the destination, %s, is where Anchore has put the document %s: putting it would overwrite that", it.dest, row.Key)
+		}
+	}
+	return nil
 }
 
 // spellings are the beginnings of the places that the documents of a prefix may have.

@@ -23,16 +23,17 @@ type settlement struct {
 	once sync.Once
 	done chan struct{}   // closed when odd holds
 	odd  map[string]bool // by oddName
-	// claims are the places of the source that rows with awkward keys come to.
-	claims *claims
+	// claims are the places of the source that rows with awkward keys come to, taken
+	// those of the destination.
+	claims, taken *claims
 }
 
 func newSettlement() *settlement { return &settlement{done: make(chan struct{})} }
 
 // settle is called once.
-func (s *settlement) settle(odd map[string]bool, c *claims) {
+func (s *settlement) settle(odd map[string]bool, source, destination *claims) {
 	s.once.Do(func() {
-		s.odd, s.claims = odd, c
+		s.odd, s.claims, s.taken = odd, source, destination
 		close(s.done)
 	})
 }
@@ -90,6 +91,13 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 	for _, it := range items {
 		if m.settled.isOdd(it.dest) {
 			it.fail(stagePut, ClassPlaceTaken, fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", it.dest))
+			continue
+		}
+		if err := m.claimed(ctx, it); err != nil {
+			if cerr := cancelled(ctx); cerr != nil {
+				return cerr
+			}
+			it.fail(stagePut, ClassPlaceTaken, err)
 		}
 	}
 	return nil

@@ -116,7 +116,7 @@ func (m *migration) probe(ctx context.Context) error {
 		m.since = info.Modified
 	}
 	crash.Point("probed")
-	same, err := m.holds(ctx, src, content)
+	same, err := m.holdsAnywhere(ctx, src, content)
 	if drivers.KindOf(err) == drivers.Untold {
 		same, err = m.holdsByWriting(ctx, src, dst, content)
 	}
@@ -137,6 +137,17 @@ func (m *migration) probe(ctx context.Context) error {
 		return &RefusedError{fmt.Sprintf("source and destination are the same place under two names: what is written to %s appears at %s", m.dst.Place(), m.src.Place())}
 	}
 	return nil
+}
+
+// holdsAnywhere is holds for all places that a payload may have at the source: the
+// destination may have put it at one that is not the URI's own.
+func (m *migration) holdsAnywhere(ctx context.Context, uri string, content []byte) (bool, error) {
+	for _, place := range placesOf(m.src, uri) {
+		if same, err := m.holds(ctx, place, content); same || err != nil {
+			return same, err
+		}
+	}
+	return false, nil
 }
 
 // destinationFolds says whether the destination takes names for one that differ

@@ -23,7 +23,7 @@ func (m *migration) prepare(ctx context.Context, b *batch) error {
 		m.revive(b, rows)
 	}
 	for _, it := range b.items {
-		it.findSiblings(rows[it.doc.Key])
+		m.findSiblings(it, rows[it.doc.Key])
 	}
 	if b.entries != nil {
 		m.takeBackChanged(ctx, b)
@@ -39,16 +39,21 @@ func (m *migration) prepare(ctx context.Context, b *batch) error {
 }
 
 // findSiblings notes the rows that have the item's key under another name.
-func (it *item) findSiblings(rows []catalog.Document) {
+func (m *migration) findSiblings(it *item, rows []catalog.Document) {
 	for i, row := range rows {
 		if row.Name == it.doc.Name {
 			continue
 		}
 		it.siblings = true
-		if !row.NoURI && row.URI == it.dest && row.URI != it.doc.URI {
+		if !row.NoURI && row.URI != it.doc.URI && m.sameAtDestination(row.URI, it.dest) {
 			it.taken = &rows[i]
 		}
 	}
+}
+
+// sameAtDestination says whether the destination may take two URIs for one place.
+func (m *migration) sameAtDestination(a, b string) bool {
+	return meet(m.dst, a, b) || m.alike.folds && oddName(a) == oddName(b)
 }
 
 // askLengths asks the source for the lengths that the catalog does not know.

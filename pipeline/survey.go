@@ -48,11 +48,15 @@ func (m *migration) survey(ctx context.Context) error {
 	if err := m.refuseMeeting(ctx, nested); err != nil {
 		return err
 	}
-	claims, err := m.lookForClaims(ctx)
+	source, err := m.lookForClaims(ctx, m.src)
 	if err != nil {
 		return err
 	}
-	m.settled.settle(odd, claims)
+	destination, err := m.lookForClaims(ctx, m.dst)
+	if err != nil {
+		return err
+	}
+	m.settled.settle(odd, source, destination)
 	return nil
 }
 

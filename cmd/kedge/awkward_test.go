@@ -228,3 +228,51 @@ func TestGoldenUnderAPrefixThatIsResolved(t *testing.T) {
 		}
 	}
 }
+
+// TestSwiftDestinationHoldsAwkwardDocuments: what Anchore has put at the destination
+// under a cut or resolved name is not overwritten by the document of that very name.
+func TestSwiftDestinationHoldsAwkwardDocuments(t *testing.T) {
+	ids := []string{"k?1", "./d", "t\tt", "h#x", "p/../e"}
+	bodies := make(map[string][]byte)
+	for _, id := range ids {
+		bodies[id] = []byte("put by Anchore: " + id)
+	}
+	a := newAwkwardSwift(t, "P/", bodies, ids...)
+	var plain []hostile
+	for _, id := range []string{"k", "d", "tt", "h", "e", "free"} {
+		h := hostile{what: id}
+		h.key.UserID, h.key.Bucket, h.key.ArchiveID = "admin", "b", id
+		plain = append(plain, h)
+	}
+	seedHostile(t, a.url, plain)
+	for range 2 { // the second is a run that tries the failed ones again
+		kedge(t, "migrate", "--dontask", a.target, a.source).want(t, exitDocuments).tells(t, "place-taken", `is where Anchore has put the document "admin/b/k?1"`)
+	}
+	rows := catalogRows(t, a.url)
+	for _, h := range plain {
+		if at := checkHostile(t, rows, h, a.db, a.swift); (at == 1) != (h.what == "free") {
+			t.Errorf("%s is in place %d", h.what, at)
+		}
+	}
+	var gets []testenv.AnchoreRequest
+	for _, id := range ids {
+		gets = append(gets, testenv.AnchoreRequest{Op: "get", URI: a.swift.prefix + "admin/b/" + id})
+	}
+	for i, answer := range a.server.AsAnchore(t, gets...) {
+		if string(answer.Body) != string(bodies[ids[i]]) {
+			t.Errorf("%q: Anchore gets %q, %s", ids[i], answer.Body, answer.Error)
+		}
+	}
+}
+
+// TestSwiftOnePlaceByTwoPrefixes: two prefixes that come to one place are one place.
+func TestSwiftOnePlaceByTwoPrefixes(t *testing.T) {
+	for _, pair := range [][2]string{{"./a/", "a/"}, {"a/", "./a/"}, {"/a/", "a/"}, {"a//../", "a/"}, {"a/", "x/../a/"}} {
+		a := newAwkwardSwift(t, pair[0], map[string][]byte{"k": []byte("x")}, "k")
+		to := swiftPlace(a.server, strings.Split(a.swift.prefix, "/")[2], pair[1])
+		kedge(t, "migrate", "--dontask", a.source, to.config(t, a.url, compression{})).want(t, exitRefused)
+		if answer := a.server.AsAnchore(t, testenv.AnchoreRequest{Op: "get", URI: to.prefix + "admin/b/k"})[0]; string(answer.Body) != "x" && pair[1] == "a/" && pair[0] != "a//../" {
+			t.Errorf("%q: %q, %s", pair, answer.Body, answer.Error)
+		}
+	}
+}

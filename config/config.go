@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -75,7 +76,8 @@ func read(path string) ([]byte, error) {
 	fail := func(msg string, err error) ([]byte, error) {
 		return nil, &Error{File: path, Msg: msg, Err: err}
 	}
-	f, err := os.Open(path)
+	// A pipe to which nobody writes is empty, and does not hold us for ever.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return fail(readFailure(err), err)
 	}

@@ -40,7 +40,7 @@ type item struct {
 	// earlier: it was moved by an earlier run; what is left is to delete the
 	// source. counted: and that run counted it.
 	earlier, counted bool
-	// absent: a purge found nothing at the source.
+	// absent: a purge found nothing at the source that is this document's alone.
 	absent  bool
 	failure *checkpoint.Failure
 

@@ -125,8 +125,12 @@ func (m *migration) deletable(ctx context.Context, b *batch) ([]*item, error) {
 		if err != nil {
 			return nil, err
 		}
-		if it.failure == nil && !named {
+		switch {
+		case it.failure != nil:
+		case !named:
 			items = append(items, it)
+		case m.Purge:
+			it.absent = true // another document's payload is there, and none of its own
 		}
 	}
 	return items, cancelled(ctx)

@@ -168,6 +168,17 @@ func (m *migration) heldByAnother(dest string) error {
 	return fmt.Errorf("its place at the destination, %s, is also that of the document %s, %s: the destination takes names that differ only in case, or in the form of their letters, for one, and putting it would overwrite that document", dest, holder.Key, holder.Place)
 }
 
+// overAnother says why a document that has the place of others too, because the
+// destination does not tell their names apart, must not be put there: something else
+// is there, and it may be one of these. Their rows need not say so, as where source
+// and destination give the same URIs.
+func (m *migration) overAnother(ctx context.Context, it *item) error {
+	if len(m.alike.dest.Of(it.dest)) == 0 || m.harmless(ctx, it) {
+		return cancelled(ctx)
+	}
+	return fmt.Errorf("something else is at its place at the destination, %s, which takes names that differ only in case, or in the form of their letters, for one: putting it might overwrite another document", it.dest)
+}
+
 // namedAlike says whether another document's row names the file that an item's
 // source is, because the source does not tell the two names apart.
 func (m *migration) namedAlike(ctx context.Context, it *item) (bool, error) {

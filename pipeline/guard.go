@@ -93,7 +93,11 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 			it.fail(stagePut, ClassPlaceTaken, fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", it.dest))
 			continue
 		}
-		if err := m.claimed(ctx, it); err != nil {
+		err := m.claimed(ctx, it)
+		if err == nil {
+			err = m.overAnother(ctx, it)
+		}
+		if err != nil {
 			if cerr := cancelled(ctx); cerr != nil {
 				return cerr
 			}

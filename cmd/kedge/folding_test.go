@@ -99,6 +99,26 @@ func TestDestinationNamedInAnotherSpelling(t *testing.T) {
 	placesOf(t, url, twins(), from, there)
 }
 
+// What is at the place of two documents is neither's to overwrite.
+func TestDestinationHoldsSomethingElse(t *testing.T) {
+	root := filepath.Join(testenv.IgnoringCase(t), "archive")
+	url := emptyInstallation(t)
+	seedHostile(t, url, twins())
+	path := filepath.Join(root, md5Of("admin"), "data", md5Of("x")[:2], md5Of("x")+".json")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, "something else")
+	from, to := dbPlace(url), localfsPlace(root)
+	kedge(t, "migrate", "--dontask", from.config(t, url, compression{}), to.config(t, url, compression{})).want(t, 2).tells(t, "place-taken", `something else is at its place`)
+	if at := placesOf(t, url, twins(), from, to); at["first"] != 0 || at["second"] != 0 {
+		t.Errorf("%v", at)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "something else" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 // The one that stays is the same when only its bucket is asked for first.
 func TestDestinationIgnoresCaseByBucket(t *testing.T) {
 	url := emptyInstallation(t)

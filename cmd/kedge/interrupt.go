@@ -11,6 +11,8 @@ import (
 
 // interrupts turns signals into what a command can follow: the first SIGINT,
 // SIGTERM or SIGHUP asks it to stop feeding new work, the second one to stop at once.
+// A third one ends the program where it is, should something not heed the second:
+// a file system that hangs. That is as safe as a kill.
 type interrupts struct {
 	// stop is closed by the first signal.
 	stop    chan struct{}
@@ -40,6 +42,9 @@ func (i *interrupts) follow(stderr io.Writer) {
 		return
 	}
 	i.cancel()
+	if _, ok := <-i.signals; ok {
+		os.Exit(exitInterrupted)
+	}
 }
 
 // release ends the watching.

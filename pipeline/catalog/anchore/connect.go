@@ -1,6 +1,7 @@
 package anchore
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -76,13 +77,27 @@ func (p *postgres) check(ctx context.Context) error {
 		var missing []string
 		missing, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		if err == nil && len(missing) > 0 {
-			return missingTables(p.place, missing)
+			return cmp.Or(p.lacksSchema(ctx, missing), missingTables(p.place, missing))
 		}
 	}
 	if err != nil {
 		return describe(err, p.config)
 	}
 	return nil
+}
+
+// lacksSchema says which privilege lacks where the tables are in a schema that the
+// user may not look into; nil if it is not that.
+func (p *postgres) lacksSchema(ctx context.Context, missing []string) error {
+	var schema, user string
+	err := p.pool.QueryRow(ctx, `SELECT quote_ident(n.nspname), quote_ident(current_user)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relname = ANY($1::text[]) AND c.relkind IN ('r', 'p') AND NOT has_schema_privilege(n.oid, 'USAGE')
+		GROUP BY n.nspname ORDER BY count(*) DESC, n.nspname LIMIT 1`, missing).Scan(&schema, &user)
+	if err != nil {
+		return nil // what is told then is true as well
+	}
+	return fmt.Errorf("the database's user lacks USAGE on schema %[1]s, where Anchore's tables are (let the owner or a superuser do: GRANT USAGE ON SCHEMA %[1]s TO %[2]s)", schema, user)
 }
 
 func missingTables(place string, missing []string) error {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kedge/kedge/drivers"
@@ -110,6 +111,15 @@ func TestMissingPrivileges(t *testing.T) {
 	r.exec(`REVOKE ALL ON archive_metadata FROM "kedge Reader"`)
 	r.exec(`GRANT SELECT, UPDATE (content_url, is_compressed, digest, size, last_updated) ON archive_metadata TO "kedge Reader"`)
 	check(reader, Work{Source: "db", Destination: "db2"})
+	// Tables in a schema that he may not look into are not missing.
+	r.exec(`REVOKE USAGE ON SCHEMA public FROM PUBLIC`)
+	const want = `GRANT USAGE ON SCHEMA public TO "kedge Reader"`
+	if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	r.exec(want)
+	again := mustOpen(t, o)
+	again.Close()
 }
 
 // withUser is a connection URL for another user.

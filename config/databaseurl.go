@@ -165,8 +165,8 @@ func senseOf(s string) sense {
 }
 
 // SecretsIn finds the passwords in a text with a URL, such as an argument of the
-// command line: what stands between user and host, and the parameters password
-// and sslpassword. Each is a range of bytes.
+// command line: what stands between user and host, the parameters password and
+// sslpassword, and those that nobody knows. Each is a range of bytes.
 func SecretsIn(text string) (ranges [][2]int) {
 	begin := strings.Index(text, "://")
 	if begin < 0 {
@@ -186,7 +186,7 @@ func SecretsIn(text string) (ranges [][2]int) {
 	}
 	for _, pair := range strings.SplitAfter(text[query:], "&") {
 		key, value, _ := strings.Cut(strings.TrimSuffix(pair, "&"), "=")
-		if key = unquotePlus(key); value != "" && strings.Contains(strings.ToLower(key), "password") {
+		if key = unquotePlus(key); value != "" && (strings.Contains(strings.ToLower(key), "password") || !isParameter(key)) {
 			end := query + len(strings.TrimSuffix(pair, "&"))
 			ranges = append(ranges, [2]int{end - len(value), end})
 		}

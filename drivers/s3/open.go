@@ -80,6 +80,10 @@ func (s *Store) open(ctx context.Context, create bool) error {
 			return s.createBucket(ctx)
 		}
 		failed.Mend = "set create_bucket: True or create it"
+		if s.conn.hasPath() || s.conn.mayHoldBucket(s.bucket) {
+			// Of which S3 bucket the server speaks is then anybody's guess.
+			failed.Mend += "; or " + s.holdsBucket(false).Mend + ", where url holds it (or a path)"
+		}
 	case code == "NoSuchKey":
 		// The server took the S3 bucket's name for a key.
 		return s.holdsBucket(false)

@@ -185,6 +185,10 @@ func TestOpenURLWithBucket(t *testing.T) {
 	registry := Options{RegistryAccessKey: &o.AccessKey, RegistrySecretKey: &o.SecretKey, RegionEndpoint: &o.URL, Bucket: bucket}
 	_, err = Open(t.Context(), registry, Tuning{})
 	wantKind(t, err, drivers.Config, "regionendpoint holds the S3 bucket (or a path)", "write regionendpoint without it")
+	absent := optionsFor(server, "not-there")
+	absent.URL += "/not-there"
+	_, err = Open(t.Context(), absent, Tuning{})
+	wantKind(t, err, drivers.Config, "no such S3 bucket", "write url without it")
 	o.URL = strings.Replace(server.URL, "127.0.0.1", "archive.localhost", 1)
 	inHost := newStore(bucket, "", o.connection(), Tuning{})
 	defer inHost.Close()

@@ -124,3 +124,9 @@ func (c *connection) mayHoldBucket(bucket string) bool {
 	}
 	return path.Base(u.Path) == bucket || strings.HasPrefix(u.Hostname(), bucket+".")
 }
+
+// hasPath says whether the endpoint has a path.
+func (c *connection) hasPath() bool {
+	u, err := url.Parse(c.endpoint)
+	return err == nil && strings.Trim(u.Path, "/") != ""
+}

@@ -24,7 +24,7 @@ const (
 
 // serverProcess names the server's process behind a session, and the server: two
 // of them may use one number.
-const serverProcess = `SELECT pg_backend_pid() || ' ' || extract(epoch from pg_postmaster_start_time())`
+const serverProcess = `SELECT concat(pg_backend_pid(), ' ', extract(epoch from pg_postmaster_start_time()))`
 
 // errPooled says that sessions change between transactions.
 var errPooled = errors.New("a connection pooler gives each transaction another session (PgBouncer's pool_mode=transaction or statement), and the migration lock means nothing there: connect to PostgreSQL itself, or set pool_mode=session")

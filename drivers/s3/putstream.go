@@ -68,7 +68,7 @@ func (w *write) pass(ctx context.Context, p drivers.Payload, digest string, c co
 	}
 	<-body.closed
 	if err != nil {
-		unread = body.failed
+		unread = body.reason()
 	}
 	return out, err, unread
 }
@@ -100,14 +100,26 @@ func (w *write) digestOf(ctx context.Context, p drivers.Payload) (string, error)
 type passage struct {
 	write  *write
 	source io.ReadCloser
-	left   int64
-	failed error // why the stream could not be read, for the caller of the request
-	once   sync.Once
-	closed chan struct{}
+	// The transport may still read when it has closed the body, as where the server
+	// answers early.
+	reading sync.Mutex
+	left    int64
+	failed  error // why the stream could not be read, for the caller of the request
+	once    sync.Once
+	closed  chan struct{}
+}
+
+// reason says why the stream could not be read.
+func (b *passage) reason() error {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	return b.failed
 }
 
 // Read implements io.Reader.
 func (b *passage) Read(p []byte) (int, error) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	switch {
 	case b.failed != nil:
 		return 0, b.failed

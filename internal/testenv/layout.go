@@ -35,7 +35,8 @@ func (l Layout) Lay(ctx context.Context, conn *pgx.Conn) error {
 		if l == Partitioned {
 			fmt.Fprintf(&made, " PARTITION BY HASH (%s)", column)
 		}
-		made.WriteString(";")
+		// The parts of another layout have the names that new ones get.
+		made.WriteString("; CREATE TEMPORARY TABLE kept AS SELECT * FROM old; DROP TABLE old CASCADE;")
 		for i := range layoutParts {
 			switch l {
 			case Partitioned:
@@ -44,7 +45,7 @@ func (l Layout) Lay(ctx context.Context, conn *pgx.Conn) error {
 				fmt.Fprintf(&made, "CREATE TABLE %[1]s_%[2]d (LIKE %[1]s INCLUDING ALL) INHERITS (%[1]s);", table, i)
 			}
 		}
-		fmt.Fprintf(&made, "INSERT INTO %s SELECT * FROM old; DROP TABLE old CASCADE;", table)
+		fmt.Fprintf(&made, "INSERT INTO %s SELECT * FROM kept; DROP TABLE kept;", table)
 		if _, err := conn.Exec(ctx, made.String()); err != nil {
 			return fmt.Errorf("lay out %s %s: %w", table, l, err)
 		}

@@ -12,17 +12,19 @@ import (
 
 func TestThePasswordIsFound(t *testing.T) {
 	for arg, want := range map[string]string{
-		"postgresql://anchore:s3cret@db:5432/anchore":             "s3cret",
-		"--db-connect=postgresql+pg8000://anchore:p@ss:w/rd@db/a": "p@ss:w/rd",
-		"postgresql://anchore@db/anchore":                         "",
-		"postgresql://db/anchore":                                 "",
-		"--bucket=a:b@c":                                          "",
-		"sqlite:////var/lib/anchore.db":                           "",
-		"postgresql://u:@db/a":                                    "",
-		"/etc/config.yaml":                                        "",
-		"postgresql://u:p@x/y?z#%@db/a?sslmode=require":           "p@x/y?z#%",
-		"postgresql://u@db/a?sslmode=require&password=s3cret&x=y": "s3cret",
-		"--db-connect=postgresql://u:s3cret@db,db2:5433/a":        "s3cret",
+		"postgresql://anchore:s3cret@db:5432/anchore":                "s3cret",
+		"--db-connect=postgresql+pg8000://anchore:p@ss:w/rd@db/a":    "p@ss:w/rd",
+		"postgresql://anchore@db/anchore":                            "",
+		"postgresql://db/anchore":                                    "",
+		"--bucket=a:b@c":                                             "",
+		"sqlite:////var/lib/anchore.db":                              "",
+		"postgresql://u:@db/a":                                       "",
+		"/etc/config.yaml":                                           "",
+		"postgresql://u:p@x/y?z#%@db/a?sslmode=require":              "p@x/y?z#%",
+		"postgresql://u@db/a?sslmode=require&password=s3cret&port=1": "s3cret",
+		// What kedge does not know may be a secret too.
+		"postgresql://u@db/a?sslmode=require&passwd=s3cret&port=1": "s3cret",
+		"--db-connect=postgresql://u:s3cret@db,db2:5433/a":         "s3cret",
 	} {
 		got := ""
 		for _, secret := range config.SecretsIn(arg) {

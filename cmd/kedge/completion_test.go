@@ -9,17 +9,19 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/kedge/kedge/cmd/kedge/internal/completion"
 )
 
 // places are the program's commands, from their definitions.
-func places(t *testing.T) (*kong.Application, []commandPlace) {
+func places(t *testing.T) (*kong.Application, []completion.Place) {
 	t.Helper()
 	parser, err := kong.New(&cli{}, kong.Name("kedge"), kong.Description(description), kong.Vars{"version": "v0.0.0", "drivers": "db,s3", "maxFailures": "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := commandPlaces(parser.Model.Node)
-	if len(list) < 15 || list[0].path != "" || len(list[0].flags) < 8 {
+	list := completion.Places(parser.Model.Node)
+	if len(list) < 15 || list[0].Path != "" || len(list[0].Flags) < 8 {
 		t.Fatalf("%d commands", len(list))
 	}
 	return parser.Model, list
@@ -28,20 +30,21 @@ func places(t *testing.T) (*kong.Application, []commandPlace) {
 // Every command and every flag is in every script.
 func TestCompletionsNameEverything(t *testing.T) {
 	_, list := places(t)
-	for shell, script := range map[string]string{"bash": bashCompletion(list), "zsh": zshCompletion(list), "fish": fishCompletion(list)} {
+	for shell, script := range completion.Scripts {
+		script := script(list)
 		flag := map[string]string{"bash": "--", "zsh": "--", "fish": "-l "}[shell]
 		for _, p := range list {
-			if p.path != "" && !strings.Contains(script, "'"+p.path+"'") {
-				t.Errorf("%s: no command %s", shell, p.path)
+			if p.Path != "" && !strings.Contains(script, "'"+p.Path+"'") {
+				t.Errorf("%s: no command %s", shell, p.Path)
 			}
-			for _, f := range p.flags {
-				if !strings.Contains(script, flag+f.long) {
-					t.Errorf("%s: no flag --%s of %q", shell, f.long, p.path)
+			for _, f := range p.Flags {
+				if !strings.Contains(script, flag+f.Long) {
+					t.Errorf("%s: no flag --%s of %q", shell, f.Long, p.Path)
 				}
 			}
-			for _, word := range p.words() {
+			for _, word := range p.Words() {
 				if !strings.Contains(script, word) {
-					t.Errorf("%s: no argument %s of %q", shell, word, p.path)
+					t.Errorf("%s: no argument %s of %q", shell, word, p.Path)
 				}
 			}
 		}

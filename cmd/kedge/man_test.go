@@ -5,21 +5,26 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/kedge/kedge/cmd/kedge/internal/manual"
 )
 
 // Every command has a page, and every flag is in its command's page or, where
 // all commands take it, in the program's.
 func TestManPagesNameEverything(t *testing.T) {
 	model, _ := places(t)
+	// A minus sign, which a word may be copied with.
+	roff := func(s string) string { return strings.ReplaceAll(s, "-", `\-`) }
 	pages := map[string]string{}
-	for _, p := range manPages(model, buildOf("v1.2.3", "", "2026-01-02T03:04:05Z", nil)) {
-		pages[p.name] = p.text
-		if !strings.HasPrefix(p.text, `.TH "`) || !strings.Contains(p.text, `"2026-01-02" "kedge v1.2.3"`) {
-			t.Errorf("%s: no title: %.80s", p.name, p.text)
+	for _, p := range manual.Pages(model, manual.Build{Version: "v1.2.3", Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}) {
+		pages[p.Name] = p.Text
+		if !strings.HasPrefix(p.Text, `.TH "`) || !strings.Contains(p.Text, `"2026-01-02" "kedge v1.2.3"`) {
+			t.Errorf("%s: no title: %.80s", p.Name, p.Text)
 		}
 	}
 	for _, leaf := range model.Leaves(true) {
-		name := strings.TrimPrefix(pathOf(leaf), "objectstorage ")
+		name := strings.TrimPrefix(leaf.Path(), "objectstorage ")
 		page, there := pages["kedge-"+strings.ReplaceAll(name, " ", "-")]
 		if !there {
 			t.Errorf("no page of %s", name)
@@ -58,13 +63,5 @@ func TestManCommand(t *testing.T) {
 	pages, err := filepath.Glob(filepath.Join(folder, "kedge*.1"))
 	if err != nil || len(pages) < 13 {
 		t.Errorf("only %q (%v)", pages, err)
-	}
-}
-
-func TestRoff(t *testing.T) {
-	for text, want := range map[string]string{`a\b`: `a\eb`, "--x": `\-\-x`, ".SH": `\&.SH`, "'q": `\&'q`, "a…": "a..."} {
-		if got := roff(text); got != want {
-			t.Errorf("roff(%q) = %q, want %q", text, got, want)
-		}
 	}
 }

@@ -71,6 +71,9 @@ var rules = []rule{
 
 	// What puts the parts together. Nothing imports cmd.
 	{packages: "bench/...", may: []string{"bench/...", "checkpoint", "config", "drivers/...", "internal/plot", "pipeline/..."}, testsMay: []string{testenv}},
+	// Read the definitions of the commands, and know nothing else of the program.
+	{packages: "cmd/kedge/internal/completion"},
+	{packages: "cmd/kedge/internal/manual", may: []string{"cmd/kedge/internal/completion"}},
 	{packages: "cmd/...", may: []string{"cmd/...", "bench/...", "checkpoint", "config", "drivers/...", "internal/plot", "pipeline/..."}, testsMay: []string{testenv}},
 }
 

@@ -1,12 +1,12 @@
-package main
+package completion
 
 import (
 	"fmt"
 	"strings"
 )
 
-// fishCompletion is the script for fish.
-func fishCompletion(places []commandPlace) string {
+// Fish is the script for fish.
+func Fish(places []Place) string {
 	var b strings.Builder
 	b.WriteString(`# fish completion for kedge; made by "kedge completion fish".
 
@@ -17,7 +17,7 @@ function __kedge_place
 `)
 	for _, p := range places {
 		for _, c := range p.commands {
-			fmt.Fprintf(&b, "            case %s\n                set place %s\n", fishQuote(p.path+"/"+c.name()), fishQuote(c.path))
+			fmt.Fprintf(&b, "            case %s\n                set place %s\n", fishQuote(p.Path+"/"+c.name()), fishQuote(c.Path))
 		}
 	}
 	b.WriteString(`        end
@@ -31,15 +31,15 @@ end
 
 `)
 	for _, p := range places {
-		at := fishQuote("__kedge_at " + fishQuote(p.path))
+		at := fishQuote("__kedge_at " + fishQuote(p.Path))
 		for _, c := range p.commands {
 			fmt.Fprintf(&b, "complete -c kedge -n %s -f -a %s -d %s\n", at, fishQuote(c.name()), fishQuote(c.help))
 		}
-		if words := p.words(); len(words) > 0 {
+		if words := p.Words(); len(words) > 0 {
 			fmt.Fprintf(&b, "complete -c kedge -n %s -f -a %s\n", at, fishQuote(strings.Join(words, " ")))
 		}
-		for _, f := range p.flags {
-			fmt.Fprintf(&b, "complete -c kedge -n %s -l %s", at, f.long)
+		for _, f := range p.Flags {
+			fmt.Fprintf(&b, "complete -c kedge -n %s -l %s", at, f.Long)
 			if f.short != "" {
 				b.WriteString(" -s " + f.short)
 			}

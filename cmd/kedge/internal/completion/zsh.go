@@ -1,12 +1,12 @@
-package main
+package completion
 
 import (
 	"fmt"
 	"strings"
 )
 
-// zshCompletion is the script for zsh, to be found in its fpath as _kedge.
-func zshCompletion(places []commandPlace) string {
+// Zsh is the script for zsh, to be found in its fpath as _kedge.
+func Zsh(places []Place) string {
 	var b strings.Builder
 	b.WriteString(`#compdef kedge
 # zsh completion for kedge; made by "kedge completion zsh".
@@ -21,9 +21,9 @@ _kedge() {
 	b.WriteString(walkCase(places))
 	b.WriteString("        esac\n    done\n    case \"$place\" in\n")
 	for _, p := range places {
-		fmt.Fprintf(&b, "        %s)\n            flags=(\n", shellQuote(p.path))
-		for _, f := range p.flags {
-			fmt.Fprintf(&b, "                %s\n", shellQuote(zshSpec(f, "--"+f.long)))
+		fmt.Fprintf(&b, "        %s)\n            flags=(\n", shellQuote(p.Path))
+		for _, f := range p.Flags {
+			fmt.Fprintf(&b, "                %s\n", shellQuote(zshSpec(f, "--"+f.Long)))
 			if f.short != "" {
 				fmt.Fprintf(&b, "                %s\n", shellQuote(zshSpec(f, "-"+f.short)))
 			}
@@ -32,7 +32,7 @@ _kedge() {
 		for _, c := range p.commands {
 			fmt.Fprintf(&b, "                %s\n", shellQuote(c.name()+":"+strings.ReplaceAll(c.help, ":", `\:`)))
 		}
-		fmt.Fprintf(&b, "            )\n            choices=(%s)\n            ;;\n", strings.Join(p.words(), " "))
+		fmt.Fprintf(&b, "            )\n            choices=(%s)\n            ;;\n", strings.Join(p.Words(), " "))
 	}
 	b.WriteString(`    esac
     if (( $#subcommands )); then
@@ -54,7 +54,7 @@ fi
 }
 
 // zshSpec is a flag as _arguments takes it.
-func zshSpec(f commandFlag, name string) string {
+func zshSpec(f Flag, name string) string {
 	help := strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`, ":", `\:`).Replace(f.help)
 	spec := "*" + name
 	if f.takesValue {
@@ -67,9 +67,9 @@ func zshSpec(f commandFlag, name string) string {
 	spec += "[" + help + "]"
 	switch {
 	case f.values != nil:
-		spec += ":" + f.long + ":(" + strings.Join(f.values, " ") + ")"
+		spec += ":" + f.Long + ":(" + strings.Join(f.values, " ") + ")"
 	case f.takesValue:
-		spec += ":" + f.long + ":_files"
+		spec += ":" + f.Long + ":_files"
 	}
 	return spec
 }

@@ -1,12 +1,12 @@
-package main
+package completion
 
 import (
 	"fmt"
 	"strings"
 )
 
-// bashCompletion is the script for bash.
-func bashCompletion(places []commandPlace) string {
+// Bash is the script for bash.
+func Bash(places []Place) string {
 	var b strings.Builder
 	b.WriteString(`# bash completion for kedge; made by "kedge completion bash".
 
@@ -30,19 +30,19 @@ _kedge() {
 		for _, c := range p.commands {
 			commands = append(commands, c.name())
 		}
-		for _, f := range p.flags {
-			flags = append(flags, "--"+f.long)
+		for _, f := range p.Flags {
+			flags = append(flags, "--"+f.Long)
 			if f.short != "" {
 				flags = append(flags, "-"+f.short)
 			}
 		}
 		fmt.Fprintf(&b, "        %s)\n            commands=%s\n            words=%s\n            flags=%s\n            case \"$previous\" in\n",
-			shellQuote(p.path), shellQuote(strings.Join(commands, " ")), shellQuote(strings.Join(p.words(), " ")), shellQuote(strings.Join(flags, " ")))
-		for _, f := range p.flags {
+			shellQuote(p.Path), shellQuote(strings.Join(commands, " ")), shellQuote(strings.Join(p.Words(), " ")), shellQuote(strings.Join(flags, " ")))
+		for _, f := range p.Flags {
 			if !f.takesValue {
 				continue
 			}
-			pattern := "--" + f.long
+			pattern := "--" + f.Long
 			if f.short != "" {
 				pattern += "|-" + f.short
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/bench"
+	"github.com/kedge/kedge/cmd/kedge/internal/ending"
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
@@ -102,7 +103,7 @@ func (c *benchCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 		return err
 	}
 	if result.Interrupted {
-		return &interruptedError{"interrupted; all that was written has been removed"}
+		return ending.Interrupted("interrupted; all that was written has been removed")
 	}
 	return nil
 }

@@ -11,12 +11,6 @@ import (
 	"github.com/kedge/kedge/config"
 )
 
-// suggestion is a command for what comes next.
-type suggestion struct {
-	Purpose string `json:"purpose"`
-	Command string `json:"command"`
-}
-
 // givenFlag is a flag of the command line, without its dashes.
 type givenFlag struct {
 	name   string

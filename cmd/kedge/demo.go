@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/bench"
+	"github.com/kedge/kedge/cmd/kedge/internal/ending"
+	"github.com/kedge/kedge/cmd/kedge/internal/observe"
+	"github.com/kedge/kedge/cmd/kedge/internal/progress"
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
@@ -74,13 +78,13 @@ func (c *demoCommand) Run(ctx context.Context, a *app, interrupted *interrupts) 
 		return errors.New("the demonstration's first migration was not interrupted")
 	}
 	if interrupted.asked() {
-		return &interruptedError{"interrupted"}
+		return ending.Interrupted("interrupted")
 	}
 	d.say("   interrupted: %d of %d documents moved, every one of them readable where the catalog says", first.Counts.Moved, first.Documents)
 
 	d.say("\n2. Run it again: it resumes from its checkpoint")
 	second, err := d.migrate(ctx, cat, interrupted.stop, 0)
-	if err := a.concluded(second, err, conclusion{destination: d.destination}); err != nil {
+	if err := (summary.Migration{Result: second, Err: err, Configuration: indent(redacted(d.destination))}).Conclude(a.results()); err != nil {
 		return err
 	}
 
@@ -172,7 +176,7 @@ func (d *demo) seed(ctx context.Context) (*anchore.Catalog, error) {
 	if err != nil {
 		return nil, errors.Join(err, cat.Close())
 	}
-	d.say("An installation with %d documents (%s) in driver db: %s", d.workload.Documents, byteCount(bytes), d.database.Path)
+	d.say("An installation with %d documents (%s) in driver db: %s", d.workload.Documents, observe.ByteCount(bytes), d.database.Path)
 	return cat, nil
 }
 
@@ -254,7 +258,7 @@ func (d *demo) migrate(ctx context.Context, cat *anchore.Catalog, stop <-chan st
 	return pipeline.Run(ctx, stop, pipeline.Options{
 		Source: from, Destination: to, Catalog: cat, Checkpoint: filepath.Join(d.directory, "demo.checkpoint"),
 		MemoryBytes: demoMemory, Log: d.app.log,
-		Started: func(s pipeline.Start) { tellStart(out, s) }, Counted: func(t pipeline.Total) { tellTotal(out, t) },
+		Started: func(s pipeline.Start) { progress.TellStart(out, s) }, Counted: func(t pipeline.Total) { progress.TellTotal(out, t) },
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kedge/kedge/bench"
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
@@ -261,7 +262,7 @@ func (w *wired) run(ctx context.Context, a *app, run wireRun) error {
 		c.Verify = "readback"
 	}
 	result, err := pipeline.Run(ctx, nil, c.options(a, from, to, cat))
-	return a.concluded(result, err, conclusion{})
+	return summary.Migration{Result: result, Err: err}.Conclude(a.results())
 }
 
 func (w *wired) open(ctx context.Context, a *app, p place, cat *anchore.Catalog) (pipeline.Store, error) {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kedge/kedge/bench"
+	"github.com/kedge/kedge/cmd/kedge/internal/observe"
 	"github.com/kedge/kedge/drivers/limit"
 )
 
@@ -35,6 +37,12 @@ func (l *storeLimits) limits() limit.Limits {
 	return limit.Limits{Bytes: int64(l.MaxBandwidth), Operations: float64(l.MaxOps)}
 }
 
+// watched says what is watched.
+func (l *sideLimits) watched(command, source, destination string) observe.Run {
+	return observe.Run{Command: command, Version: "kedge " + thisBuild().Version, Source: source, Destination: destination,
+		SourceLimits: l.source(), DestinationLimits: l.destination(), Started: time.Now()}
+}
+
 // limitsText names the flags that limit a store, "" where none does.
 func limitsText(l limit.Limits) string {
 	var flags []string
@@ -42,7 +50,7 @@ func limitsText(l limit.Limits) string {
 		flags = append(flags, fmt.Sprintf("--max-ops %g", l.Operations))
 	}
 	if l.Bytes > 0 {
-		flags = append(flags, fmt.Sprintf("--max-bandwidth %s/s", byteCount(l.Bytes)))
+		flags = append(flags, fmt.Sprintf("--max-bandwidth %s/s", observe.ByteCount(l.Bytes)))
 	}
 	return strings.Join(flags, " and ")
 }

@@ -14,12 +14,15 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/cmd/kedge/internal/ending"
+	"github.com/kedge/kedge/cmd/kedge/internal/liveview"
+	"github.com/kedge/kedge/cmd/kedge/internal/progress"
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
@@ -86,17 +89,20 @@ type app struct {
 	stdin   *os.File
 	stdout  *output
 	stderr  io.Writer
-	// screen is stderr where that is a terminal, else nil.
-	screen *screen
-	log    *slog.Logger
-	// telling tells how far what is running has come; nil while nothing is.
-	telling atomic.Pointer[statusSource]
+	log     *slog.Logger
+	// progress tells how far the command has come.
+	progress *progress.Teller
 	// given is the command line as it was parsed.
 	given *kong.Context
 	// program is the name that kedge was called by.
 	program string
 	// warned are the warnings that have been logged.
 	warned []string
+}
+
+// results is where results go, in the form that --output says.
+func (a *app) results() summary.Output {
+	return summary.Output{Writer: a.stdout, JSON: a.globals.Output == "json"}
 }
 
 // output remembers whether anything was written.
@@ -144,15 +150,17 @@ func run(args []string) int {
 	// large as what is in use.
 	debug.SetGCPercent(50)
 	a := &app{program: program, globals: &c.globals, stdin: os.Stdin, stdout: &output{w: os.Stdout}, stderr: os.Stderr}
+	var screen *liveview.Screen
 	if term.IsTerminal(int(os.Stderr.Fd())) {
-		a.screen = &screen{terminal: os.Stderr}
-		a.stderr = a.screen
+		screen = liveview.NewScreen(os.Stderr)
+		a.stderr = screen
 		if term.IsTerminal(int(os.Stdout.Fd())) {
-			a.stdout.w = besides{a.screen, os.Stdout}
+			a.stdout.w = screen.Besides(os.Stdout)
 		}
 	}
 	a.log = newLog(a.stderr, &c.globals)
-	defer a.answerStatus()()
+	a.progress = &progress.Teller{Stderr: a.stderr, Screen: screen, Log: a.log, Show: c.Progress, Quiet: c.Quiet, Records: c.LogFormat == "json"}
+	defer a.progress.AnswerSignals()()
 	a.given = parsed
 	ctx, interrupts := catchInterrupts(a.stderr)
 	defer interrupts.release()
@@ -174,17 +182,6 @@ func parse(parser *kong.Kong, args []string) (ctx *kong.Context, err error) {
 	return parser.Parse(args)
 }
 
-// documentsError says that the command ran and some documents stayed behind;
-// what there is to say about them has been printed.
-type documentsError struct{ message string }
-
-func (e *documentsError) Error() string { return e.message }
-
-// interruptedError says that the run was interrupted and can be resumed.
-type interruptedError struct{ message string }
-
-func (e *interruptedError) Error() string { return e.message }
-
 // status prints what went wrong, in one line, and gives the exit status.
 func (a *app) status(err error) (status int) {
 	if err == nil {
@@ -198,21 +195,18 @@ func (a *app) status(err error) (status int) {
 		}
 	}()
 	var (
-		held        *catalog.HeldError
-		mismatch    *checkpoint.MismatchError
-		inUse       *checkpoint.InUseError
-		refused     *pipeline.RefusedError
-		documents   *documentsError
-		gaveUp      *pipeline.GaveUpError
-		stopped     *stoppedError
-		interrupted *interruptedError
+		held     *catalog.HeldError
+		mismatch *checkpoint.MismatchError
+		inUse    *checkpoint.InUseError
+		refused  *pipeline.RefusedError
+		gaveUp   *pipeline.GaveUpError
 	)
 	switch {
 	case errors.As(err, &held), errors.As(err, &mismatch), errors.As(err, &inUse), errors.As(err, &refused):
 		return exitRefused
-	case errors.As(err, &documents), errors.As(err, &gaveUp), errors.As(err, &stopped):
+	case ending.IsIncomplete(err), errors.As(err, &gaveUp):
 		return exitDocuments
-	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
+	case ending.IsInterrupted(err), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	default:
 		return exitFailed

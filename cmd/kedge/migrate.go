@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
+	"github.com/kedge/kedge/cmd/kedge/internal/watch"
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/pipeline"
@@ -42,7 +44,7 @@ type migrateCommand struct {
 	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
 
 	sideLimits
-	watchFlags
+	watch.Flags
 	registryFlags
 }
 
@@ -88,12 +90,12 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	if err != nil {
 		return err
 	}
-	d := &documentWatch{run: c.watched("migrate", source.Driver, destination.Driver), progress: new(pipeline.Progress)}
-	w, err := a.watch(ctx, c.watchFlags, interrupted, d.now)
+	d := watch.OfDocuments(c.watched("migrate", source.Driver, destination.Driver))
+	w, err := c.Begin(ctx, interrupted.stop, a.log, d.Now)
 	if err != nil {
 		return err
 	}
-	defer func() { w.close(err) }()
+	defer func() { w.Close(err) }()
 	cat, err := a.openCatalog(ctx, sourceFile)
 	if err != nil {
 		return err
@@ -122,13 +124,15 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 			return err
 		}
 	}
-	d.follow(&o)
-	result, err := a.run(ctx, interrupted, o)
-	err = a.concluded(result, err, conclusion{nodelete: c.NoDelete, destination: destination, elsewhere: o.Elsewhere, next: c.suggestions(a, result, err)})
+	d.Follow(&o)
+	result, err := a.progress.Run(ctx, interrupted.stop, o)
+	err = summary.Migration{
+		Result: result, Err: err, NoDelete: c.NoDelete, Configuration: indent(redacted(destination)), Elsewhere: o.Elsewhere, Next: c.suggestions(a, result, err),
+	}.Conclude(a.results())
 	if result.TaskID != 0 {
-		report := d.report(from, to, result, c.nextSteps(a, result, err))
+		report := d.Report(from, to, result, c.nextSteps(a, result, err))
 		report.Configuration = redacted(destination)
-		w.over(d.now(), err, report)
+		w.Over(d.Now(), err, report)
 	}
 	return err
 }

@@ -1,18 +1,19 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/ending"
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
+	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/tree"
 )
 
 // nextSteps says what is to be done after a migration that ended with err.
 func (c *migrateCommand) nextSteps(a *app, r pipeline.Result, err error) []string {
-	var interrupted *interruptedError
 	switch {
-	case errors.As(err, &interrupted):
+	case ending.IsInterrupted(err):
 		return []string{"Run the same command again: it goes on where it was."}
 	case err != nil && r.Failed == 0 && len(r.Elsewhere) == 0:
 		return []string{"Mend what stopped it.", "Run the same command again: it goes on where it was."}
@@ -32,6 +33,51 @@ func (c *migrateCommand) nextSteps(a *app, r pipeline.Result, err error) []strin
 		steps = append(steps, "The source still holds its data (--nodelete). When all is well, delete it: "+c.purge(a))
 	}
 	return append(steps, "To go back, exchange the two files: "+c.goBack(a))
+}
+
+// nextCommands are commands for what comes next.
+type nextCommands []summary.Suggestion
+
+func (l *nextCommands) add(purpose, command string) {
+	*l = append(*l, summary.Suggestion{Purpose: purpose, Command: command})
+}
+
+// suggestions are the commands for what comes after a run that ended so.
+func (c *migrateCommand) suggestions(a *app, r pipeline.Result, err error) (list nextCommands) {
+	if err != nil || r.Interrupted {
+		list.add("go on where it was", c.goOn(a))
+		list.add("or go back: move everything to the source again", c.goBack(a))
+		return list
+	}
+	if r.Failed > 0 {
+		list.add("try the documents again that stayed behind, when what can be mended is mended", c.goOn(a))
+	}
+	if len(r.Elsewhere) > 0 && c.Elsewhere != string(pipeline.ElsewhereMove) {
+		list.add("move the documents that are elsewhere too", c.moveElsewhere(a))
+	}
+	list.add("read every document at its new place", c.verify(a))
+	if c.NoDelete {
+		list.add("delete what --nodelete left at the source, when all is well", c.purge(a))
+	}
+	list.add("go back: move everything to the source again", c.goBack(a))
+	return list
+}
+
+// planCommands are the commands for what comes after a plan.
+func (c *migrateCommand) planCommands(a *app, destination *config.File) (list nextCommands) {
+	checkSource, checkDestination := c.checks(a)
+	if _, err := destination.Database(); err != nil && a.globals.DBConnect == "" {
+		checkDestination += " --db-connect=URL"
+	}
+	list.add("try the source, with a test document", checkSource)
+	list.add("try the destination, with a test document", checkDestination)
+	list.add("migrate; the same command resumes it after an interruption", c.goOn(a))
+	list.add("read every document at its new place", c.verify(a))
+	if c.NoDelete {
+		list.add("delete what --nodelete leaves at the source, when all is well", c.purge(a))
+	}
+	list.add("go back: move everything to the source again", c.goBack(a))
+	return list
 }
 
 // nextSteps says what is to be done after a purge that ended with err.

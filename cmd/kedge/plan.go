@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/ending"
+	"github.com/kedge/kedge/cmd/kedge/internal/observe"
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
@@ -34,7 +36,7 @@ type planned struct {
 	database            planSide
 	checkpoint          string
 	room                *planRoom
-	commands            []suggestion
+	commands            []summary.Suggestion
 	keepSource          bool
 	elsewhere           pipeline.Elsewhere
 	// atLeast is how long it would take by the limits that were given; 0 without.
@@ -104,15 +106,14 @@ func (c *migrateCommand) plan(ctx context.Context, a *app, interrupted *interrup
 		}
 	}
 	p.checkpoint, p.elsewhere = o.Checkpoint, o.Elsewhere
-	looked := lookedLines{out: a.stderr, quiet: a.globals.Quiet, last: time.Now()}
 	p.Plan, err = pipeline.MakePlan(ctx, interrupted.stop, pipeline.PlanOptions{
-		Options: o, Missing: p.destination.missing, SampleTime: planSampleTime, Looked: looked.looked,
+		Options: o, Missing: p.destination.missing, SampleTime: planSampleTime, Looked: a.progress.Rows(),
 	})
 	if err != nil {
 		return err
 	}
 	if p.Interrupted {
-		return &interruptedError{"interrupted: the plan is not complete; nothing was changed"}
+		return ending.Interrupted("interrupted: the plan is not complete; nothing was changed")
 	}
 	if err := c.lookAround(ctx, cat, to, destination, &p); err != nil {
 		return err
@@ -293,9 +294,9 @@ func roomFor(s *config.Store, p *pipeline.Plan) (*planRoom, error) {
 func (r *planRoom) String() string {
 	need := "what is needed is not known"
 	if r.needBytes >= 0 {
-		need = "up to " + byteCount(r.needBytes) + " needed"
+		need = "up to " + observe.ByteCount(r.needBytes) + " needed"
 	}
-	text := fmt.Sprintf("%s free in %s, %s (files and directories in blocks of %d bytes)", byteCount(r.FreeBytes), r.Directory, need, r.BlockBytes)
+	text := fmt.Sprintf("%s free in %s, %s (files and directories in blocks of %d bytes)", observe.ByteCount(r.FreeBytes), r.Directory, need, r.BlockBytes)
 	if r.FreeFiles >= 0 && r.needFiles > r.FreeFiles {
 		text += fmt.Sprintf("; room for %d more files, up to %d needed", r.FreeFiles, r.needFiles)
 	}
@@ -314,43 +315,11 @@ func (p *planned) concluded() error {
 	}
 	switch {
 	case p.Staying > 0:
-		return &documentsError{fmt.Sprintf("%d documents would stay where they are", p.Staying)}
+		return ending.Incomplete("%d documents would stay where they are", p.Staying)
 	case len(p.Plan.Elsewhere) > 0 && p.elsewhere != pipeline.ElsewhereIgnore:
-		return &documentsError{"documents elsewhere would not be moved; move them with --elsewhere=move, or leave them with --elsewhere=ignore"}
+		return ending.Incomplete("documents elsewhere would not be moved; move them with --elsewhere=move, or leave them with --elsewhere=ignore")
 	case amiss > 0:
-		return &documentsError{"not all is well: see the lines marked with !"}
+		return ending.Incomplete("not all is well: see the lines marked with !")
 	}
 	return nil
-}
-
-// lookedLines prints how many rows were looked at, now and then.
-type lookedLines struct {
-	out   io.Writer
-	quiet bool
-	last  time.Time
-}
-
-func (l *lookedLines) looked(rows int64) {
-	if now := time.Now(); !l.quiet && now.Sub(l.last) >= progressInterval {
-		l.last = now
-		fmt.Fprintf(l.out, "looked at %d rows\n", rows)
-	}
-}
-
-// planCommands are the commands for what comes next.
-func (c *migrateCommand) planCommands(a *app, destination *config.File) []suggestion {
-	checkSource, checkDestination := c.checks(a)
-	if _, err := destination.Database(); err != nil && a.globals.DBConnect == "" {
-		checkDestination += " --db-connect=URL"
-	}
-	list := []suggestion{
-		{"try the source, with a test document", checkSource},
-		{"try the destination, with a test document", checkDestination},
-		{"migrate; the same command resumes it after an interruption", c.goOn(a)},
-		{"read every document at its new place", c.verify(a)},
-	}
-	if c.NoDelete {
-		list = append(list, suggestion{"delete what --nodelete leaves at the source, when all is well", c.purge(a)})
-	}
-	return append(list, suggestion{"go back: move everything to the source again", c.goBack(a)})
 }

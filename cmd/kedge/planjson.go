@@ -4,40 +4,41 @@ import (
 	"encoding/json"
 	"io"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 )
 
 // planJSON is a plan as scripts read it; docs/output-json.md tells of each field.
 type planJSON struct {
-	Source            planSideJSON  `json:"source"`
-	Destination       planSideJSON  `json:"destination"`
-	Database          planSideJSON  `json:"database"`
-	Documents         int64         `json:"documents"`
-	Bytes             int64         `json:"bytes"`
-	UnknownLength     int64         `json:"unknown_length"`
-	WithoutDigest     int64         `json:"without_digest"`
-	Staying           int64         `json:"staying"`
-	Stay              []failureJSON `json:"stay"`
-	Elsewhere         []placeJSON   `json:"elsewhere"`
-	Buckets           []shareJSON   `json:"buckets"`
-	Users             []shareJSON   `json:"users"`
-	UserCount         int64         `json:"user_count"`
-	UserCountIsLeast  bool          `json:"user_count_is_least"`
-	Sizes             []sizeJSON    `json:"sizes"`
-	Forms             formsJSON     `json:"forms"`
-	BytesToWrite      *int64        `json:"bytes_to_write"`
-	BytesToWriteExact bool          `json:"bytes_to_write_exact"`
-	NamesUnchecked    bool          `json:"names_unchecked"`
-	FreeSpace         *roomJSON     `json:"free_space"`
-	Sample            sampleJSON    `json:"sample"`
-	SecondsAtLeast    *float64      `json:"seconds_at_least"`
-	LockHeldBy        string        `json:"lock_held_by,omitempty"`
-	CheckpointPath    string        `json:"checkpoint"`
-	CheckpointInUse   bool          `json:"checkpoint_in_use"`
-	Resume            *resumeJSON   `json:"resume"`
-	Commands          []suggestion  `json:"commands"`
-	Complete          bool          `json:"would_move_everything"`
+	Source            planSideJSON         `json:"source"`
+	Destination       planSideJSON         `json:"destination"`
+	Database          planSideJSON         `json:"database"`
+	Documents         int64                `json:"documents"`
+	Bytes             int64                `json:"bytes"`
+	UnknownLength     int64                `json:"unknown_length"`
+	WithoutDigest     int64                `json:"without_digest"`
+	Staying           int64                `json:"staying"`
+	Stay              []summary.Group      `json:"stay"`
+	Elsewhere         []summary.Place      `json:"elsewhere"`
+	Buckets           []shareJSON          `json:"buckets"`
+	Users             []shareJSON          `json:"users"`
+	UserCount         int64                `json:"user_count"`
+	UserCountIsLeast  bool                 `json:"user_count_is_least"`
+	Sizes             []sizeJSON           `json:"sizes"`
+	Forms             formsJSON            `json:"forms"`
+	BytesToWrite      *int64               `json:"bytes_to_write"`
+	BytesToWriteExact bool                 `json:"bytes_to_write_exact"`
+	NamesUnchecked    bool                 `json:"names_unchecked"`
+	FreeSpace         *roomJSON            `json:"free_space"`
+	Sample            sampleJSON           `json:"sample"`
+	SecondsAtLeast    *float64             `json:"seconds_at_least"`
+	LockHeldBy        string               `json:"lock_held_by,omitempty"`
+	CheckpointPath    string               `json:"checkpoint"`
+	CheckpointInUse   bool                 `json:"checkpoint_in_use"`
+	Resume            *resumeJSON          `json:"resume"`
+	Commands          []summary.Suggestion `json:"commands"`
+	Complete          bool                 `json:"would_move_everything"`
 }
 
 type planSideJSON struct {
@@ -96,18 +97,18 @@ type roomJSON struct {
 }
 
 type sampleJSON struct {
-	Documents    int64         `json:"documents"`
-	BytesRead    int64         `json:"bytes_read"`
-	BytesToWrite int64         `json:"bytes_to_write"`
-	Seconds      float64       `json:"seconds"`
-	Batches      int64         `json:"batches"`
-	AllBatches   int64         `json:"all_batches"`
-	Failed       int64         `json:"failed"`
-	Failures     []failureJSON `json:"failures"`
-	Incomplete   bool          `json:"incomplete"`
-	TooLong      amountJSON    `json:"too_long"`
-	HeldAsked    int           `json:"destination_asked"`
-	HeldFound    int           `json:"destination_found"`
+	Documents    int64           `json:"documents"`
+	BytesRead    int64           `json:"bytes_read"`
+	BytesToWrite int64           `json:"bytes_to_write"`
+	Seconds      float64         `json:"seconds"`
+	Batches      int64           `json:"batches"`
+	AllBatches   int64           `json:"all_batches"`
+	Failed       int64           `json:"failed"`
+	Failures     []summary.Group `json:"failures"`
+	Incomplete   bool            `json:"incomplete"`
+	TooLong      amountJSON      `json:"too_long"`
+	HeldAsked    int             `json:"destination_asked"`
+	HeldFound    int             `json:"destination_found"`
 }
 
 type resumeJSON struct {
@@ -129,7 +130,7 @@ func writePlanJSON(w io.Writer, p *planned) error {
 	out := planJSON{
 		Source: sideJSON(&p.source), Destination: sideJSON(&p.destination), Database: sideJSON(&p.database),
 		Documents: p.Move.Documents, Bytes: p.Move.Bytes, UnknownLength: p.UnknownLength, WithoutDigest: p.NoDigest,
-		Staying: p.Staying, Stay: groupsJSON(p.Stay), Elsewhere: placesJSON(p.Plan.Elsewhere),
+		Staying: p.Staying, Stay: summary.Groups(p.Stay), Elsewhere: summary.Places(p.Plan.Elsewhere),
 		Buckets: sharesJSON(p.Buckets), Users: sharesJSON(p.Users), UserCount: p.UserCount, UserCountIsLeast: p.UsersUncounted,
 		Sizes: []sizeJSON{}, Forms: planFormsJSON(&p.Plan), NamesUnchecked: p.UncheckedNames, FreeSpace: planRoomJSON(p.room),
 		Sample: planSampleJSON(&p.Sample), CheckpointPath: p.checkpoint, CheckpointInUse: p.CheckpointInUse,
@@ -210,7 +211,7 @@ func planRoomJSON(r *planRoom) *roomJSON {
 func planSampleJSON(s *pipeline.Sample) sampleJSON {
 	return sampleJSON{
 		Documents: s.Read.Documents, BytesRead: s.Read.Bytes, BytesToWrite: s.WrittenBytes, Seconds: s.Took.Seconds(),
-		Batches: s.Batches, AllBatches: s.AllBatches, Failed: s.Failed, Failures: groupsJSON(s.Failures), Incomplete: s.Incomplete,
+		Batches: s.Batches, AllBatches: s.AllBatches, Failed: s.Failed, Failures: summary.Groups(s.Failures), Incomplete: s.Incomplete,
 		TooLong: amountJSON(s.Long), HeldAsked: s.Asked, HeldFound: s.Found,
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/cmd/kedge/internal/observe"
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/pipeline"
 )
 
@@ -41,7 +42,7 @@ func writePlan(w io.Writer, p *planned) error {
 	for _, c := range p.commands {
 		t.line("  %s:\n    %s", c.Purpose, c.Command)
 	}
-	if slices.ContainsFunc(p.commands, func(c suggestion) bool { return strings.Contains(c.Command, masked+"@") }) {
+	if slices.ContainsFunc(p.commands, func(c summary.Suggestion) bool { return strings.Contains(c.Command, masked+"@") }) {
 		t.line("  (put the password of --db-connect in place of %s)", masked)
 	}
 	if p.keepSource {
@@ -154,7 +155,7 @@ func (t *planText) shares(title string, list []pipeline.Share) {
 		if s.Others > 0 {
 			name = fmt.Sprintf("(%d others)", s.Others)
 		}
-		t.line("  %s %12d %12s %10d", padded(name, 38), s.Move.Documents, byteCount(s.Move.Bytes), s.Staying)
+		t.line("  %s %12d %12s %10d", padded(name, 38), s.Move.Documents, observe.ByteCount(s.Move.Bytes), s.Staying)
 	}
 }
 
@@ -181,7 +182,7 @@ func (t *planText) sizes(list []pipeline.SizeClass) {
 	}
 	t.line("\n%-40s %12s %12s", "Length as stored", "documents", "bytes")
 	for _, c := range list {
-		t.line("  %-38s %12d %12s", c.String(), c.Documents, byteCount(c.Bytes))
+		t.line("  %-38s %12d %12s", c.String(), c.Documents, observe.ByteCount(c.Bytes))
 	}
 }
 
@@ -199,7 +200,7 @@ func (t *planText) forms(p *pipeline.Plan) {
 		{"pass as they are", p.Forms.Pass}, {"depends on the plain length", p.Forms.Undecided},
 	} {
 		if f.Documents > 0 {
-			t.line("  %-38s %12d %12s", f.name, f.Documents, byteCount(f.Bytes))
+			t.line("  %-38s %12d %12s", f.name, f.Documents, observe.ByteCount(f.Bytes))
 		}
 	}
 	if p.Forms.Undecided.Documents > 0 {
@@ -212,9 +213,9 @@ func (t *planText) forms(p *pipeline.Plan) {
 	case !ok:
 		t.line("  To be put: not known, because no payload of the kind was read")
 	case exact:
-		t.line("  To be put: %s", byteCount(written))
+		t.line("  To be put: %s", observe.ByteCount(written))
 	default:
-		t.line("  To be put: about %s, an estimate from the sample", byteCount(written))
+		t.line("  To be put: about %s, an estimate from the sample", observe.ByteCount(written))
 	}
 }
 
@@ -230,7 +231,7 @@ func (t *planText) staying(p *planned) {
 		t.line("  (kedge verify finds all of them)")
 	}
 	for _, place := range p.Plan.Elsewhere {
-		t.line("\n%d documents (%s) are elsewhere, and would stay: %s", place.Documents, byteCount(place.Bytes), place.Place)
+		t.line("\n%d documents (%s) are elsewhere, and would stay: %s", place.Documents, observe.ByteCount(place.Bytes), place.Place)
 	}
 }
 
@@ -238,12 +239,10 @@ func (t *planText) groups(list []pipeline.FailureGroup) {
 	for _, g := range list {
 		t.line("  %-38s %12d", g.Class, g.Count)
 		for _, f := range g.Examples[:min(3, len(g.Examples))] {
-			t.line("    %s: %s", nameOf(f), f.Reason)
+			t.line("    %s: %s", summary.Document(f), f.Reason)
 		}
 	}
 }
-
-func nameOf(f checkpoint.Failure) string { return name(f.Bucket, f.UserID, f.ArchiveID) }
 
 // time tells how long it would take.
 func (t *planText) time(p *planned) {
@@ -260,7 +259,7 @@ func (t *planText) time(p *planned) {
 			least = "at least " + least
 		}
 		t.wrapped("\nTime: ", fmt.Sprintf("%s. That is what reading and recompressing take: %d documents (%s) took %s, in %d of %d batches, with the workers of the migration. How fast the destination takes them in cannot be measured without writing to it; kedge bench does.",
-			least, s.Read.Documents, byteCount(s.Read.Bytes), s.Took.Round(time.Millisecond), s.Batches, s.AllBatches))
+			least, s.Read.Documents, observe.ByteCount(s.Read.Bytes), s.Took.Round(time.Millisecond), s.Batches, s.AllBatches))
 	}
 	if p.atLeast > 0 {
 		t.line("  By the limits given alone it takes %s.", roughly(p.atLeast))
@@ -283,7 +282,7 @@ func roughly(d time.Duration) string {
 }
 
 func documentsOf(a pipeline.Amount) string {
-	return fmt.Sprintf("%d documents, %s", a.Documents, byteCount(a.Bytes))
+	return fmt.Sprintf("%d documents, %s", a.Documents, observe.ByteCount(a.Bytes))
 }
 
 func userCount(p *pipeline.Plan) string {

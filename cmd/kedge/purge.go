@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
+	"github.com/kedge/kedge/cmd/kedge/internal/watch"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
 )
@@ -28,7 +28,7 @@ type purgeCommand struct {
 	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
 
 	sideLimits
-	watchFlags
+	watch.Flags
 }
 
 // Validate is called by kong.
@@ -49,12 +49,12 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 	if err != nil {
 		return err
 	}
-	d := &documentWatch{run: c.watched("purge", source.Driver, destination.Driver), progress: new(pipeline.Progress)}
-	w, err := a.watch(ctx, c.watchFlags, interrupted, d.now)
+	d := watch.OfDocuments(c.watched("purge", source.Driver, destination.Driver))
+	w, err := c.Begin(ctx, interrupted.stop, a.log, d.Now)
 	if err != nil {
 		return err
 	}
-	defer func() { w.close(err) }()
+	defer func() { w.Close(err) }()
 	cat, err := a.openCatalog(ctx, sourceFile)
 	if err != nil {
 		return err
@@ -84,42 +84,11 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 			return err
 		}
 	}
-	d.follow(&o)
-	result, err := a.run(ctx, interrupted, o)
-	err = c.concluded(a, result, err)
+	d.Follow(&o)
+	result, err := a.progress.Run(ctx, interrupted.stop, o)
+	err = summary.Purge{Result: result, Err: err, DryRun: c.DryRun}.Conclude(a.results())
 	if result.State != "" {
-		w.over(d.now(), err, d.report(from, to, result, c.nextSteps(err)))
+		w.Over(d.Now(), err, d.Report(from, to, result, c.nextSteps(err)))
 	}
 	return err
-}
-
-func (c *purgeCommand) concluded(a *app, r pipeline.Result, err error) error {
-	if r.State == "" {
-		return err // it never began
-	}
-	if a.globals.Output == "json" {
-		out := map[string]any{"dry_run": c.DryRun, "documents_at_destination": r.Documents, "deleted": r.Counts.Moved, "failed": r.Failed, "bytes": r.Counts.BytesRead, "failures": groupsJSON(r.Failures), "left": groupsJSON(r.Left), "interrupted": r.Interrupted}
-		if c.DryRun {
-			out["deleted"], out["to_delete"] = 0, r.Counts.Moved
-		}
-		if jerr := json.NewEncoder(a.stdout).Encode(out); jerr != nil {
-			return errors.Join(err, jerr)
-		}
-	} else {
-		done := "deleted"
-		if c.DryRun {
-			done = "would delete"
-		}
-		fmt.Fprintf(a.stdout, "%s %d documents (%s) at the source, of %d that the catalog places at the destination\n", done, r.Counts.Moved, byteCount(r.Counts.BytesRead), r.Documents)
-		writeFailures(a.stdout, r)
-	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w; %s", err, again(err))
-	case r.Interrupted:
-		return &interruptedError{"interrupted; run the same command again to go on"}
-	case r.Failed > 0:
-		return &documentsError{fmt.Sprintf("%d documents could not be purged: nothing of them was deleted", r.Failed)}
-	}
-	return nil
 }

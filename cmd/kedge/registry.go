@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
+	"github.com/kedge/kedge/cmd/kedge/internal/watch"
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
@@ -115,12 +117,12 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 	if err != nil {
 		return err
 	}
-	d := &treeWatch{run: c.watched("migrate", source.Driver, destination.Driver)}
-	w, err := a.watch(ctx, c.watchFlags, interrupted, d.now)
+	d := watch.OfTree(c.watched("migrate", source.Driver, destination.Driver))
+	w, err := c.Begin(ctx, interrupted.stop, a.log, d.Now)
 	if err != nil {
 		return err
 	}
-	defer func() { w.close(err) }()
+	defer func() { w.Close(err) }()
 	if !a.globals.Quiet {
 		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(redactedRegistry(source)), indent(redactedRegistry(destination)))
 	}
@@ -137,9 +139,9 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 		return err
 	}
 	defer to.Close()
-	d.meters(from.meter, to.meter)
-	p := a.showTree(interrupted, "Registry")
-	defer p.close()
+	d.Meters(from.meter, to.meter)
+	p := a.progress.Tree(interrupted.stop, "Registry")
+	defer p.Close()
 	o := tree.Options{
 		Source: from, Destination: to, Checkpoint: c.Checkpoint, Repositories: c.Repository, Uploads: !c.ExcludeUploads,
 		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
@@ -150,15 +152,15 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 			return err
 		}
 	}
-	o.Started = func(s tree.Start) { d.started(s); p.started(s) }
-	o.Report = func(s tree.Snapshot) { d.report(s); p.report(s) }
+	o.Started = func(s tree.Start) { d.Started(s); p.Started(s) }
+	o.Report = func(s tree.Snapshot) { d.Told(s); p.Report(s) }
 	result, err := tree.Run(ctx, interrupted.stop, o)
-	p.close()
-	err = a.treeConcluded(result, err, c.NoDelete)
+	p.Close()
+	err = summary.Tree{Result: result, Err: err, NoDelete: c.NoDelete}.Conclude(a.results())
 	if result.Pass != 0 {
-		report := d.result(from, to, result)
+		report := d.Report(from, to, result)
 		report.Next = c.nextTreeSteps(result, err)
-		w.over(d.now(), err, report)
+		w.Over(d.Now(), err, report)
 	}
 	return err
 }

@@ -2,17 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/config"
-	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
@@ -80,15 +76,17 @@ func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts
 		Stores: stores, Catalog: cat, Checkpoint: c.Checkpoint, Buckets: c.Bucket, SamplePercent: float64(c.Sample),
 		Orphans: c.Orphans, MemoryBytes: c.Memory << 20, Workers: c.Workers, Log: a.log,
 	}
-	out := findings{w: a.stdout, json: a.globals.Output == "json"}
-	o.Failed, o.Orphan = out.failed, out.orphan
+	out := a.results()
+	o.Failed, o.Orphan = out.Failed, out.Orphan
 	if o.Checkpoint == "" {
 		if o.Checkpoint, err = defaultCheckpoint(pipeline.AuditIdentity(o).Fingerprint); err != nil {
 			return err
 		}
 	}
-	result, err := a.audit(ctx, interrupted, o)
-	return c.concluded(out, result, err)
+	result, err := a.progress.Audit(ctx, interrupted.stop, o)
+	return summary.Audit{
+		AuditResult: result, Err: err, Orphans: c.Orphans, SamplePercent: float64(c.Sample), Bucket: len(c.Bucket) > 0,
+	}.Conclude(out)
 }
 
 // sections are the stores that the configuration has: the analysis archive only
@@ -123,67 +121,5 @@ func (a *app) openAll(ctx context.Context, sections []*config.Store, cat *anchor
 func closeAll(stores []pipeline.Store) {
 	for _, s := range stores {
 		_ = s.Close() // nothing was written
-	}
-}
-
-// findings prints what an audit finds: a line each.
-type findings struct {
-	w    io.Writer
-	json bool
-}
-
-func (f findings) failed(x checkpoint.Failure) {
-	if f.json {
-		_ = json.NewEncoder(f.w).Encode(map[string]any{"kind": "failure", "class": x.Class, "user_id": x.UserID, "bucket": x.Bucket,
-			"archive_id": x.ArchiveID, "document_name": x.Name, "content_url": x.URI, "reason": x.Reason})
-		return
-	}
-	fmt.Fprintf(f.w, "%s %s: %s\n", x.Class, name(x.Bucket, x.UserID, x.ArchiveID), x.Reason)
-}
-
-func (f findings) orphan(uri string, info drivers.Info) {
-	if f.json {
-		_ = json.NewEncoder(f.w).Encode(map[string]any{"kind": "orphan", "uri": uri, "bytes": info.Bytes})
-		return
-	}
-	fmt.Fprintf(f.w, "orphan %q (%d bytes): no row of the catalog names it\n", uri, info.Bytes)
-}
-
-func (c *verifyCommand) concluded(out findings, r pipeline.AuditResult, err error) error {
-	if err != nil {
-		return fmt.Errorf("%w; %s", err, again(err))
-	}
-	if out.json {
-		if err := json.NewEncoder(out.w).Encode(map[string]any{"kind": "summary", "documents": r.Documents, "bytes": r.Bytes, "without_digest": r.NoDigest,
-			"failed": r.Failed, "orphans": r.Orphans, "orphans_looked_for": c.Orphans, "interrupted": r.Interrupted, "run_seconds": r.Ended.Sub(r.Began).Seconds()}); err != nil {
-			return err
-		}
-	} else {
-		c.summary(out.w, r)
-	}
-	switch {
-	case r.Interrupted:
-		return &interruptedError{"interrupted; run the same command again to go on"}
-	case r.Failed > 0, r.Orphans > 0:
-		return &documentsError{fmt.Sprintf("not all is well: %d documents and %d orphans", r.Failed, r.Orphans)}
-	case r.Documents == 0 && len(c.Bucket) > 0:
-		return errors.New("--bucket: the catalog has no document in such a bucket")
-	}
-	return nil
-}
-
-func (c *verifyCommand) summary(w io.Writer, r pipeline.AuditResult) {
-	fmt.Fprintf(w, "%d documents (%s) checked: %d are not well\n", r.Documents, byteCount(r.Bytes), r.Failed)
-	if c.Sample > 0 && c.Sample < 100 {
-		fmt.Fprintf(w, "  a sample of %g%%\n", float64(c.Sample))
-	}
-	for _, g := range r.Failures {
-		fmt.Fprintf(w, "  %-20s %d\n", g.Class, g.Count)
-	}
-	if r.NoDigest > 0 {
-		fmt.Fprintf(w, "  no digest            %d documents have none in the catalog: only their lengths and zlib streams could be checked\n", r.NoDigest)
-	}
-	if c.Orphans {
-		fmt.Fprintf(w, "  orphans              %d\n", r.Orphans)
 	}
 }

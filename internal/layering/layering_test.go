@@ -74,6 +74,13 @@ var rules = []rule{
 	// Read the definitions of the commands, and know nothing else of the program.
 	{packages: "cmd/kedge/internal/completion"},
 	{packages: "cmd/kedge/internal/manual", may: []string{"cmd/kedge/internal/completion"}},
+	// Draws on a terminal; what is drawn is others' affair.
+	{packages: "cmd/kedge/internal/liveview"},
+	{packages: "cmd/kedge/internal/ending"},
+	// Tell of a run while it goes on, when it is over, and from afar.
+	{packages: "cmd/kedge/internal/progress", may: []string{"cmd/kedge/internal/liveview", "cmd/kedge/internal/observe", "drivers", "pipeline", "pipeline/tree"}},
+	{packages: "cmd/kedge/internal/summary", may: []string{"cmd/kedge/internal/ending", "cmd/kedge/internal/observe", "checkpoint", "drivers", "pipeline", "pipeline/tree"}},
+	{packages: "cmd/kedge/internal/watch", may: []string{"cmd/kedge/internal/ending", "cmd/kedge/internal/observe", "cmd/kedge/internal/summary", "drivers/metrics", "pipeline", "pipeline/tree"}},
 	{packages: "cmd/...", may: []string{"cmd/...", "bench/...", "checkpoint", "config", "drivers/...", "internal/plot", "pipeline/..."}, testsMay: []string{testenv}},
 }
 

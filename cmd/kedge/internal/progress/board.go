@@ -1,4 +1,4 @@
-package main
+package progress
 
 import (
 	"fmt"
@@ -7,52 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/liveview"
+	"github.com/kedge/kedge/cmd/kedge/internal/observe"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 )
-
-// status is what is told of a run at one moment.
-type status struct {
-	done, total int64  // by which the bar is drawn
-	beside      string // stands next to the bar
-	lines       []line
-}
-
-// line is one of a status, with what it means for the eye.
-type line struct {
-	text string
-	tone tone
-}
-
-// tone is the colour of a line, where there are colours.
-type tone string
-
-// The tones, as the terminal's own colours.
-const (
-	tonePlain  tone = ""
-	toneQuiet  tone = "\x1b[2m"
-	toneStrong tone = "\x1b[1m"
-	toneWarn   tone = "\x1b[33m"
-	toneBad    tone = "\x1b[31m"
-	toneBar    tone = "\x1b[32m"
-	toneReset       = "\x1b[0m"
-)
-
-// paint colours a text.
-func (t tone) paint(text string) string {
-	if t == tonePlain {
-		return text
-	}
-	return string(t) + text + toneReset
-}
-
-// percent is how much of a whole is done, never more than is.
-func percentOf(done, total int64) float64 {
-	if total <= 0 {
-		return 0
-	}
-	return math.Floor(1000*float64(done)/float64(total)) / 10
-}
 
 // board makes the statuses of a migration or a purge.
 type board struct {
@@ -68,35 +27,35 @@ const (
 )
 
 // compose makes the status that fits into so many columns and lines.
-func (b board) compose(s pipeline.Snapshot, width, height int) status {
+func (b board) compose(s pipeline.Snapshot, width, height int) liveview.Status {
 	stopping := b.stopping()
-	st := status{done: s.Done.Documents, total: s.Total.Documents, beside: leftText(s.Left)}
+	st := liveview.Status{Done: s.Done.Documents, Total: s.Total.Documents, Beside: leftText(s.Left)}
 	if s.Began.IsZero() {
-		st.beside = "documents are being counted"
+		st.Beside = "documents are being counted"
 		return st
 	}
-	st.add(toneStrong, "%s, %s so far", b.heading(s), sinceText(s.At.Sub(s.Began)))
+	st.Add(liveview.Strong, "%s, %s so far", b.heading(s), sinceText(s.At.Sub(s.Began)))
 	if stopping {
-		st.beside = "stopping"
-		st.add(toneWarn, "interrupted: finishing what is in flight")
+		st.Beside = "stopping"
+		st.Add(liveview.Warn, "interrupted: finishing what is in flight")
 	}
-	st.add(tonePlain, "%s", doneText(s, ""))
-	st.add(tonePlain, "%s documents/s (average %s), %s (average %s)",
+	st.Add(liveview.Plain, "%s", doneText(s, ""))
+	st.Add(liveview.Plain, "%s documents/s (average %s), %s (average %s)",
 		rate(s.Now.DocumentsPerSecond), rate(s.Average.DocumentsPerSecond),
 		bytesPerSecond(s.Now.BytesPerSecond), bytesPerSecond(s.Average.BytesPerSecond))
 	if height >= tallBoard && s.Destination.Name != "" {
 		b.stages(&st, s, width)
 	}
 	if why := limitText(s); why != "" {
-		st.add(toneWarn, "%s", why)
+		st.Add(liveview.Warn, "%s", why)
 	}
-	failures := tonePlain
+	failures := liveview.Plain
 	if s.Failed > 0 {
-		failures = toneBad
+		failures = liveview.Bad
 	}
-	st.add(failures, "%d retries, %s", s.Retries, failuresText(s))
+	st.Add(failures, "%d retries, %s", s.Retries, failuresText(s))
 	for _, o := range s.Paused {
-		st.add(toneWarn, "%s", pauseText(roleOf(s, o), s.At, o))
+		st.Add(liveview.Warn, "%s", pauseText(roleOf(s, o), s.At, o))
 	}
 	return st
 }
@@ -109,40 +68,27 @@ func (b board) heading(s pipeline.Snapshot) string {
 	return fmt.Sprintf("%s, %s -> %s", b.title, s.Source.Name, s.Destination.Name)
 }
 
-// text is the status without its bar, for who asks for it.
-func (st status) text() []string {
-	lines := []string{fmt.Sprintf("%.1f%% done, %s", percentOf(st.done, st.total), st.beside)}
-	for _, line := range st.lines {
-		lines = append(lines, line.text)
-	}
-	return lines
-}
-
-func (st *status) add(t tone, format string, args ...any) {
-	st.lines = append(st.lines, line{fmt.Sprintf(format, args...), t})
-}
-
 // stages adds a line a stage, and one for the stores.
-func (b board) stages(st *status, s pipeline.Snapshot, width int) {
+func (b board) stages(st *liveview.Status, s pipeline.Snapshot, width int) {
 	limit, _ := s.Limit()
 	head := "stage        in work   queued    busy"
 	if width >= wideBoard {
 		head += strings.Repeat(" ", 24) + "  documents   a batch takes"
 	}
-	st.add(toneQuiet, "%s", head)
+	st.Add(liveview.Quiet, "%s", head)
 	for _, stage := range s.Stages {
-		t := tonePlain
+		t := liveview.Plain
 		if stage.Name == limit {
-			t = toneWarn
+			t = liveview.Warn
 		}
 		row := fmt.Sprintf("%-11s %3d of %-3d %6d    %3.0f%%  %s", stage.Name, stage.InFlight, stage.Workers, stage.Queued,
 			100*stage.BusyShare, gauge(stage.BusyShare, 20))
 		if width >= wideBoard {
 			row += fmt.Sprintf("   %10d   %s", stage.Documents, stage.Latency.Mean().Round(time.Millisecond))
 		}
-		st.add(t, "%s", row)
+		st.Add(t, "%s", row)
 	}
-	st.add(toneQuiet, "operations in flight: source %d of %d, destination %d of %d",
+	st.Add(liveview.Quiet, "operations in flight: source %d of %d, destination %d of %d",
 		s.Source.InFlight, s.Source.Limit, s.Destination.InFlight, s.Destination.Limit)
 }
 
@@ -155,7 +101,7 @@ func gauge(share float64, columns int) string {
 // plainLine is a status in one line, the parts always in the same order.
 func plainLine(s pipeline.Snapshot) string {
 	parts := []string{
-		doneText(s, fmt.Sprintf(" done (%.1f%%)", percentOf(s.Done.Documents, s.Total.Documents))),
+		doneText(s, fmt.Sprintf(" done (%.1f%%)", liveview.Percent(s.Done.Documents, s.Total.Documents))),
 		fmt.Sprintf("now %s/s, %s", rate(s.Now.DocumentsPerSecond), bytesPerSecond(s.Now.BytesPerSecond)),
 		fmt.Sprintf("average %s/s, %s", rate(s.Average.DocumentsPerSecond), bytesPerSecond(s.Average.BytesPerSecond)),
 		leftText(s.Left),
@@ -204,9 +150,9 @@ func waitedFor(paused []drivers.Outage) string {
 // stands behind the documents then.
 func doneText(s pipeline.Snapshot, done string) string {
 	if !s.Counted {
-		return fmt.Sprintf("%d documents done, %s; how many there are is being counted", s.Done.Documents, byteCount(s.Done.Bytes))
+		return fmt.Sprintf("%d documents done, %s; how many there are is being counted", s.Done.Documents, observe.ByteCount(s.Done.Bytes))
 	}
-	return fmt.Sprintf("%d of %d documents%s, %s of %s", s.Done.Documents, s.Total.Documents, done, byteCount(s.Done.Bytes), byteCount(s.Total.Bytes))
+	return fmt.Sprintf("%d of %d documents%s, %s of %s", s.Done.Documents, s.Total.Documents, done, observe.ByteCount(s.Done.Bytes), observe.ByteCount(s.Total.Bytes))
 }
 
 func rounded(f float64) float64 { return math.Round(10*f) / 10 }
@@ -218,7 +164,7 @@ func rate(n float64) string {
 	return fmt.Sprintf("%.0f", n)
 }
 
-func bytesPerSecond(n float64) string { return byteCount(int64(n)) + "/s" }
+func bytesPerSecond(n float64) string { return observe.ByteCount(int64(n)) + "/s" }
 
 // leftText says how long it takes yet.
 func leftText(left time.Duration) string {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package progress
 
 import (
 	"os"
@@ -9,15 +9,15 @@ import (
 	"syscall"
 )
 
-// answerStatus prints the status whenever SIGUSR1 comes, until the returned
+// AnswerSignals prints the status whenever SIGUSR1 comes, until the returned
 // function is called.
-func (a *app) answerStatus() (release func()) {
+func (t *Teller) AnswerSignals() (release func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1)
 	var answering sync.WaitGroup
 	answering.Go(func() {
 		for range signals {
-			a.tellStatus()
+			t.tellStatus()
 		}
 	})
 	return func() {

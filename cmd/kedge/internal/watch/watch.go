@@ -1,44 +1,43 @@
-package main
+// Package watch lets a run be watched from afar, and has a report written when it
+// is over, where the flags ask for that. What is shown is made by observe.
+package watch
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/ending"
 	"github.com/kedge/kedge/cmd/kedge/internal/observe"
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/tree"
 )
 
-// watchFlags are the flags of a command that can be watched from afar, and that
+// Flags are the flags of a command that can be watched from afar, and that
 // leaves a report.
-type watchFlags struct {
+type Flags struct {
 	Listen string `placeholder:"ADDRESS" help:"Serve the progress over HTTP while the command runs: a live page at /, /progress (JSON), /metrics (Prometheus), /healthz. 127.0.0.1:9187 or just 9187 is seen from this machine only; any other address, such as 0.0.0.0:9187, from elsewhere too, without a password."`
 	Report string `placeholder:"FILE.html" help:"Write a report when all is over, also after a failure or an interruption: one HTML file with plots that can be mailed. An existing file is overwritten."`
 }
 
-// watched says what is watched.
-func (l *sideLimits) watched(command, source, destination string) observe.Run {
-	return observe.Run{Command: command, Version: "kedge " + thisBuild().Version, Source: source, Destination: destination,
-		SourceLimits: l.source(), DestinationLimits: l.destination(), Started: time.Now()}
-}
-
-// watch is a run that is watched, or that nobody looks at.
-type watch struct {
-	flags    watchFlags
-	app      *app
+// Watch is a run that is watched, or that nobody looks at.
+type Watch struct {
+	flags    Flags
+	log      *slog.Logger
 	stop     <-chan struct{}
 	recorder *observe.Recorder // nil when nobody looks
 	server   *observe.Server   // nil without --listen
 }
 
-// watch begins to show a run, of which now tells at any moment. It fails where
+// Begin begins to show a run, of which now tells at any moment. It fails where
 // that cannot be done, before anything else is. The caller must close it.
-func (a *app) watch(ctx context.Context, flags watchFlags, interrupted *interrupts, now func() observe.Progress) (*watch, error) {
-	w := &watch{flags: flags, app: a, stop: interrupted.stop}
+func (flags Flags) Begin(ctx context.Context, stop <-chan struct{}, log *slog.Logger, now func() observe.Progress) (*Watch, error) {
+	w := &Watch{flags: flags, log: log, stop: stop}
 	if flags.Report != "" {
 		if err := observe.CheckReport(flags.Report); err != nil {
 			return nil, err
@@ -53,7 +52,7 @@ func (a *app) watch(ctx context.Context, flags watchFlags, interrupted *interrup
 	}
 	address, err := observe.Address(flags.Listen)
 	if err == nil {
-		w.server, err = observe.Listen(ctx, address, w.recorder, a.log)
+		w.server, err = observe.Listen(ctx, address, w.recorder, log)
 	}
 	if err != nil {
 		w.recorder.Close()
@@ -63,7 +62,7 @@ func (a *app) watch(ctx context.Context, flags watchFlags, interrupted *interrup
 }
 
 // stopping says so when the run was asked to stop.
-func (w *watch) stopping(p observe.Progress) observe.Progress {
+func (w *Watch) stopping(p observe.Progress) observe.Progress {
 	select {
 	case <-w.stop:
 		if p.State == observe.Running || p.State == observe.Starting {
@@ -74,8 +73,8 @@ func (w *watch) stopping(p observe.Progress) observe.Progress {
 	return p
 }
 
-// over shows how the run ended, and writes the report.
-func (w *watch) over(last observe.Progress, err error, r observe.Report) {
+// Over shows how the run ended, and writes the report.
+func (w *Watch) Over(last observe.Progress, err error, r observe.Report) {
 	if w.recorder == nil {
 		return
 	}
@@ -86,21 +85,20 @@ func (w *watch) over(last observe.Progress, err error, r observe.Report) {
 	}
 	r.State, r.Reason = last.State, last.Reason
 	if err := observe.WriteReport(w.flags.Report, r, w.recorder); err != nil {
-		w.app.log.Error("the report could not be written", "reason", err.Error())
+		w.log.Error("the report could not be written", "reason", err.Error())
 		return
 	}
-	w.app.log.Info("report written", "path", w.flags.Report)
+	w.log.Info("report written", "path", w.flags.Report)
 }
 
 // ended is the progress of a run that ended with a command's error.
 func ended(p observe.Progress, err error) observe.Progress {
-	var interrupted *interruptedError
 	p.Reason, p.Paused, p.RemainingSeconds = "", []observe.Outage{}, nil
 	switch {
 	case err == nil:
 		p.State = observe.Complete
 		return p
-	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
+	case ending.IsInterrupted(err), errors.Is(err, context.Canceled):
 		p.State = observe.Interrupted
 	default:
 		p.State = observe.Failed
@@ -109,23 +107,23 @@ func ended(p observe.Progress, err error) observe.Progress {
 	return p
 }
 
-// close ends the showing. A run that did not get as far as to be over ended with
+// Close ends the showing. A run that did not get as far as to be over ended with
 // err.
-func (w *watch) close(err error) {
+func (w *Watch) Close(err error) {
 	if w.recorder == nil {
 		return
 	}
 	w.recorder.End(ended(w.recorder.Progress(), err))
 	if w.server != nil {
 		if err := w.server.Close(); err != nil {
-			w.app.log.Warn("serving progress ended badly", "reason", err.Error())
+			w.log.Warn("serving progress ended badly", "reason", err.Error())
 		}
 	}
 	w.recorder.Close()
 }
 
-// documentWatch is what is known of a run over documents.
-type documentWatch struct {
+// Documents is what is known of a run over documents.
+type Documents struct {
 	run      observe.Run
 	progress *pipeline.Progress
 
@@ -133,8 +131,13 @@ type documentWatch struct {
 	taskID int64
 }
 
-// follow has the run with these options watched.
-func (d *documentWatch) follow(o *pipeline.Options) {
+// OfDocuments makes what a run over documents is followed by.
+func OfDocuments(run observe.Run) *Documents {
+	return &Documents{run: run, progress: new(pipeline.Progress)}
+}
+
+// Follow has the run with these options watched.
+func (d *Documents) Follow(o *pipeline.Options) {
 	o.Progress = d.progress
 	tell := o.Started
 	o.Started = func(s pipeline.Start) {
@@ -147,15 +150,16 @@ func (d *documentWatch) follow(o *pipeline.Options) {
 	}
 }
 
-func (d *documentWatch) now() observe.Progress {
+// Now tells how far the run has come.
+func (d *Documents) Now() observe.Progress {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.run.Documents(d.progress.Snapshot(), d.taskID)
 }
 
-// report is what there is to say of a run that ended with err.
-func (d *documentWatch) report(from, to pipeline.Store, r pipeline.Result, next []string) observe.Report {
-	out := observe.Report{Progress: d.now(), From: from.Place(), To: to.Place(), Resumed: r.Resumed, Ended: r.Ended, Checkpoint: r.Checkpoint, Next: next}
+// Report is what there is to say of a run that is over.
+func (d *Documents) Report(from, to pipeline.Store, r pipeline.Result, next []string) observe.Report {
+	out := observe.Report{Progress: d.Now(), From: from.Place(), To: to.Place(), Resumed: r.Resumed, Ended: r.Ended, Checkpoint: r.Checkpoint, Next: next}
 	if r.Checkpoint != "" {
 		out.Journal = pipeline.JournalPath(r.Checkpoint)
 	}
@@ -166,7 +170,7 @@ func (d *documentWatch) report(from, to pipeline.Store, r pipeline.Result, next 
 		out.Failures = append(out.Failures, observe.Failures{Class: g.Class, Count: g.Count})
 		group := observe.Group{Class: g.Class, Count: g.Count}
 		for _, e := range g.Examples {
-			group.Examples = append(group.Examples, observe.Example{Document: name(e.Bucket, e.UserID, e.ArchiveID), Stage: e.Stage, Reason: e.Reason})
+			group.Examples = append(group.Examples, observe.Example{Document: summary.Document(e), Stage: e.Stage, Reason: e.Reason})
 		}
 		out.Groups = append(out.Groups, group)
 	}
@@ -176,8 +180,8 @@ func (d *documentWatch) report(from, to pipeline.Store, r pipeline.Result, next 
 	return out
 }
 
-// treeWatch is what is known of a run over a registry's files.
-type treeWatch struct {
+// Tree is what is known of a run over a registry's files.
+type Tree struct {
 	run observe.Run
 
 	mu                  sync.Mutex
@@ -187,28 +191,33 @@ type treeWatch struct {
 	last                tree.Snapshot
 }
 
-// meters says who counts what the stores do, now that they are open.
-func (t *treeWatch) meters(source, destination *metrics.Meter) {
+// OfTree makes what a run over a registry's files is followed by.
+func OfTree(run observe.Run) *Tree { return &Tree{run: run} }
+
+// Meters says who counts what the stores do, now that they are open.
+func (t *Tree) Meters(source, destination *metrics.Meter) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.source, t.destination = source, destination
 }
 
-func (t *treeWatch) started(s tree.Start) {
+// Started takes in what earlier runs have done.
+func (t *Tree) Started(s tree.Start) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.began, t.earlier = time.Now(), s.Counts
 	t.at, t.last = t.began, tree.Snapshot{Counts: s.Counts}
 }
 
-func (t *treeWatch) report(s tree.Snapshot) {
+// Told takes in how far the run has come.
+func (t *Tree) Told(s tree.Snapshot) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.at, t.last = time.Now(), s
 }
 
-// now tells of the last report: there is one every two seconds.
-func (t *treeWatch) now() observe.Progress {
+// Now tells of the last report: there is one every two seconds.
+func (t *Tree) Now() observe.Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := t.at
@@ -218,10 +227,10 @@ func (t *treeWatch) now() observe.Progress {
 	return t.run.Files(t.last, at, t.began, t.earlier, t.source, t.destination)
 }
 
-// result is what there is to say of a run that is over.
-func (t *treeWatch) result(from, to tree.Store, r tree.Result) observe.Report {
-	t.report(tree.Snapshot{Files: r.Files, Counts: r.Counts, Failed: r.Failed})
-	out := observe.Report{Progress: t.now(), From: from.Place(), To: to.Place(), Resumed: r.Resumed, Ended: r.Ended, Checkpoint: r.Checkpoint}
+// Report is what there is to say of a run that is over.
+func (t *Tree) Report(from, to tree.Store, r tree.Result) observe.Report {
+	t.Told(tree.Snapshot{Files: r.Files, Counts: r.Counts, Failed: r.Failed})
+	out := observe.Report{Progress: t.Now(), From: from.Place(), To: to.Place(), Resumed: r.Resumed, Ended: r.Ended, Checkpoint: r.Checkpoint}
 	out.Began, out.ElapsedSeconds = r.Began, r.Ended.Sub(r.Began).Seconds()
 	for _, g := range r.Failures {
 		out.Failures = append(out.Failures, observe.Failures{Class: g.Class, Count: g.Count})

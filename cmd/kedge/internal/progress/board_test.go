@@ -1,4 +1,4 @@
-package main
+package progress
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/liveview"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 )
@@ -37,52 +38,22 @@ func largest() pipeline.Snapshot {
 func TestTheBoardFits(t *testing.T) {
 	b := board{title: "Migration task 12345", stopping: func() bool { return false }}
 	st := b.compose(largest(), 80, 24)
-	if len(st.lines) > 22 {
-		t.Errorf("%d lines", len(st.lines))
+	if len(st.Lines) > 22 {
+		t.Errorf("%d lines", len(st.Lines))
 	}
-	for _, line := range st.lines {
-		if len(line.text) > 79 && !strings.HasPrefix(line.text, "waiting for") {
-			t.Errorf("%d columns: %s", len(line.text), line.text)
+	for _, line := range st.Lines {
+		if len(line.Text) > 79 && !strings.HasPrefix(line.Text, "waiting for") {
+			t.Errorf("%d columns: %s", len(line.Text), line.Text)
 		}
-		if strings.HasPrefix(line.text, "waiting for") && !strings.HasPrefix(line.text[:79], "waiting for the destination for 1m30s, giving up in 29m0s: file:///") {
-			t.Errorf("it says %s", line.text)
+		if strings.HasPrefix(line.Text, "waiting for") && !strings.HasPrefix(line.Text[:79], "waiting for the destination for 1m30s, giving up in 29m0s: file:///") {
+			t.Errorf("it says %s", line.Text)
 		}
 	}
-	if low := b.compose(largest(), 80, 10); len(low.lines) > 8 {
-		t.Errorf("in a terminal of 10 lines there are %d", len(low.lines))
+	if low := b.compose(largest(), 80, 10); len(low.Lines) > 8 {
+		t.Errorf("in a terminal of 10 lines there are %d", len(low.Lines))
 	}
 	wide := b.compose(largest(), 200, 50)
-	if !slices.ContainsFunc(wide.lines, func(l line) bool { return strings.Contains(l.text, "a batch takes") }) {
+	if !slices.ContainsFunc(wide.Lines, func(l liveview.Line) bool { return strings.Contains(l.Text, "a batch takes") }) {
 		t.Error("where there is room there is no more told")
-	}
-}
-
-func TestPercentIsNeverTooMuch(t *testing.T) {
-	for _, c := range []struct {
-		done, total int64
-		want        float64
-	}{{0, 0, 0}, {0, 10, 0}, {9999, 10000, 99.9}, {999999, 1000000, 99.9}, {1000000, 1000000, 100}, {1, 3, 33.3}} {
-		if got := percentOf(c.done, c.total); got != c.want {
-			t.Errorf("%d of %d: %v", c.done, c.total, got)
-		}
-	}
-}
-
-// What a name holds never moves the cursor, and wide characters count as two.
-func TestFit(t *testing.T) {
-	for _, c := range []struct {
-		line  string
-		width int
-		want  string
-	}{
-		{"as it is", 20, "as it is"},
-		{"cut off here", 8, "cut off~"},
-		{"\x1b[2Jevil\n\a\u009b", 20, "?[2Jevil???"},
-		{"文書文書文書", 7, "文書文~"},
-		{"", 5, ""},
-	} {
-		if got := fit(c.line, c.width); got != c.want {
-			t.Errorf("%q in %d columns: %q", c.line, c.width, got)
-		}
 	}
 }

@@ -1,4 +1,9 @@
-package main
+// Package liveview draws how far a run has come on a terminal, again and again,
+// below what is printed line by line.
+//
+// A Screen is the terminal that both share, a View what is drawn, and a Status
+// what it shows at one moment.
+package liveview
 
 import (
 	"bytes"
@@ -22,7 +27,7 @@ const (
 	escUp    = "\x1b[A"
 )
 
-// screen shares a terminal between what is printed line by line and a view of a
+// Screen shares a terminal between what is printed line by line and a view of a
 // few lines below that is drawn again and again. While there is no view it
 // passes everything on.
 //
@@ -35,7 +40,7 @@ const (
 // It is the mpb.ConsoleWriter of the view, and an io.Writer for all others. Safe
 // for concurrent use, but for the methods of a ConsoleWriter, which are the
 // view's.
-type screen struct {
+type Screen struct {
 	terminal *os.File
 
 	mu   sync.Mutex
@@ -48,13 +53,19 @@ type screen struct {
 
 // frame is the view's side of a screen: what is being drawn.
 type frame struct {
-	*screen
+	*Screen
 	drawing bytes.Buffer
 }
 
+// NewScreen makes a screen of a terminal.
+func NewScreen(terminal *os.File) *Screen { return &Screen{terminal: terminal} }
+
+// Besides is a writer to standard output, which is a terminal too.
+func (s *Screen) Besides(output *os.File) io.Writer { return besides{s, output} }
+
 // Write prints, above the view if there is one; an unfinished line waits then
 // for its end.
-func (s *screen) Write(p []byte) (int, error) {
+func (s *Screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.view {
@@ -76,7 +87,7 @@ func (s *screen) Write(p []byte) (int, error) {
 // besides is standard output where that is a terminal, too, most likely the same
 // one: while there is a view, what is written goes above it.
 type besides struct {
-	screen *screen
+	screen *Screen
 	output *os.File
 }
 
@@ -92,15 +103,15 @@ func (b besides) Write(p []byte) (int, error) {
 }
 
 // open begins a view.
-func (s *screen) open() *frame {
+func (s *Screen) open() *frame {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.view = true
-	return &frame{screen: s}
+	return &frame{Screen: s}
 }
 
 // close removes the view. It may be called again.
-func (s *screen) close() {
+func (s *Screen) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.view {
@@ -113,7 +124,7 @@ func (s *screen) close() {
 }
 
 // draw replaces the view by what is printed above it and the view's lines.
-func (s *screen) draw(above string) error {
+func (s *Screen) draw(above string) error {
 	var b strings.Builder
 	b.WriteString(escHold + escErase)
 	b.WriteString(strings.ReplaceAll(above, "\n", "\r\n"))
@@ -146,7 +157,7 @@ func (f *frame) GetTermSize() (width, height int, err error) {
 
 // size tells the terminal's size in columns and lines, that of an old terminal
 // where it does not tell.
-func (s *screen) size() (width, height int) {
+func (s *Screen) size() (width, height int) {
 	width, height, err := term.GetSize(int(s.terminal.Fd()))
 	if err != nil || width <= 0 || height <= 0 {
 		return 80, 24

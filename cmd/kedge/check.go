@@ -11,6 +11,7 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
@@ -221,11 +222,11 @@ func (k *checker) table(w io.Writer) {
 
 func (k *checker) json(w io.Writer, driver string, err error) error {
 	out := struct {
-		OK       bool          `json:"ok"`
-		Driver   string        `json:"driver"`
-		Findings []findingJSON `json:"findings"`
-		Error    string        `json:"error,omitempty"`
-	}{OK: err == nil, Driver: driver, Findings: findingsJSON(k.findings)}
+		OK       bool              `json:"ok"`
+		Driver   string            `json:"driver"`
+		Findings []summary.Finding `json:"findings"`
+		Error    string            `json:"error,omitempty"`
+	}{OK: err == nil, Driver: driver, Findings: summary.Findings(k.findings)}
 	if err != nil {
 		out.Error = err.Error()
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/cmd/kedge/internal/cmdline"
 	"github.com/kedge/kedge/cmd/kedge/internal/ending"
 	"github.com/kedge/kedge/cmd/kedge/internal/liveview"
 	"github.com/kedge/kedge/cmd/kedge/internal/progress"
@@ -92,10 +93,8 @@ type app struct {
 	log     *slog.Logger
 	// progress tells how far the command has come.
 	progress *progress.Teller
-	// given is the command line as it was parsed.
-	given *kong.Context
-	// program is the name that kedge was called by.
-	program string
+	// line is the command line as it was given.
+	line cmdline.Line
 	// warned are the warnings that have been logged.
 	warned []string
 }
@@ -118,13 +117,13 @@ func (o *output) Write(p []byte) (int, error) {
 }
 
 func main() {
-	os.Exit(run(takeArguments()))
+	os.Exit(run(cmdline.Take()))
 }
 
 func run(args []string) int {
 	var c cli
 	exited := -1
-	program := programName()
+	program := cmdline.Program()
 	parser, err := kong.New(&c, kong.Name(program), kong.Description(description), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Vars{"version": thisBuild().String(), "drivers": strings.Join(all.Names(), ","), "maxFailures": strconv.Itoa(pipeline.DefaultMaxBackendFailures)},
 		kong.Exit(func(code int) { exited = code; panic(exitPanic{}) }))
@@ -132,13 +131,13 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, program+":", err)
 		return exitFailed
 	}
-	if program != kedgeName {
-		if args, err = asManager(program, args); err != nil {
+	if program != cmdline.Kedge {
+		if args, err = cmdline.AsManager(program, args); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", program, err)
 			return exitFailed
 		}
 	}
-	parsed, err := parse(parser, withoutEmptyConnect(parser, args))
+	parsed, err := parse(parser, cmdline.WithoutEmptyConnect(parser, args))
 	if exited >= 0 {
 		return exited
 	}
@@ -149,7 +148,7 @@ func run(args []string) int {
 	// Payloads come and go by the megabyte: collect before the garbage is as
 	// large as what is in use.
 	debug.SetGCPercent(50)
-	a := &app{program: program, globals: &c.globals, stdin: os.Stdin, stdout: &output{w: os.Stdout}, stderr: os.Stderr}
+	a := &app{line: cmdline.Line{Program: program}, globals: &c.globals, stdin: os.Stdin, stdout: &output{w: os.Stdout}, stderr: os.Stderr}
 	var screen *liveview.Screen
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		screen = liveview.NewScreen(os.Stderr)
@@ -161,7 +160,7 @@ func run(args []string) int {
 	a.log = newLog(a.stderr, &c.globals)
 	a.progress = &progress.Teller{Stderr: a.stderr, Screen: screen, Log: a.log, Show: c.Progress, Quiet: c.Quiet, Records: c.LogFormat == "json"}
 	defer a.progress.AnswerSignals()()
-	a.given = parsed
+	a.line.Parsed = parsed
 	ctx, interrupts := catchInterrupts(a.stderr)
 	defer interrupts.release()
 	parsed.BindTo(ctx, (*context.Context)(nil))
@@ -188,7 +187,7 @@ func (a *app) status(err error) (status int) {
 		return exitDone
 	}
 	message := strings.Join(strings.Fields(err.Error()+quoteLine(err)), " ")
-	fmt.Fprintln(a.stderr, cmp.Or(a.program, kedgeName)+":", message)
+	fmt.Fprintln(a.stderr, cmp.Or(a.line.Program, cmdline.Kedge)+":", message)
 	defer func() {
 		if a.globals.Output == "json" && !a.stdout.written {
 			_ = json.NewEncoder(a.stdout).Encode(map[string]any{"error": message, "exit_status": status})

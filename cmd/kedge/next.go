@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kedge/kedge/cmd/kedge/internal/ending"
 	"github.com/kedge/kedge/cmd/kedge/internal/summary"
@@ -104,4 +105,69 @@ func (c *migrateCommand) nextTreeSteps(r tree.Result, err error) []string {
 	default:
 		return []string{"Give the registry the new configuration, and start it.", fmt.Sprintf("Check everything: kedge verify %s", c.Destination)}
 	}
+}
+
+// Names of the flags that the commands below are given again.
+var (
+	// databaseFlags are those with which every command finds the same database.
+	databaseFlags = []string{"db-connect", "db-use-ssl", "db-retries", "db-timeout", "db-connect-timeout"}
+
+	onlyNow    = []string{"dry-run", "output"}
+	bothWays   = []string{"bucket", "workers", "memory", "max-failures", "give-up-after", "unreadable-keys", "verify", "dontask"}
+	onEachSide = []string{"bucket", "workers", "memory", "give-up-after", "max-bandwidth", "max-ops"}
+)
+
+// goOn is this migration's command.
+func (c *migrateCommand) goOn(a *app) string {
+	keep := slices.DeleteFunc(a.line.Flags(), func(name string) bool { return slices.Contains(onlyNow, name) })
+	return a.line.Command("migrate", keep, nil, c.Source, c.Destination)
+}
+
+// moveElsewhere is the command that also moves what is elsewhere.
+func (c *migrateCommand) moveElsewhere(a *app) string {
+	keep := slices.Concat(databaseFlags, bothWays, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "nodelete"})
+	return a.line.Command("migrate", keep, []string{"--elsewhere=move"}, c.Source, c.Destination)
+}
+
+// goBack is the command of the migration back: sections and limits change their
+// sides.
+func (c *migrateCommand) goBack(a *app) string {
+	var more []string
+	for _, f := range []struct {
+		given bool
+		flag  string
+	}{
+		{c.ToAnalysisArchive, "--from-analysis-archive"},
+		{c.FromAnalysisArchive, "--to-analysis-archive"},
+		{c.MaxBandwidth != bandwidths{}, "--max-bandwidth=" + bandwidths{c.MaxBandwidth[1], c.MaxBandwidth[0]}.String()},
+		{c.MaxOps != operationRates{}, "--max-ops=" + operationRates{c.MaxOps[1], c.MaxOps[0]}.String()},
+	} {
+		if f.given {
+			more = append(more, f.flag)
+		}
+	}
+	return a.line.Command("migrate", slices.Concat(databaseFlags, bothWays), more, c.Destination, c.Source)
+}
+
+// purge is the command that deletes what --nodelete leaves.
+func (c *migrateCommand) purge(a *app) string {
+	keep := slices.Concat(databaseFlags, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "dontask"})
+	return a.line.Command("purge", keep, nil, c.Source, c.Destination)
+}
+
+// verify is the command that reads every document where it is then.
+func (c *migrateCommand) verify(a *app) string {
+	return a.line.Command("verify", slices.Concat(databaseFlags, []string{"bucket"}), nil, c.Destination)
+}
+
+// checks are the commands that try both sides.
+func (c *migrateCommand) checks(a *app) (source, destination string) {
+	var from, to []string
+	if c.FromAnalysisArchive {
+		from = append(from, "--analysis-archive")
+	}
+	if c.ToAnalysisArchive {
+		to = append(to, "--analysis-archive")
+	}
+	return a.line.Command("check", databaseFlags, from, c.Source), a.line.Command("check", databaseFlags, to, c.Destination)
 }

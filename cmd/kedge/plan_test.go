@@ -169,10 +169,10 @@ func (p planJSON) addsUp(t *testing.T) {
 	for _, s := range p.Sizes {
 		sizes.Documents, sizes.Bytes = sizes.Documents+s.Documents, sizes.Bytes+s.Bytes
 	}
-	for _, f := range []amountJSON{p.Forms.Compress, p.Forms.Decompress, p.Forms.Pass, p.Forms.Undecided.amountJSON} {
+	for _, f := range []amountJSON{p.Forms.Compress, p.Forms.Decompress, p.Forms.Pass, p.Forms.Undecided.AmountForm} {
 		forms.Documents, forms.Bytes = forms.Documents+f.Documents, forms.Bytes+f.Bytes
 	}
-	if whole := (amountJSON{p.Documents, p.Bytes}); sizes != whole || forms != whole {
+	if whole := (amountJSON{Documents: p.Documents, Bytes: p.Bytes}); sizes != whole || forms != whole {
 		t.Errorf("lengths %v, forms %v, want %v", sizes, forms, whole)
 	}
 }

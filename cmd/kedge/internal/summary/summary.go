@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 )
 
@@ -82,6 +83,22 @@ func Places(places []pipeline.Place) []Place {
 	list := []Place{}
 	for _, p := range places {
 		list = append(list, Place(p))
+	}
+	return list
+}
+
+// Finding is what was found out about a store, as scripts read it.
+type Finding struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Amiss bool   `json:"amiss"`
+}
+
+// Findings is never nil, so that scripts find a list.
+func Findings(found []drivers.Finding) []Finding {
+	list := []Finding{}
+	for _, f := range found {
+		list = append(list, Finding(f))
 	}
 	return list
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/kedge/kedge/cmd/kedge/internal/cmdline"
 )
 
 // The commands for what comes next have the flags that were given, as far as
@@ -41,7 +43,7 @@ func TestTheCommandsForWhatComesNext(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := &app{globals: &c.globals, given: parsed}
+		a := &app{globals: &c.globals, line: cmdline.Line{Parsed: parsed}}
 		var m *migrateCommand
 		for _, candidate := range []*migrateCommand{&c.Migrate, &c.Plan.migrateCommand, &c.Objectstorage.Plan.migrateCommand} {
 			if candidate.Source != "" {
@@ -53,19 +55,6 @@ func TestTheCommandsForWhatComesNext(t *testing.T) {
 				t.Errorf("%s:\ngot  %s\nwant %s", test.given, command, want)
 			}
 			parseCommand(t, words(t, command)[1:])
-		}
-	}
-}
-
-// A password in a place where nobody looks for it is not shown.
-func TestNoPasswordIsSuggested(t *testing.T) {
-	for url, want := range map[string]string{
-		"postgresql://u:p@w@h/n?sslmode=require": "postgresql://u:********@h/n?sslmode=require",
-		"postgresql://u@h/n?password=p%40w":      "URL",
-		"sqlite:////some/where.db":               "sqlite:////some/where.db",
-	} {
-		if got := withoutPassword(url); got != want {
-			t.Errorf("%s is shown as %s, want %s", url, got, want)
 		}
 	}
 }

@@ -1,4 +1,8 @@
-package main
+// Package cmdline reads the program's arguments before they are parsed, and writes
+// the commands that kedge suggests.
+//
+// Both know how a password in a database's URL is kept from being seen.
+package cmdline
 
 import (
 	"os"
@@ -10,11 +14,11 @@ import (
 	"github.com/kedge/kedge/config"
 )
 
-// takeArguments gives the program's arguments and masks the passwords of
+// Take gives the program's arguments and masks the passwords of
 // database URLs where the process list shows them. What os.Args points to is
 // the process's own argument memory, which the kernel reads for
 // /proc/PID/cmdline and ps.
-func takeArguments() []string {
+func Take() []string {
 	args := make([]string, 0, len(os.Args))
 	for _, arg := range os.Args[1:] {
 		args = append(args, strings.Clone(arg))
@@ -28,11 +32,11 @@ func takeArguments() []string {
 	return args
 }
 
-// withoutEmptyConnect drops a --db-connect whose value was left out, as in
+// WithoutEmptyConnect drops a --db-connect whose value was left out, as in
 // "--db-connect migrate source.yaml dest.yaml": Anchore's documentation has such
 // lines, and a shell makes them of --db-connect ${db} where db is not set. The
 // database is then the configuration's. A command's name is never a database.
-func withoutEmptyConnect(parser *kong.Kong, args []string) []string {
+func WithoutEmptyConnect(parser *kong.Kong, args []string) []string {
 	kept := make([]string, 0, len(args))
 	for i, arg := range args {
 		if arg == "--" {

@@ -1,4 +1,4 @@
-package main
+package cmdline
 
 import (
 	"fmt"
@@ -8,27 +8,27 @@ import (
 	"strings"
 )
 
-// kedgeName is kedge's own name.
-const kedgeName = "kedge"
+// Kedge is kedge's own name.
+const Kedge = "kedge"
 
 // managers are the names of Anchore's own programs. Called by one of them, through
 // a link, kedge stands in for it.
 var managers = []string{"anchore-manager", "anchore-enterprise-manager"}
 
-// programName is the name that messages and suggested commands have.
-func programName() string {
+// Program is the name that messages and suggested commands have.
+func Program() string {
 	if len(os.Args) > 0 {
 		if name := filepath.Base(os.Args[0]); slices.Contains(managers, name) {
 			return name
 		}
 	}
-	return kedgeName
+	return Kedge
 }
 
-// asManager makes kedge's arguments of those of Anchore's manager: its options
+// AsManager makes kedge's arguments of those of Anchore's manager: its options
 // before the command are taken in kedge's spelling. It refuses the commands that
 // are not about the archive.
-func asManager(name string, args []string) ([]string, error) {
+func AsManager(name string, args []string) ([]string, error) {
 	var kept []string
 	for i := 0; i < len(args); i++ {
 		switch arg := args[i]; {

@@ -1,4 +1,4 @@
-package main
+package plantext
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/kedge/kedge/cmd/kedge/internal/cmdline"
 	"github.com/kedge/kedge/cmd/kedge/internal/observe"
 	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/pipeline"
@@ -23,12 +24,13 @@ type planText struct {
 	err error
 }
 
-func writePlan(w io.Writer, p *planned) error {
+// write writes the plan for people.
+func (p *Plan) write(w io.Writer) error {
 	t := &planText{w: w}
 	t.line("Dry run: nothing was changed.")
-	t.side("From", &p.source)
-	t.side("To", &p.destination)
-	t.side("Database", &p.database)
+	t.side("From", &p.Source)
+	t.side("To", &p.Destination)
+	t.side("Database", &p.Database)
 	t.run(p)
 	t.line("\nWould move %s.", documentsOf(p.Move))
 	t.about(p)
@@ -39,13 +41,13 @@ func writePlan(w io.Writer, p *planned) error {
 	t.staying(p)
 	t.time(p)
 	t.line("\nCommands")
-	for _, c := range p.commands {
+	for _, c := range p.Commands {
 		t.line("  %s:\n    %s", c.Purpose, c.Command)
 	}
-	if slices.ContainsFunc(p.commands, func(c summary.Suggestion) bool { return strings.Contains(c.Command, masked+"@") }) {
-		t.line("  (put the password of --db-connect in place of %s)", masked)
+	if slices.ContainsFunc(p.Commands, func(c summary.Suggestion) bool { return strings.Contains(c.Command, cmdline.Masked+"@") }) {
+		t.line("  (put the password of --db-connect in place of %s)", cmdline.Masked)
 	}
-	if p.keepSource {
+	if p.KeepSource {
 		t.wrapped("  ", "Until it is purged, the source keeps its payloads (--nodelete). The catalog names the destination all the same: Anchore finds the source's again only when it was moved back, which puts each payload again and proves it, or when the database is restored from a backup.")
 	}
 	return t.err
@@ -78,44 +80,44 @@ func (t *planText) wrapped(label, text string) {
 }
 
 // side tells of a store, or of the database.
-func (t *planText) side(label string, s *planSide) {
-	t.line("\n%-9s %s", label, s.place)
-	if s.missing {
+func (t *planText) side(label string, s *Side) {
+	t.line("\n%-9s %s", label, s.Place)
+	if s.Missing {
 		t.line("  is not there yet: the migration makes it")
 	}
-	for _, f := range s.findings {
+	for _, f := range s.Findings {
 		mark := " "
 		if f.Amiss {
 			mark = "!"
 		}
 		t.wrapped(fmt.Sprintf("%s %-17s ", mark, f.Name), f.Value)
 	}
-	if len(s.untried) > 0 {
-		t.wrapped("  not tried         ", strings.Join(s.untried, ", ")+" (kedge check does, with a test document)")
+	if len(s.Untried) > 0 {
+		t.wrapped("  not tried         ", strings.Join(s.Untried, ", ")+" (kedge check does, with a test document)")
 	}
 }
 
 // run tells of migrations that are under way or were interrupted.
-func (t *planText) run(p *planned) {
+func (t *planText) run(p *Plan) {
 	if p.Held != nil {
 		t.wrapped("\n! ", p.Held.Error()+". Until it is given back, migrate refuses, and what is counted here changes")
 	}
 	if p.CheckpointInUse {
-		t.line("! the checkpoint %s is in use by a migration of this kind", p.checkpoint)
+		t.line("! the checkpoint %s is in use by a migration of this kind", p.Checkpoint)
 	}
 	r := p.Resume
 	switch {
 	case r == nil:
-		t.line("\nCheckpoint %s (there is none yet)", p.checkpoint)
+		t.line("\nCheckpoint %s (there is none yet)", p.Checkpoint)
 		return
 	case r.Forgotten:
-		t.line("\nCheckpoint %s", p.checkpoint)
+		t.line("\nCheckpoint %s", p.Checkpoint)
 		t.wrapped("  ", fmt.Sprintf("is of task %d, which the database does not know any more (was it restored from a backup?): the migration begins anew.", r.TaskID))
 	case r.Finished:
-		t.line("\nCheckpoint %s", p.checkpoint)
+		t.line("\nCheckpoint %s", p.Checkpoint)
 		t.wrapped("  ", fmt.Sprintf("is of task %d, which came to its end with %d of %d documents moved: the migration tries again what is left.", r.TaskID, r.Moved, r.Documents))
 	default:
-		t.line("\nCheckpoint %s", p.checkpoint)
+		t.line("\nCheckpoint %s", p.Checkpoint)
 		t.wrapped("  ", fmt.Sprintf("is of task %d, which was interrupted with %d of %d documents moved and %d in flight: the migration resumes it. What follows is what remains.", r.TaskID, r.Moved, r.Documents, r.InFlight))
 	}
 	for _, class := range sortedKeys(r.Failed) {
@@ -132,7 +134,7 @@ func sortedKeys(m map[string]int64) (list []string) {
 }
 
 // about tells what the numbers leave out.
-func (t *planText) about(p *planned) {
+func (t *planText) about(p *Plan) {
 	if p.UnknownLength > 0 {
 		t.line("  %d of them have no length in the catalog, and are not in the bytes", p.UnknownLength)
 	}
@@ -220,7 +222,7 @@ func (t *planText) forms(p *pipeline.Plan) {
 }
 
 // staying names what would not be moved, and why.
-func (t *planText) staying(p *planned) {
+func (t *planText) staying(p *Plan) {
 	if p.Staying > 0 {
 		t.line("\n%d documents would stay where they are:", p.Staying)
 		t.groups(p.Stay)
@@ -230,7 +232,7 @@ func (t *planText) staying(p *planned) {
 		t.groups(p.Sample.Failures)
 		t.line("  (kedge verify finds all of them)")
 	}
-	for _, place := range p.Plan.Elsewhere {
+	for _, place := range p.Elsewhere {
 		t.line("\n%d documents (%s) are elsewhere, and would stay: %s", place.Documents, observe.ByteCount(place.Bytes), place.Place)
 	}
 }
@@ -245,7 +247,7 @@ func (t *planText) groups(list []pipeline.FailureGroup) {
 }
 
 // time tells how long it would take.
-func (t *planText) time(p *planned) {
+func (t *planText) time(p *Plan) {
 	s := &p.Sample
 	took, ok := s.Duration()
 	switch {
@@ -254,15 +256,15 @@ func (t *planText) time(p *planned) {
 	case !ok:
 		t.wrapped("\nTime: ", "not known: nothing could be read for a measurement")
 	default:
-		least := roughly(max(took, p.atLeast))
+		least := roughly(max(took, p.AtLeast))
 		if !strings.HasPrefix(least, "less") {
 			least = "at least " + least
 		}
 		t.wrapped("\nTime: ", fmt.Sprintf("%s. That is what reading and recompressing take: %d documents (%s) took %s, in %d of %d batches, with the workers of the migration. How fast the destination takes them in cannot be measured without writing to it; kedge bench does.",
 			least, s.Read.Documents, observe.ByteCount(s.Read.Bytes), s.Took.Round(time.Millisecond), s.Batches, s.AllBatches))
 	}
-	if p.atLeast > 0 {
-		t.line("  By the limits given alone it takes %s.", roughly(p.atLeast))
+	if p.AtLeast > 0 {
+		t.line("  By the limits given alone it takes %s.", roughly(p.AtLeast))
 	}
 	if s.Long.Documents > 0 {
 		t.wrapped("  ", fmt.Sprintf("%s too long for the sample: their time is reckoned from their bytes.", documentsOf(s.Long)))

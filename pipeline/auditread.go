@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
@@ -76,7 +77,7 @@ func checkHeldPayload(it *item, payload []byte, told string) error {
 	if err := checkPayload(it, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil || !it.doc.Compressed {
 		return err
 	}
-	_, _, _, err := inflate(payload, 0)
+	_, _, _, err := forms.Inflate(payload, 0)
 	return err
 }
 
@@ -96,11 +97,9 @@ func (a *audit) stream(ctx context.Context, s *Store, it *item, asAnchore bool) 
 			return checkPayload(it, digest, info.MD5, bytes)
 		}}
 		if it.doc.Compressed {
-			body = newInflateReader(body)
+			body = forms.NewInflateReader(body)
 		}
-		chunk := chunks.Get().(*[]byte)
-		defer chunks.Put(chunk)
-		_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{body}, *chunk)
+		_, err = forms.Copy(io.Discard, body)
 		return errors.Join(err, body.Close())
 	})
 }

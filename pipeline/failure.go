@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 // classedError carries the class of a failure through a stream.
@@ -25,7 +26,7 @@ func classOf(err error, otherwise string) string {
 	switch {
 	case errors.As(err, &c):
 		return c.class
-	case errors.Is(err, errZlib):
+	case errors.Is(err, forms.ErrZlib):
 		return ClassZlib
 	case drivers.KindOf(err) == drivers.InvalidKey:
 		return ClassInvalidKey

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 // fetch reads the payloads that are held in memory and checks them against the
@@ -206,10 +207,7 @@ func readOnce(ctx context.Context, d drivers.Driver, uri string) (digest string,
 	}
 	defer r.Close()
 	sum := md5.New()
-	chunk := chunks.Get().(*[]byte)
-	defer chunks.Put(chunk)
-	// The hash is hidden behind a plain Writer so that the pooled chunk is used.
-	if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{r}, *chunk); err != nil {
+	if _, err := forms.Copy(sum, r); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

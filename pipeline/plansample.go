@@ -11,6 +11,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 // Sample is what was measured: batches spread over the catalog, read at the
@@ -203,9 +204,7 @@ func (p *planner) readThrough(ctx context.Context, it *item) error {
 		return err
 	}
 	defer r.Close()
-	chunk := chunks.Get().(*[]byte)
-	defer chunks.Put(chunk)
-	it.bytes, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, *chunk)
+	it.bytes, err = forms.Copy(io.Discard, r)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 // prepare finds out what the rows alone do not say before anything is fetched:
@@ -118,7 +119,7 @@ func (m *migration) staysAsItIs(it *item, bytes int64) bool {
 // streamCost is what one payload holds while it is streamed from source to
 // destination, in bytes.
 func (m *migration) streamCost(passes bool) int64 {
-	cost := m.src.Capabilities().GetStreamBytes + 4*chunkBytes
+	cost := m.src.Capabilities().GetStreamBytes + 4*forms.ChunkBytes
 	if !passes {
 		cost += m.dst.Capabilities().StreamBytes
 	}

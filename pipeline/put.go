@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 // put stores payloads at the destination, once the checkpoint knows durably
@@ -119,9 +119,7 @@ func (m *migration) digestToBe(ctx context.Context, it *item) (string, error) {
 	}
 	defer r.Close()
 	sum := md5.New()
-	chunk := chunks.Get().(*[]byte)
-	defer chunks.Put(chunk)
-	if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{r}, *chunk); err != nil {
+	if _, err := forms.Copy(sum, r); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 // ReadPlain reads a document where its row says, checks it against the row, and
@@ -24,6 +25,6 @@ func ReadPlain(ctx context.Context, d drivers.Driver, row catalog.Document) ([]b
 	if !row.Compressed {
 		return payload, nil
 	}
-	plain, _, _, err := inflate(payload, math.MaxInt64)
+	plain, _, _, err := forms.Inflate(payload, math.MaxInt64)
 	return plain, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 // recompress brings payloads into the form that the destination's compression
@@ -27,14 +29,14 @@ func (m *migration) recompressOne(it *item) error {
 		if m.keepsForm() || !m.dst.compresses(it.bytes) {
 			return nil
 		}
-		payload, err := deflate(it.payload)
+		payload, err := forms.Deflate(it.payload)
 		if err != nil {
 			return err
 		}
 		it.replace(payload, true)
 		return nil
 	}
-	plain, digest, plainBytes, err := inflate(it.payload, it.allowance)
+	plain, digest, plainBytes, err := forms.Inflate(it.payload, it.allowance)
 	if err != nil {
 		return err
 	}

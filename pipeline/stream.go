@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 // stream makes the payload of a document that is never held as a whole: opened
@@ -28,7 +29,7 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 				if err != nil {
 					return nil, err
 				}
-				return newDeflateReader(r), nil
+				return forms.NewDeflateReader(r), nil
 			}
 			return p, nil
 		}
@@ -55,7 +56,7 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 		if err != nil {
 			return nil, err
 		}
-		return newInflateReader(r), nil
+		return forms.NewInflateReader(r), nil
 	}
 	return p, nil
 }
@@ -131,12 +132,10 @@ func (m *migration) inflateThrough(ctx context.Context, it *item) (plainBytes in
 	if err != nil {
 		return 0, err
 	}
-	z := newInflateReader(r)
+	z := forms.NewInflateReader(r)
 	defer z.Close()
-	chunk := chunks.Get().(*[]byte)
-	defer chunks.Put(chunk)
 	sum := md5.New()
-	plainBytes, err = io.CopyBuffer(struct{ io.Writer }{sum}, z, *chunk)
+	plainBytes, err = forms.Copy(sum, z)
 	it.plainDigest, it.plainBytes = hex.EncodeToString(sum.Sum(nil)), plainBytes
 	return plainBytes, err
 }

@@ -57,6 +57,8 @@ var rules = []rule{
 	// never each other.
 	{packages: "drivers/...", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest"}},
 
+	// The pipeline's own rooms, each of which knows as little as it can.
+	{packages: "pipeline/forms"},
 	// The pipeline works with any store: it never knows a backend, the
 	// configuration or the command line. Its tests open real stores.
 	{packages: "pipeline/...",

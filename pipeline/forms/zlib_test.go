@@ -1,4 +1,4 @@
-package pipeline
+package forms
 
 import (
 	"bytes"
@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-
-	"github.com/kedge/kedge/pipeline/catalog"
 )
 
 func stdDeflate(t testing.TB, plain []byte) []byte {
@@ -49,33 +47,33 @@ func noise(n int) []byte {
 }
 
 func TestZlibRoundTrips(t *testing.T) {
-	for _, n := range []int{0, 1, 100, chunkBytes - 1, chunkBytes, chunkBytes + 1, 3*chunkBytes + 17} {
+	for _, n := range []int{0, 1, 100, ChunkBytes - 1, ChunkBytes, ChunkBytes + 1, 3*ChunkBytes + 17} {
 		plain := noise(n)
-		payload, err := deflate(plain)
+		payload, err := Deflate(plain)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(stdInflate(t, payload), plain) {
 			t.Errorf("%d bytes: the standard library reads other bytes", n)
 		}
-		got, _, bytesHeld, err := inflate(stdDeflate(t, plain), int64(n))
+		got, _, bytesHeld, err := Inflate(stdDeflate(t, plain), int64(n))
 		if err != nil || bytesHeld != int64(n) || !bytes.Equal(got, plain) {
 			t.Errorf("%d bytes: inflate gave %d bytes, %v", n, bytesHeld, err)
 		}
 		if n > 0 {
-			got, _, bytesHeld, err = inflate(payload, int64(n)-1)
+			got, _, bytesHeld, err = Inflate(payload, int64(n)-1)
 			if err != nil || bytesHeld != int64(n) || got != nil {
 				t.Errorf("%d bytes: beyond the limit inflate must only count: %d held, %d, %v", n, len(got), bytesHeld, err)
 			}
 		}
-		streamed, err := io.ReadAll(newInflateReader(io.NopCloser(iotest.HalfReader(bytes.NewReader(payload)))))
+		streamed, err := io.ReadAll(NewInflateReader(io.NopCloser(iotest.HalfReader(bytes.NewReader(payload)))))
 		if err != nil || !bytes.Equal(streamed, plain) {
-			t.Errorf("%d bytes: inflateReader: %v", n, err)
+			t.Errorf("%d bytes: InflateReader: %v", n, err)
 		}
-		d := newDeflateReader(io.NopCloser(iotest.HalfReader(bytes.NewReader(plain))))
+		d := NewDeflateReader(io.NopCloser(iotest.HalfReader(bytes.NewReader(plain))))
 		streamed, err = io.ReadAll(d)
 		if err != nil || !bytes.Equal(stdInflate(t, streamed), plain) {
-			t.Errorf("%d bytes: deflateReader: %v", n, err)
+			t.Errorf("%d bytes: DeflateReader: %v", n, err)
 		}
 		if err := d.Close(); err != nil {
 			t.Error(err)
@@ -91,11 +89,11 @@ func TestUnsoundZlibIsNamed(t *testing.T) {
 		"nothing": nil, "one byte": sound[:1], "no checksum": sound[:len(sound)-4], "half": sound[:len(sound)/2],
 		"a flipped byte": flipped, "plain text": []byte(`{"document": {}}`), "a wrong checksum": append(bytes.Clone(sound[:len(sound)-1]), ^sound[len(sound)-1]),
 	} {
-		if _, _, _, err := inflate(payload, 1<<20); !errors.Is(err, errZlib) {
+		if _, _, _, err := Inflate(payload, 1<<20); !errors.Is(err, ErrZlib) {
 			t.Errorf("%s: inflate: %v", name, err)
 		}
-		if _, err := io.Copy(io.Discard, newInflateReader(io.NopCloser(bytes.NewReader(payload)))); !errors.Is(err, errZlib) {
-			t.Errorf("%s: inflateReader: %v", name, err)
+		if _, err := io.Copy(io.Discard, NewInflateReader(io.NopCloser(bytes.NewReader(payload)))); !errors.Is(err, ErrZlib) {
+			t.Errorf("%s: InflateReader: %v", name, err)
 		}
 	}
 }
@@ -105,12 +103,12 @@ func TestTheSourcesErrorIsPassedOn(t *testing.T) {
 	broken := errors.New("connection reset")
 	for _, n := range []int{0, 1, 20, 5000} {
 		source := io.MultiReader(bytes.NewReader(stdDeflate(t, noise(100000))[:n]), iotest.ErrReader(broken))
-		if _, err := io.Copy(io.Discard, newInflateReader(io.NopCloser(source))); !errors.Is(err, broken) || errors.Is(err, errZlib) {
-			t.Errorf("inflateReader after %d bytes: %v", n, err)
+		if _, err := io.Copy(io.Discard, NewInflateReader(io.NopCloser(source))); !errors.Is(err, broken) || errors.Is(err, ErrZlib) {
+			t.Errorf("InflateReader after %d bytes: %v", n, err)
 		}
 		source = io.MultiReader(strings.NewReader("some text"), iotest.ErrReader(broken))
-		if _, err := io.Copy(io.Discard, newDeflateReader(io.NopCloser(source))); !errors.Is(err, broken) {
-			t.Errorf("deflateReader: %v", err)
+		if _, err := io.Copy(io.Discard, NewDeflateReader(io.NopCloser(source))); !errors.Is(err, broken) {
+			t.Errorf("DeflateReader: %v", err)
 		}
 	}
 }
@@ -119,7 +117,7 @@ func TestTheSourcesErrorIsPassedOn(t *testing.T) {
 func TestTheSourceIsReadToItsEnd(t *testing.T) {
 	late := errors.New("the digest is wrong")
 	source := io.MultiReader(bytes.NewReader(stdDeflate(t, noise(1000))), iotest.ErrReader(late))
-	if _, err := io.Copy(io.Discard, newInflateReader(io.NopCloser(source))); !errors.Is(err, late) {
+	if _, err := io.Copy(io.Discard, NewInflateReader(io.NopCloser(source))); !errors.Is(err, late) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -134,28 +132,13 @@ func FuzzInflate(f *testing.F) {
 			return
 		}
 		limit = max(0, min(limit, 1<<20))
-		plain, _, n, err := inflate(payload, limit)
-		streamed, serr := io.Copy(io.Discard, newInflateReader(io.NopCloser(bytes.NewReader(payload))))
+		plain, _, n, err := Inflate(payload, limit)
+		streamed, serr := io.Copy(io.Discard, NewInflateReader(io.NopCloser(bytes.NewReader(payload))))
 		if (err == nil) != (serr == nil) || err == nil && n != streamed {
-			t.Errorf("inflate: %d bytes, %v; inflateReader: %d bytes, %v", n, err, streamed, serr)
+			t.Errorf("inflate: %d bytes, %v; InflateReader: %d bytes, %v", n, err, streamed, serr)
 		}
 		if err == nil && n <= limit && int64(len(plain)) != n || n > limit && plain != nil {
 			t.Errorf("%d bytes held of %d with a limit of %d", len(plain), n, limit)
 		}
 	})
-}
-
-// TestAllowanceIsNotNegative: a rule by which everything is compressed (Anchore
-// takes a negative min_size_kbytes so) leaves what a payload reserves as it is.
-func TestAllowanceIsNotNegative(t *testing.T) {
-	for _, least := range []int64{-1024, -1 << 62} {
-		m := &migration{
-			dst:    Store{Driver: prefixed("b://"), Compression: Compression{Enabled: true, MinBytes: least}},
-			limits: limitsFor(DefaultMemoryBytes),
-		}
-		it := &item{doc: catalog.Document{Compressed: true}}
-		if got := m.allow(it, 1000); got != 0 {
-			t.Errorf("MinBytes %d: %d bytes beside the payload", least, got)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package pipeline
+package forms
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ import (
 // zlibLevel is what Anchore passes to zlib.compress.
 const zlibLevel = 3
 
-// chunkBytes is how much a stream moves at a time.
-const chunkBytes = 256 << 10
+// ChunkBytes is how much a stream moves at a time, and holds in memory for that.
+const ChunkBytes = 256 << 10
 
 // Writers and readers hold about 1 MB and 40 KB each and are made anew at
 // several times the cost of a small document: pooled.
@@ -29,11 +29,20 @@ var (
 		return w
 	}}
 	inflaters sync.Pool
-	chunks    = sync.Pool{New: func() any { b := make([]byte, chunkBytes); return &b }}
+	chunks    = sync.Pool{New: func() any { b := make([]byte, ChunkBytes); return &b }}
 )
 
-// errZlib is what every unsound zlib payload is reported as.
-var errZlib = errors.New("the catalog says that the payload is compressed, and it is not a sound zlib stream")
+// ErrZlib is what every unsound zlib payload is reported as.
+var ErrZlib = errors.New("the catalog says that the payload is compressed, and it is not a sound zlib stream")
+
+// Copy copies a stream to its end by a pooled chunk, and says how many bytes that
+// were. Either side is hidden behind a plain interface, so that none of them brings
+// a buffer of its own.
+func Copy(w io.Writer, r io.Reader) (int64, error) {
+	chunk := chunks.Get().(*[]byte)
+	defer chunks.Put(chunk)
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, *chunk)
+}
 
 type inflater interface {
 	io.ReadCloser
@@ -41,7 +50,7 @@ type inflater interface {
 }
 
 // newInflater gives a reader of the plain bytes of the zlib stream r. An error
-// of r itself is passed on as it is; any other is errZlib.
+// of r itself is passed on as it is; any other is ErrZlib.
 func newInflater(r io.Reader) (inflater, error) {
 	if z, ok := inflaters.Get().(inflater); ok {
 		if err := z.Reset(r, nil); err != nil {
@@ -57,8 +66,8 @@ func newInflater(r io.Reader) (inflater, error) {
 	return z.(inflater), nil
 }
 
-// deflate compresses a plain document.
-func deflate(plain []byte) ([]byte, error) {
+// Deflate compresses a plain document.
+func Deflate(plain []byte) ([]byte, error) {
 	w := deflaters.Get().(*zlib.Writer)
 	defer deflaters.Put(w)
 	out := bytes.NewBuffer(make([]byte, 0, len(plain)/3+64))
@@ -72,13 +81,13 @@ func deflate(plain []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// inflate checks a whole zlib payload and tells MD5 and length of the plain
+// Inflate checks a whole zlib payload and tells MD5 and length of the plain
 // document in it. The plain bytes are given too, unless they are more than
 // limit.
-func inflate(payload []byte, limit int64) (plain []byte, digest string, plainBytes int64, err error) {
+func Inflate(payload []byte, limit int64) (plain []byte, digest string, plainBytes int64, err error) {
 	z, err := newInflater(bytes.NewReader(payload))
 	if err != nil {
-		return nil, "", 0, fmt.Errorf("%w: %w", errZlib, err)
+		return nil, "", 0, fmt.Errorf("%w: %w", ErrZlib, err)
 	}
 	defer inflaters.Put(z)
 	sum := md5.New()
@@ -98,7 +107,7 @@ func inflate(payload []byte, limit int64) (plain []byte, digest string, plainByt
 			break
 		}
 		if err != nil {
-			return nil, "", 0, fmt.Errorf("%w: %w", errZlib, err)
+			return nil, "", 0, fmt.Errorf("%w: %w", ErrZlib, err)
 		}
 	}
 	digest = hex.EncodeToString(sum.Sum(nil))
@@ -108,8 +117,9 @@ func inflate(payload []byte, limit int64) (plain []byte, digest string, plainByt
 	return kept.Bytes(), digest, plainBytes, nil
 }
 
-// deflateReader compresses what it reads, as it is read.
-type deflateReader struct {
+// DeflateReader compresses what it reads, as it is read. Not safe for concurrent
+// use.
+type DeflateReader struct {
 	source io.ReadCloser
 	writer *zlib.Writer
 	chunk  *[]byte
@@ -117,14 +127,15 @@ type deflateReader struct {
 	err    error // what to return when buffer is empty
 }
 
-func newDeflateReader(source io.ReadCloser) *deflateReader {
-	d := &deflateReader{source: source, writer: deflaters.Get().(*zlib.Writer), chunk: chunks.Get().(*[]byte)}
+// NewDeflateReader compresses a plain document. Closing it closes the source.
+func NewDeflateReader(source io.ReadCloser) *DeflateReader {
+	d := &DeflateReader{source: source, writer: deflaters.Get().(*zlib.Writer), chunk: chunks.Get().(*[]byte)}
 	d.writer.Reset(&d.buffer)
 	return d
 }
 
 // Read implements io.Reader.
-func (d *deflateReader) Read(p []byte) (int, error) {
+func (d *DeflateReader) Read(p []byte) (int, error) {
 	for d.buffer.Len() == 0 {
 		if d.err != nil {
 			return 0, d.err
@@ -144,7 +155,7 @@ func (d *deflateReader) Read(p []byte) (int, error) {
 }
 
 // Close gives back what is pooled and closes the source.
-func (d *deflateReader) Close() error {
+func (d *DeflateReader) Close() error {
 	if d.writer != nil {
 		deflaters.Put(d.writer)
 		chunks.Put(d.chunk)
@@ -154,16 +165,18 @@ func (d *deflateReader) Close() error {
 	return d.source.Close()
 }
 
-// inflateReader gives the plain bytes of a zlib stream, as it is read.
-type inflateReader struct {
+// InflateReader gives the plain bytes of a zlib stream, as it is read: an error of
+// the source as it is, any other as ErrZlib. Not safe for concurrent use.
+type InflateReader struct {
 	source *errorKeeper
 	closer io.Closer
 	z      inflater
 	err    error
 }
 
-func newInflateReader(source io.ReadCloser) *inflateReader {
-	return &inflateReader{source: &errorKeeper{reader: source}, closer: source}
+// NewInflateReader decompresses a payload. Closing it closes the source.
+func NewInflateReader(source io.ReadCloser) *InflateReader {
+	return &InflateReader{source: &errorKeeper{reader: source}, closer: source}
 }
 
 // errorKeeper remembers the error a reader ended with, to tell it from what a
@@ -183,7 +196,7 @@ func (k *errorKeeper) Read(p []byte) (int, error) {
 }
 
 // Read implements io.Reader.
-func (r *inflateReader) Read(p []byte) (int, error) {
+func (r *InflateReader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -202,10 +215,10 @@ func (r *inflateReader) Read(p []byte) (int, error) {
 	return n, r.err
 }
 
-// reason leaves the source's own errors alone and calls all others errZlib. The
+// reason leaves the source's own errors alone and calls all others ErrZlib. The
 // source is read to its end first, whatever was wrong: that its digest is wrong
 // says more than that it cannot be decompressed.
-func (r *inflateReader) reason(err error) error {
+func (r *InflateReader) reason(err error) error {
 	if r.source.err == nil {
 		_, _ = io.Copy(io.Discard, r.source) // the keeper remembers the error
 	}
@@ -215,12 +228,12 @@ func (r *inflateReader) reason(err error) error {
 	case err == io.EOF && r.z != nil:
 		return io.EOF
 	default:
-		return fmt.Errorf("%w: %w", errZlib, err)
+		return fmt.Errorf("%w: %w", ErrZlib, err)
 	}
 }
 
 // Close gives back what is pooled and closes the source.
-func (r *inflateReader) Close() error {
+func (r *InflateReader) Close() error {
 	if r.z != nil {
 		inflaters.Put(r.z)
 		r.z = nil

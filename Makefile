@@ -14,12 +14,16 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
 
-# Tests of the program that are run once more with a program that has the race
-# detector in it: every driver, an interrupt, retries, a registry, an audit.
+# Tests of the program that are run with a program that has the race detector in
+# it: every driver, an interrupt, retries, a registry, an audit.
 RACE_TESTS := ^(TestEveryPairOfDrivers|TestInterruptedOnceDrainsAndResumes|TestSwiftInTrouble|TestRegistryServesDuringMigration|TestPurge|TestVerifyIsReadOnlyAndResumes)$$
 
+# Tests that run a migration in their own process and look for goroutines that it
+# leaves behind: none may run beside them there. They wait for timeouts.
+LEAK_TESTS := ^(TestFaultsOf.*|TestADatabaseThatFallsSilent)$$
+
 .DEFAULT_GOAL := build
-.PHONY: help build demo test-deps test lint fuzz torture bench scale release
+.PHONY: help build demo test-deps test test-program test-rest lint fuzz torture bench scale release
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -36,13 +40,21 @@ demo: build ## migrate a small installation before your eyes
 test-deps: ## install the servers and tools that the tests need
 	$(INSTALL)
 
-test: test-deps lint ## all that a commit must pass
+# Two lanes side by side: what one waits for servers, timeouts and interrupts, the
+# other uses.
+test: test-deps ## all that a commit must pass
+	$(MAKE) --no-print-directory -j 2 --output-sync=line test-program test-rest
+
+# Without -race: what these run is the program as it is shipped, whose memory and
+# kills at an instant would be others. Most of these tests wait most of the time.
+test-program:
+	go test -parallel 6 -timeout 60m -skip '$(RACE_TESTS)|$(LEAK_TESTS)' ./cmd/kedge
+
+test-rest: lint
+	go test -timeout 30m -run '$(LEAK_TESTS)' ./cmd/kedge
 	CGO_ENABLED=1 go test -race -p 2 -timeout 40m $$(go list ./... | grep -vE '/(internal/torture|cmd/kedge)$$')
-	# Without -race: what these run is the program as it is shipped, whose memory
-	# and kills at an instant would be others.
-	go test -p 1 -timeout 60m ./cmd/kedge ./internal/torture
-	# The whole program under the race detector.
-	KEDGE_TEST_RACE=1 go test -timeout 20m -run '$(RACE_TESTS)' ./cmd/kedge
+	KEDGE_TEST_RACE=1 go test -parallel 4 -timeout 30m -run '$(RACE_TESTS)' ./cmd/kedge
+	go test -timeout 60m ./internal/torture
 	internal/testenv/fuzz
 
 lint: ## gofmt, go vet and staticcheck

@@ -11,6 +11,7 @@ import (
 )
 
 func TestThePasswordIsFound(t *testing.T) {
+	t.Parallel()
 	for arg, want := range map[string]string{
 		"postgresql://anchore:s3cret@db:5432/anchore":                "s3cret",
 		"--db-connect=postgresql+pg8000://anchore:p@ss:w/rd@db/a":    "p@ss:w/rd",
@@ -38,6 +39,7 @@ func TestThePasswordIsFound(t *testing.T) {
 
 // The process list must not show the password of --db-connect.
 func TestTheProcessListShowsNoPassword(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 10, Seed: 22})
 	lock := connect(t, s.url)
 	defer lock.Close(t.Context())

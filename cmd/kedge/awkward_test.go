@@ -65,6 +65,7 @@ func (a *awkwardSwift) inDatabase(t *testing.T, ids ...string) {
 // what Anchore finds it finds, and what it would not find stays unless it is told to
 // move.
 func TestSwiftArchiveWithDotSegmentsThereAndBack(t *testing.T) {
+	t.Parallel()
 	ids := []string{"plain", "./d", "x/../y", "g/.", "h/..", "a/./b/./c", "q?1", "t\tb", "s//p", "e/", "%2e/z"}
 	for _, prefix := range []string{"", "./a/", "p/../q-", "/a/"} {
 		t.Run("prefix "+prefix, func(t *testing.T) {
@@ -124,6 +125,7 @@ func TestSwiftArchiveWithDotSegmentsThereAndBack(t *testing.T) {
 // TestTwoKeysOfOneObject: documents that come to one object in Swift are not lost,
 // whichever moves first, and the object goes with the last of them.
 func TestTwoKeysOfOneObject(t *testing.T) {
+	t.Parallel()
 	same := []byte(`{"document": "the same"}`)
 	t.Run("with the same bytes", func(t *testing.T) {
 		ids := []string{"k", "./k", "k?1"}
@@ -148,6 +150,7 @@ func TestTwoKeysOfOneObject(t *testing.T) {
 // TestSourcesThatAreLeftAreToldOnce: a source that is not kedge's to delete is named by
 // the run that left it, and makes none fail.
 func TestSourcesThatAreLeftAreToldOnce(t *testing.T) {
+	t.Parallel()
 	id := "../../k" // Anchore puts it at a place that may be anybody's
 	a := newAwkwardSwift(t, "p/", map[string][]byte{id: []byte("x")}, id)
 	o := kedge(t, "migrate", "--dontask", "--unreadable-keys=move", "--output=json", a.source, a.target).want(t, exitDone)
@@ -168,6 +171,7 @@ func TestSourcesThatAreLeftAreToldOnce(t *testing.T) {
 // TestVerifyNamesWhatAnchoreWouldNotFind: a sound document whose place Anchore takes
 // apart is named; users with capitals, "@", ":" and "%" are not.
 func TestVerifyNamesWhatAnchoreWouldNotFind(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 5, Seed: 96})
 	var names []hostile
 	for i, user := range []string{"Team.One", "user@example.com", "a:b", "us%65r", "a[b", "x?y", "[::1]"} {
@@ -193,6 +197,7 @@ func TestVerifyNamesWhatAnchoreWouldNotFind(t *testing.T) {
 // TestGoldenUnderAPrefixThatIsResolved: under a prefix with "." and ".." Anchore's client
 // finds everything that is called moved, with its digest; and it all comes back.
 func TestGoldenUnderAPrefixThatIsResolved(t *testing.T) {
+	t.Parallel()
 	url, g := testenv.Postgres(t).Golden(t, "localfs_on")
 	server := testenv.Swift(t)
 	container := server.Container(t)
@@ -232,6 +237,7 @@ func TestGoldenUnderAPrefixThatIsResolved(t *testing.T) {
 // TestSwiftDestinationHoldsAwkwardDocuments: what Anchore has put at the destination
 // under a cut or resolved name is not overwritten by the document of that very name.
 func TestSwiftDestinationHoldsAwkwardDocuments(t *testing.T) {
+	t.Parallel()
 	ids := []string{"k?1", "./d", "t\tt", "h#x", "p/../e"}
 	bodies := make(map[string][]byte)
 	for _, id := range ids {
@@ -267,6 +273,7 @@ func TestSwiftDestinationHoldsAwkwardDocuments(t *testing.T) {
 
 // TestSwiftOnePlaceByTwoPrefixes: two prefixes that come to one place are one place.
 func TestSwiftOnePlaceByTwoPrefixes(t *testing.T) {
+	t.Parallel()
 	for _, pair := range [][2]string{{"./a/", "a/"}, {"a/", "./a/"}, {"/a/", "a/"}, {"a//../", "a/"}, {"a/", "x/../a/"}} {
 		a := newAwkwardSwift(t, pair[0], map[string][]byte{"k": []byte("x")}, "k")
 		to := swiftPlace(a.server, strings.Split(a.swift.prefix, "/")[2], pair[1])

@@ -71,6 +71,7 @@ func (r *telling) ended(t *testing.T, exit int) (stdout, stderr string) {
 // while it is paused, the second gives up, the third goes on when the server is
 // back. No document fails on the way.
 func TestADestinationThatIsDownForAWhile(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 12000, MedianBytes: 2 << 10, MaxBytes: 64 << 10, Seed: 90})
 	r := rand.New(rand.NewPCG(90, 0))
 	minio := testenv.NewMinIO(t)
@@ -144,6 +145,7 @@ func TestADestinationThatIsDownForAWhile(t *testing.T) {
 // TestAnAuditOfAStoreThatIsDownForAWhile interrupts an audit that is paused, and
 // lets another one give up: neither counts a document as rotten.
 func TestAnAuditOfAStoreThatIsDownForAWhile(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 10000, MedianBytes: 2 << 10, MaxBytes: 64 << 10, Seed: 91})
 	minio := testenv.NewMinIO(t)
 	from, to := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")

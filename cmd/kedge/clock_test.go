@@ -22,6 +22,7 @@ import (
 // A clock that was set back: what an earlier run has left is from the future.
 // Nothing that kedge decides depends on these times.
 func TestAClockThatWasSetBack(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 98})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	checkpoint := filepath.Join(t.TempDir(), "k.checkpoint")
@@ -120,6 +121,7 @@ func newSkewed(t *testing.T, ahead time.Duration) (*skewed, place, place) {
 // A server whose clock is hours away takes nothing: the run says why before it
 // begins. One whose clock is a little away is no trouble.
 func TestClocksThatDiffer(t *testing.T) {
+	t.Parallel()
 	for _, ahead := range []time.Duration{5 * time.Minute, 3 * time.Hour, -3 * time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			p, direct, through := newSkewed(t, ahead)

@@ -10,6 +10,7 @@ import (
 
 // Every command works as anchore-manager spells it.
 func TestTheSameAsAnchoreManager(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 30, Seed: 18})
 	to := localfsPlace(archiveRoot(t))
 	source, destination := dbPlace(s.url).config(t, "", compression{}), to.config(t, "", compression{true, 1})
@@ -50,6 +51,7 @@ func TestTheSameAsAnchoreManager(t *testing.T) {
 
 // The two patterns of Anchore's documentation for the analysis archive.
 func TestAnalysisArchive(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 200, Seed: 19})
 	minio := testenv.MinIO(t)
 	db, archive, unified := dbPlace(s.url), s3Place(minio, minio.Bucket(t), ""), s3Place(minio, minio.Bucket(t), "")
@@ -76,6 +78,7 @@ func TestAnalysisArchive(t *testing.T) {
 
 // A document of many times the memory budget moves through every driver.
 func TestALargeDocumentMovesWithinTheBudget(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	s := seedDB(t, bench.Workload{Documents: 3, MedianBytes: 40 << 20, MaxBytes: 41 << 20, Sigma: 0.01, Seed: 20})
 	from := dbPlace(s.url)
@@ -98,6 +101,7 @@ func TestALargeDocumentMovesWithinTheBudget(t *testing.T) {
 }
 
 func TestHelpAndVersion(t *testing.T) {
+	t.Parallel()
 	o := kedge(t, "--help").want(t, exitDone)
 	for _, s := range []string{"migrate", "check", "list-migrations", "list-drivers", "demo", "Exit status", "130"} {
 		if !strings.Contains(o.stdout, s) {

@@ -29,6 +29,7 @@ func places(t *testing.T) (*kong.Application, []completion.Place) {
 
 // Every command and every flag is in every script.
 func TestCompletionsNameEverything(t *testing.T) {
+	t.Parallel()
 	_, list := places(t)
 	for shell, script := range completion.Scripts {
 		script := script(list)
@@ -64,6 +65,7 @@ func completionScript(t *testing.T, shell, name string) (path string) {
 
 // What the printed script completes is asked of bash itself.
 func TestBashCompletes(t *testing.T) {
+	t.Parallel()
 	script := completionScript(t, "bash", "kedge.bash")
 	if out, err := exec.Command("bash", "-n", script).CombinedOutput(); err != nil {
 		t.Fatalf("bash -n: %v\n%s", err, out)
@@ -100,6 +102,7 @@ func TestBashCompletes(t *testing.T) {
 // The others are asked as well: of what zsh completes on a terminal, and of what
 // fish says it would.
 func TestZshAndFishComplete(t *testing.T) {
+	t.Parallel()
 	zsh, fish := completionScript(t, "zsh", "_kedge"), completionScript(t, "fish", "kedge.fish")
 	for _, test := range []struct {
 		line string // the last word is being typed

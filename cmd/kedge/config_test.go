@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kedge/kedge/internal/testenv"
 )
 
 func configFile(t *testing.T, text string) string {
@@ -18,6 +20,7 @@ func configFile(t *testing.T, text string) string {
 }
 
 func TestConfigExplain(t *testing.T) {
+	testenv.Alone(t, "it sets the environment")
 	path := configFile(t, `credentials:
   database: {db_connect: 'postgresql://u:hunter2@h/d'}
 services:
@@ -73,6 +76,7 @@ services:
 }
 
 func TestConfigExplainRegistry(t *testing.T) {
+	testenv.Alone(t, "it sets the environment")
 	path := configFile(t, "version: 0.1\nstorage:\n  filesystem:\n    maxthreads: 7\n")
 	t.Setenv("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/srv/registry")
 	o := kedge(t, "config", "explain", path).want(t, exitDone)
@@ -85,6 +89,7 @@ func TestConfigExplainRegistry(t *testing.T) {
 
 // A fault is told with the line it is on.
 func TestTheLineAtFaultIsQuoted(t *testing.T) {
+	t.Parallel()
 	path := configFile(t, "services:\n  catalog:\n    object_store:\n      storage_driver:\n        name: s3\n        config:\n          create_bucket: perhaps # maybe\n")
 	o := kedge(t, "config", "explain", path).want(t, exitFailed)
 	if want := "kedge: " + path + ":7: services.catalog.object_store.storage_driver.config.create_bucket: wants true or false (the line: create_bucket: perhaps)\n"; o.stderr != want {
@@ -97,6 +102,7 @@ func TestTheLineAtFaultIsQuoted(t *testing.T) {
 }
 
 func TestConfigExample(t *testing.T) {
+	testenv.Alone(t, "it sets the environment")
 	for _, driver := range []string{"db", "db2", "localfs", "s3", "swift"} {
 		o := kedge(t, "config", "example", driver).want(t, exitDone)
 		for _, name := range []string{"ANCHORE_DB_PASSWORD", "S3_SECRET_KEY", "OS_PASSWORD"} {

@@ -84,6 +84,7 @@ func manifests(t *testing.T, path string) map[string]manifest {
 // The Job's command is one that kedge takes, its configurations can be read, and
 // what it refers to is in the file.
 func TestTheKubernetesJob(t *testing.T) {
+	t.Parallel()
 	objects := manifests(t, "../../contrib/kubernetes/job.yaml")
 	pod := objects["Job/kedge-migrate"].Spec.Template.Spec
 	if len(pod.Containers) != 1 || pod.RestartPolicy != "Never" {
@@ -129,6 +130,7 @@ func TestTheKubernetesJob(t *testing.T) {
 // The Job's pod may do no more than it must, has the memory that a run takes, and
 // keeps its checkpoint when it is gone.
 func TestTheKubernetesJobsPod(t *testing.T) {
+	t.Parallel()
 	pod := manifests(t, "../../contrib/kubernetes/job.yaml")["Job/kedge-migrate"].Spec.Template.Spec
 	if len(pod.Containers) != 1 {
 		t.Fatalf("%+v", pod)
@@ -163,6 +165,7 @@ const systemdUnit = "../../contrib/systemd/kedge-migrate.service"
 
 // The unit's command is one that kedge takes.
 func TestTheSystemdUnit(t *testing.T) {
+	t.Parallel()
 	m := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/kedge (.+)$`).FindStringSubmatch(readText(t, systemdUnit))
 	if m == nil {
 		t.Fatal("no ExecStart")
@@ -173,6 +176,7 @@ func TestTheSystemdUnit(t *testing.T) {
 // systemd finds nothing wrong with the unit, and little that it need not be
 // allowed.
 func TestSystemdTakesTheUnit(t *testing.T) {
+	t.Parallel()
 	unit := filepath.Join(t.TempDir(), filepath.Base(systemdUnit))
 	write(t, unit, strings.Replace(readText(t, systemdUnit), "=/usr/bin/kedge ", "="+binary+" ", 1)) // which is installed
 	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
@@ -185,6 +189,7 @@ func TestSystemdTakesTheUnit(t *testing.T) {
 
 // The command that shows how the image is run is one that kedge takes.
 func TestTheDockerfilesCommand(t *testing.T) {
+	t.Parallel()
 	m := regexp.MustCompile(`(?m)^# +docker run .* kedge:\S+ (.+)$`).FindStringSubmatch(readText(t, "../../contrib/docker/Dockerfile"))
 	if m == nil {
 		t.Fatal("no docker run")
@@ -194,6 +199,7 @@ func TestTheDockerfilesCommand(t *testing.T) {
 
 // What the folder holds is told of in its README.
 func TestContribIsDescribed(t *testing.T) {
+	t.Parallel()
 	text := readText(t, "../../contrib/README.md")
 	folders, err := os.ReadDir("../../contrib")
 	if err != nil {

@@ -52,6 +52,7 @@ func log(cmd *exec.Cmd) string {
 // then lets it finish: everything is there, nothing is left at the source, and
 // there is one migration, which is complete.
 func TestKilledAtRandomAndResumed(t *testing.T) {
+	t.Parallel()
 	const kills = 10
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -106,6 +107,7 @@ func (s seeded) spotCheck(t *testing.T, r *rand.Rand, places ...place) {
 // TestInterruptedOnceDrainsAndResumes sends SIGINT, which must leave nothing in
 // flight and say how to go on.
 func TestInterruptedOnceDrainsAndResumes(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 10000, MedianBytes: 2 << 10, MaxBytes: 64 << 10, Seed: 8})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	checkpoint := filepath.Join(t.TempDir(), "here.checkpoint")

@@ -93,6 +93,7 @@ func someMoved(t *testing.T, url, scheme string) {
 // The database is shut down, or crashes, and comes back: the run that it ended
 // says why, nothing is lost, and the same command finishes it.
 func TestTheDatabaseRestartsMidRun(t *testing.T) {
+	t.Parallel()
 	files := func(string) place { return localfsPlace(archiveRoot(t)) }
 	server := testenv.NewPostgres(t, testenv.PostgresOptions{Durable: true})
 	for _, c := range []struct {
@@ -129,6 +130,7 @@ func TestTheDatabaseRestartsMidRun(t *testing.T) {
 // Connections to the database are cut again and again, but for the session that
 // holds the lock: what reads and what stores tries again, and nothing fails.
 func TestConnectionsThatAreCutDoNotEndAMigration(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 99})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{true, 1})}
@@ -153,6 +155,7 @@ func TestConnectionsThatAreCutDoNotEndAMigration(t *testing.T) {
 // A commit whose answer never arrives may have taken effect or not: the run
 // stops, and the next one finds out from the rows.
 func TestACommitWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
 	for _, forwarded := range []bool{true, false} {
 		t.Run(fmt.Sprintf("forwarded %v", forwarded), func(t *testing.T) {
 			s := seedDB(t, bench.Workload{Documents: 4000, MedianBytes: 1 << 10, Seed: 81})
@@ -180,6 +183,7 @@ func TestACommitWhoseAnswerIsLost(t *testing.T) {
 // Between the end of the lock's session and the moment at which the run notices,
 // somebody else may begin: nothing of what that one does is undone.
 func TestALostLockThatSomebodyElseTakes(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 82})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{true, 1})}

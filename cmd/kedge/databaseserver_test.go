@@ -34,6 +34,7 @@ func newRole(t testing.TB, databaseURL, role string, statements ...string) strin
 // Through a pooler that keeps sessions together everything works; through one
 // that does not, nothing is begun.
 func TestThroughPgBouncer(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 60, MedianBytes: 2 << 10, MaxBytes: 9 << 20, Sigma: 3, Seed: 71})
 	pooler := testenv.NewPgBouncer(t, testenv.Postgres(t), map[string]string{"pool_mode": "session"})
 	through := pooler.Through(t, s.url)
@@ -64,6 +65,7 @@ func TestThroughPgBouncer(t *testing.T) {
 // A database that cannot be written is told before anything begins, with what to
 // do; what only reads works.
 func TestADatabaseThatIsReadOnly(t *testing.T) {
+	t.Parallel()
 	primary := testenv.NewPostgres(t, testenv.PostgresOptions{})
 	url, _ := primary.Golden(t, "db")
 	execute(t, url, `TRUNCATE archive_metadata, archive_document, object_storage, archive_migration_tasks, tasks`)
@@ -97,6 +99,7 @@ func TestADatabaseThatIsReadOnly(t *testing.T) {
 // What the database's role lacks is told before anything begins, with the
 // statements that give it; given, they are enough.
 func TestARoleWithoutPrivileges(t *testing.T) {
+	t.Parallel()
 	server := testenv.NewPostgres(t, testenv.PostgresOptions{})
 	url, _ := server.Golden(t, "db")
 	execute(t, url, `TRUNCATE archive_metadata, archive_document, object_storage, archive_migration_tasks, tasks`)

@@ -50,6 +50,7 @@ func remount(t *testing.T, dir string, flags uintptr, size string) {
 // A destination that becomes full: what has no room stays at the source and is
 // named, what was moved is whole; with more room the same command ends complete.
 func TestAFullDestination(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name      string
 		documents int
@@ -111,6 +112,7 @@ func noPartialFiles(t *testing.T, p place) {
 // The disk of the checkpoint, or that of the journal, becomes full in the middle
 // of a run: it stops, since nothing may be done that cannot be recorded.
 func TestAFullDiskOfTheCheckpoint(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, says string }{
 		{"checkpoint", "write checkpoint"}, {"journal", "write journal"}, {"both", "no space left on device"},
 	} {
@@ -155,6 +157,7 @@ func TestAFullDiskOfTheCheckpoint(t *testing.T) {
 
 // An audit needs room beside its checkpoint to look for orphans.
 func TestAFullDiskOfAnAudit(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 512, Seed: 85})
 	disk := smallDisk(t, "256k")
 	args := []string{"verify", "--orphans", "--checkpoint", filepath.Join(disk, "k.checkpoint"), dbPlace(s.url).config(t, s.url, compression{})}
@@ -176,6 +179,7 @@ func link(t *testing.T, target, name string) {
 
 // A destination that cannot be written is found out before anything is begun.
 func TestAReadOnlyDestination(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 200, Seed: 86})
 	db := dbPlace(s.url)
 	refuses := func(t *testing.T, to place, words ...string) {
@@ -213,6 +217,7 @@ func TestAReadOnlyDestination(t *testing.T) {
 // disk fails: at the destination nothing more is moved, at the source nothing
 // more is deleted.
 func TestAFileSystemThatTurnsReadOnly(t *testing.T) {
+	t.Parallel()
 	t.Run("destination", func(t *testing.T) {
 		disk := smallDisk(t, "400m")
 		s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 87})

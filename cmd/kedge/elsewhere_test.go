@@ -13,6 +13,7 @@ import (
 // TestDocumentsElsewhere has an installation whose S3 bucket was changed in its
 // configuration years ago: the catalog names two, the configuration one.
 func TestDocumentsElsewhere(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 400, Seed: 13})
 	minio := testenv.MinIO(t)
 	db := dbPlace(s.url)
@@ -42,6 +43,7 @@ func TestDocumentsElsewhere(t *testing.T) {
 // TestS3ToS3 moves between S3 buckets and between prefixes of one, and finds
 // nothing to do the second time.
 func TestS3ToS3(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	bucket := minio.Bucket(t)
 	for _, pair := range []struct {
@@ -78,6 +80,7 @@ func TestS3ToS3(t *testing.T) {
 
 // TestSamePlaceIsRefused: also when it has two names.
 func TestSamePlaceIsRefused(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	bucket := minio.Bucket(t)
 	here := s3Place(minio, bucket, "")
@@ -128,6 +131,7 @@ func TestSamePlaceIsRefused(t *testing.T) {
 // TestABucketOfTheSameNameOnAnotherServer: the URIs are equal at source and
 // destination, so that the catalog cannot tell the two apart.
 func TestABucketOfTheSameNameOnAnotherServer(t *testing.T) {
+	t.Parallel()
 	minio, versity := testenv.MinIO(t), testenv.VersityGW(t)
 	from := s3Place(minio, minio.Bucket(t), "")
 	bucket := strings.TrimSuffix(strings.TrimPrefix(from.prefix, "s3://"), "/")

@@ -70,6 +70,7 @@ func (d encoded) insert(insert func(statement string, args ...any)) {
 // documents that are not ASCII go there and back, and Anchore's paths are made
 // from them.
 func TestEncodingsOfAClient(t *testing.T) {
+	t.Parallel()
 	server := testenv.Postgres(t)
 	documents := []encoded{{user: "rené", id: "straße", text: `{"document": "garçon"}`}, {user: "rené", id: "plain", text: `{"document": "plain"}`}, {user: "admin", id: "ñ", text: strings.Repeat("é", 1<<20)}}
 	latin1 := `DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET client_encoding = latin1'; END $$`
@@ -86,8 +87,8 @@ func TestEncodingsOfAClient(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "environment" {
-				t.Setenv("PGCLIENTENCODING", "latin1")
-				t.Setenv("PGOPTIONS", "-c client_encoding=latin1")
+				setenv(t, "PGCLIENTENCODING", "latin1")
+				setenv(t, "PGOPTIONS", "-c client_encoding=latin1")
 			}
 			url := server.DatabaseIn(t, c.encoding)
 			direct := url + "?client_encoding=UTF8"
@@ -195,6 +196,7 @@ func checkForeign(t *testing.T, url string, count func(statement string, args ..
 }
 
 func TestForeignBytesOnPostgreSQL(t *testing.T) {
+	t.Parallel()
 	url := testenv.Postgres(t).DatabaseIn(t, "SQL_ASCII")
 	execute(t, url, installationTables)
 	for _, d := range foreign {
@@ -211,6 +213,7 @@ func TestForeignBytesOnPostgreSQL(t *testing.T) {
 }
 
 func TestForeignBytesOnSQLite(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "anchore.db")
 	if err := anchore.CreateSchema(t.Context(), path); err != nil {
 		t.Fatal(err)

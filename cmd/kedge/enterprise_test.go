@@ -140,6 +140,7 @@ func (e *enterprise) kedge(t *testing.T, args ...string) outcome {
 // The command lines of the chart's Job, with the password as it is in the URL,
 // move an installation over TLS, and back.
 func TestAnchoreEnterprise(t *testing.T) {
+	t.Parallel()
 	e := newEnterprise(t)
 	connect := e.url("?sslmode=verify-full&sslrootcert=" + e.server.CAFile)
 	quiet := func(o outcome) {
@@ -177,6 +178,7 @@ func TestAnchoreEnterprise(t *testing.T) {
 
 // TLS as libpq has it: what is verified, and what is said when it fails.
 func TestTLSToTheDatabase(t *testing.T) {
+	t.Parallel()
 	e := newEnterprise(t)
 	other := testenv.NewPostgres(t, testenv.PostgresOptions{SSL: true})
 	for query, want := range map[string]string{
@@ -204,6 +206,7 @@ func TestTLSToTheDatabase(t *testing.T) {
 
 // A password that looks escaped is tried both ways.
 func TestAPasswordThatLooksEscaped(t *testing.T) {
+	t.Parallel()
 	const password = "a%40b"
 	server := testenv.NewPostgres(t, testenv.PostgresOptions{Password: password})
 	address, _ := server.Golden(t, "db")
@@ -219,6 +222,7 @@ func TestAPasswordThatLooksEscaped(t *testing.T) {
 
 // Of two hosts one does not answer: the other one is used, in either order.
 func TestTwoHosts(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 10, Seed: 92})
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and never answers
 	if err != nil {
@@ -252,6 +256,7 @@ func TestTwoHosts(t *testing.T) {
 
 // Called by Anchore's names, kedge calls itself so, and says what it does not do.
 func TestAnchoresNames(t *testing.T) {
+	t.Parallel()
 	e := &enterprise{}
 	for _, test := range []struct {
 		args []string
@@ -273,6 +278,7 @@ func TestAnchoresNames(t *testing.T) {
 
 // What is not known is told once in the log, and by explain, check and plan.
 func TestUnknownKeysAreTold(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 5, Seed: 93})
 	from := dbPlace(s.url).config(t, s.url, compression{})
 	to := localfsPlace(archiveRoot(t))
@@ -294,6 +300,7 @@ func TestUnknownKeysAreTold(t *testing.T) {
 // What is moved to an analysis archive that is switched off would be lost to
 // Anchore.
 func TestNothingMovesToADisabledAnalysisArchive(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 5, Seed: 94})
 	destination := configFile(t, "services:\n  catalog:\n    analysis_archive:\n      enabled: false\n      storage_driver: {name: localfs, config: {archive_data_dir: "+archiveRoot(t)+"}}\n")
 	o := kedge(t, "migrate", "--dontask", "--to-analysis-archive", dbPlace(s.url).config(t, s.url, compression{}), destination).want(t, exitFailed)
@@ -305,6 +312,7 @@ func TestNothingMovesToADisabledAnalysisArchive(t *testing.T) {
 
 // Explain says which settings do not count.
 func TestExplainTellsWhatIsIgnored(t *testing.T) {
+	t.Parallel()
 	path := configFile(t, "services:\n  catalog:\n    object_store:\n      storage_driver:\n        name: s3\n        config:\n          url: http://127.0.0.1:9000\n          region: eu-west-1\n          bucket: b\n          access_key: a\n          secret_key: b\n")
 	o := kedge(t, "config", "explain", path).want(t, exitDone)
 	if want := path + ":8; ignored beside url"; !strings.Contains(o.stdout, want) {

@@ -115,6 +115,7 @@ func exchanged(line string) string {
 // back by the command lines of its chart's own Job, and every one of its
 // configuration files is read as it stands.
 func TestEnterprise(t *testing.T) {
+	t.Parallel()
 	r := newEnterpriseRig(t)
 	for file, want := range map[string][]string{
 		"config.yaml":      {"verify-full", "db"},
@@ -156,6 +157,7 @@ func TestEnterprise(t *testing.T) {
 // configuration has are where they should be when the archive moves; without it
 // Anchore would not find them, and they are named.
 func TestAnalysisArchiveIsNotElsewhere(t *testing.T) {
+	t.Parallel()
 	r := newEnterpriseRig(t)
 	r.typed(enterpriseTo).want(t, 0)
 	r.typed(enterpriseMove).want(t, 0)
@@ -181,6 +183,7 @@ func TestAnalysisArchiveIsNotElsewhere(t *testing.T) {
 // TestEnterpriseWithoutTheAuthority: what is wrong with TLS is told in one line
 // that names the file.
 func TestEnterpriseWithoutTheAuthority(t *testing.T) {
+	t.Parallel()
 	r := newEnterpriseRig(t)
 	path := filepath.Join(r.folder, "config.yaml")
 	text, err := os.ReadFile(path)

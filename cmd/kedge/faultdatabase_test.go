@@ -46,6 +46,7 @@ func at(sent string, rule faults.Rule, bytes int64, how faults.Way) []*faults.Br
 // meets is tried again. A catalog that breaks off ends the run, for the lock may
 // be somebody else's by then; the same command goes on.
 func TestFaultsOfTheDatabase(t *testing.T) {
+	testenv.Alone(t, "it looks for goroutines that are left behind")
 	const documents = 120
 	database := emptyInstallation(t)
 	for _, c := range []databaseCase{
@@ -87,6 +88,7 @@ func TestFaultsOfTheDatabase(t *testing.T) {
 // A database that takes everything and says nothing any more, to the session that
 // holds the lock neither.
 func TestADatabaseThatFallsSilent(t *testing.T) {
+	testenv.Alone(t, "it looks for goroutines that are left behind")
 	database := emptyInstallation(t)
 	w := seedWired(t, database, dbPlace(database), localfsPlace(archiveRoot(t)))
 	// The pool's at the first look at rows, the lock's session at the first

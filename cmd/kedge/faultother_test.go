@@ -29,6 +29,7 @@ func only(t *testing.T, cases []wireCase, names ...string) (list []wireCase) {
 // A second S3 server, of another make, meets what is decided by what a server
 // answers.
 func TestFaultsOfAnotherS3Server(t *testing.T) {
+	testenv.Alone(t, "it looks for goroutines that are left behind")
 	versity := testenv.VersityGW(t)
 	database := emptyInstallation(t)
 	for _, c := range only(t, toStore(), "SlowDown for a while", "wrong ETags everywhere", "corrupted on the way there", "answers lost") {
@@ -46,6 +47,7 @@ func TestFaultsOfAnotherS3Server(t *testing.T) {
 }
 
 func TestFaultsOfASwiftDestination(t *testing.T) {
+	testenv.Alone(t, "it looks for goroutines that are left behind")
 	cases := append(only(t, toStore(), "connections reset in mid-body", "black holes", "SlowDown with Retry-After", "503 from now on", "wrong ETags",
 		"corrupted on the way there", "corrupted when read back", "answers lost", "answers never come"),
 		wireCase{name: "manifest's answer lost", faults: fault(faults.Rule{Most: 1}, about(http.MethodPut, isManifest), faults.Lost)},
@@ -62,6 +64,7 @@ func TestFaultsOfASwiftDestination(t *testing.T) {
 }
 
 func TestFaultsOfASwiftSource(t *testing.T) {
+	testenv.Alone(t, "it looks for goroutines that are left behind")
 	cases := append(only(t, fromStore(), "connections reset in mid-body", "black holes", "truncated", "answers reset in mid-body",
 		"wrong ETags", "corrupted", "corrupted, and rows without digest"),
 		wireCase{name: "deletion's answer lost", faults: fault(faults.Rule{Most: 1}, deletesMany, faults.Lost)},

@@ -141,6 +141,7 @@ func fromStore() []wireCase {
 }
 
 func TestFaultsOfAnS3Destination(t *testing.T) {
+	testenv.Alone(t, "it looks for goroutines that are left behind")
 	cases := append(toStore(),
 		wireCase{name: "wrong ETags of parts", faults: fault(faults.Rule{Every: 2}, about(http.MethodPut, ofPart), faults.WrongETag), exit: exitDocuments, class: "put-failed"},
 		wireCase{name: "an upload's completion lost", faults: fault(faults.Rule{Most: 2}, completes, faults.Lost)},
@@ -158,6 +159,7 @@ func TestFaultsOfAnS3Destination(t *testing.T) {
 }
 
 func TestFaultsOfAnS3Source(t *testing.T) {
+	testenv.Alone(t, "it looks for goroutines that are left behind")
 	cases := append(fromStore(),
 		wireCase{name: "deletion refused for a while", faults: fault(faults.Rule{Most: 1}, deletesMany, faults.Answer(503, "SlowDown", ""))},
 		wireCase{name: "deletion's answer lost", faults: fault(faults.Rule{Most: 1}, deletesMany, faults.Lost)},

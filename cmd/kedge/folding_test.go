@@ -51,6 +51,7 @@ func placesOf(t *testing.T, url string, documents []hostile, places ...place) ma
 
 // Two buckets whose names differ only in case, onto a folder that ignores it.
 func TestDestinationIgnoresCase(t *testing.T) {
+	t.Parallel()
 	root := filepath.Join(testenv.IgnoringCase(t), "archive")
 	url := emptyInstallation(t)
 	seedHostile(t, url, twins())
@@ -87,6 +88,7 @@ func TestDestinationIgnoresCase(t *testing.T) {
 // Documents that lie in the destination already, by another spelling of its own
 // name, would be overwritten: nothing is begun.
 func TestDestinationNamedInAnotherSpelling(t *testing.T) {
+	t.Parallel()
 	folder := testenv.IgnoringCase(t)
 	url := emptyInstallation(t)
 	seedHostile(t, url, twins())
@@ -101,6 +103,7 @@ func TestDestinationNamedInAnotherSpelling(t *testing.T) {
 
 // What is at the place of two documents is neither's to overwrite.
 func TestDestinationHoldsSomethingElse(t *testing.T) {
+	t.Parallel()
 	root := filepath.Join(testenv.IgnoringCase(t), "archive")
 	url := emptyInstallation(t)
 	seedHostile(t, url, twins())
@@ -121,6 +124,7 @@ func TestDestinationHoldsSomethingElse(t *testing.T) {
 
 // The one that stays is the same when only its bucket is asked for first.
 func TestDestinationIgnoresCaseByBucket(t *testing.T) {
+	t.Parallel()
 	url := emptyInstallation(t)
 	seedHostile(t, url, twins())
 	from, to := dbPlace(url), localfsPlace(filepath.Join(testenv.IgnoringCase(t), "archive"))
@@ -135,6 +139,7 @@ func TestDestinationIgnoresCaseByBucket(t *testing.T) {
 // At the source two rows name one file: Anchore has overwritten the first, and
 // where the bytes were the same nothing was lost yet, and must not be.
 func TestSourceIgnoresCase(t *testing.T) {
+	t.Parallel()
 	for _, order := range []string{"all", "by bucket"} {
 		t.Run(order, func(t *testing.T) {
 			root := filepath.Join(testenv.IgnoringCase(t), "archive")
@@ -194,6 +199,7 @@ func TestSourceIgnoresCase(t *testing.T) {
 // A destination that lists names in another spelling than they were put cannot say
 // whose place one is: such a registry is not moved there.
 func TestRegistryDestinationLosesCase(t *testing.T) {
+	t.Parallel()
 	first, last := filepath.Join(t.TempDir(), "first"), filepath.Join(testenv.IgnoringCase(t), "registry")
 	shelve(t, first, 4)
 	a, b := storageConfig(t, testenv.RegistryFilesystem(first)), storageConfig(t, testenv.RegistryFilesystem(last))
@@ -211,6 +217,7 @@ func TestRegistryDestinationLosesCase(t *testing.T) {
 // A run that is killed again and again, each time a little later, ends as one that
 // was not.
 func TestDestinationIgnoresCaseKilled(t *testing.T) {
+	t.Parallel()
 	root, url := filepath.Join(testenv.IgnoringCase(t), "archive"), emptyInstallation(t)
 	var docs []hostile
 	for i := range 40 {

@@ -31,6 +31,7 @@ func goldenCompression(g testenv.Golden) compression {
 // real Anchore Engine wrote to every kind of store, with and without
 // compression, and back, and reads everything in the backend's own way.
 func TestGoldenInstallationsMoveEverywhereAndBack(t *testing.T) {
+	t.Parallel()
 	var table []string
 	for _, name := range testenv.GoldenNames() {
 		for _, destination := range []string{"db", "db2", "localfs", "minio", "versitygw", "swift", "swift with Keystone"} {
@@ -149,6 +150,7 @@ func checkGolden(t *testing.T, g testenv.Golden, before, after map[string]row, f
 // each kind of store, a driver's own kind being another place where there can be
 // one: the two drivers that use the database have only that one.
 func TestEveryPairOfDrivers(t *testing.T) {
+	t.Parallel()
 	kinds := []string{"db", "db2", "localfs", "s3", "swift"}
 	open := func(t *testing.T, kind, url string) place {
 		switch kind {
@@ -225,6 +227,7 @@ func TestEveryPairOfDrivers(t *testing.T) {
 // Keys that Anchore splits with a URL parser are left where they are unless the
 // operator says otherwise.
 func TestKeysThatAnchoreCannotReadBackAreKept(t *testing.T) {
+	t.Parallel()
 	url, g := testenv.Postgres(t).Golden(t, "localfs_on")
 	from, to := goldenPlace(g, url), db2Place(url)
 	there, back := from.config(t, url, goldenCompression(g)), to.config(t, url, goldenCompression(g))

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/kedge/kedge/internal/testenv"
@@ -66,18 +67,44 @@ func kedge(t testing.TB, args ...string) outcome {
 // input.
 func command(t testing.TB, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), binary, args...)
-	cmd.Env = append(os.Environ(), "HOME="+home(t), "XDG_STATE_HOME=")
+	cmd.Env = append(environment(t), "HOME="+home(t), "XDG_STATE_HOME=")
 	cmd.Stdout, cmd.Stderr = new(bytes.Buffer), new(bytes.Buffer)
 	return cmd
 }
 
-var homes = make(map[string]string)
+// homes are the tests' homes by their names.
+var homes sync.Map
 
 func home(t testing.TB) string {
-	if homes[t.Name()] == "" {
-		homes[t.Name()] = t.TempDir()
+	if dir, ok := homes.Load(t.Name()); ok {
+		return dir.(string)
 	}
-	return homes[t.Name()]
+	dir := t.TempDir()
+	homes.Store(t.Name(), dir)
+	return dir
+}
+
+// variables are what setenv has set, a list by the test's name.
+var variables sync.Map
+
+// setenv sets an environment variable for the programs that a test runs, and not
+// for the other tests of this process.
+func setenv(t testing.TB, name, value string) {
+	list, _ := variables.Load(t.Name())
+	set, _ := list.([]string)
+	variables.Store(t.Name(), append(set, name+"="+value))
+}
+
+// environment is that of the programs which a test runs: a subtest has its
+// parent's as well.
+func environment(t testing.TB) []string {
+	all := os.Environ()
+	for i, c := range t.Name() + "/" {
+		if list, ok := variables.Load(t.Name()[:i]); ok && c == '/' {
+			all = append(all, list.([]string)...)
+		}
+	}
+	return all
 }
 
 // want fails the test unless the program exited with this status.

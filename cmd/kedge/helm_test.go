@@ -101,6 +101,7 @@ type helmObject struct {
 }
 
 func TestHelmChartCommands(t *testing.T) {
+	t.Parallel()
 	sets := map[string]struct {
 		values string
 		want   []string // the command lines, one for each container
@@ -147,6 +148,7 @@ func TestHelmChartCommands(t *testing.T) {
 
 // What cannot be meant is refused by name.
 func TestHelmChartRefuses(t *testing.T) {
+	t.Parallel()
 	for values, want := range map[string]string{
 		"":                               "where is kedge's image?",
 		helmBasics + "mode: migrat":      "/mode",
@@ -163,6 +165,7 @@ func TestHelmChartRefuses(t *testing.T) {
 // The Job of contrib/kubernetes, the chart and the documentation have one port and
 // one place for the report.
 func TestHelmChartAgreesWithTheJob(t *testing.T) {
+	t.Parallel()
 	chart := rendered(t, helmBasics+"mode: migrate")["Job"].Spec.Template.Spec.Containers[0].Args
 	job := manifests(t, "../../contrib/kubernetes/job.yaml")["Job/kedge-migrate"].Spec.Template.Spec.Containers[0].Args
 	slices.Sort(chart)

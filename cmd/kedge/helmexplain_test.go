@@ -9,6 +9,7 @@ import (
 // The configuration that the chart renders, and that of the release, are read by
 // the program with the variables that the Job's containers have.
 func TestHelmChartsConfigurationIsRead(t *testing.T) {
+	t.Parallel()
 	objects := rendered(t, helmBasics+"mode: migrate")
 	folder := t.TempDir()
 	destination := filepath.Join(folder, "dest-config.yaml")

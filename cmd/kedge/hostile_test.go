@@ -236,6 +236,7 @@ func documented(t *testing.T, heading string) map[string]map[string]string {
 // moves, or stays and is named, as docs/safety.md tells; nothing is ever written,
 // read or deleted beside a store's root; and purge and verify hold as well.
 func TestHostileNames(t *testing.T) {
+	t.Parallel()
 	minio, versity, swift := testenv.MinIO(t), testenv.VersityGW(t), testenv.Swift(t)
 	table := documented(t, "name")
 	for _, c := range []struct {

@@ -126,6 +126,7 @@ func hostileFiles() []hostilePlace {
 // Rows and links that lead out of an archive of driver localfs lead nowhere:
 // not when it is migrated from, with whatever flags, nor in an audit or a purge.
 func TestHostilePlacesInFiles(t *testing.T) {
+	t.Parallel()
 	root, secrets := canaryWith(t)
 	s := seedDB(t, bench.Workload{Documents: 20, Seed: 91})
 	db, from := dbPlace(s.url), localfsPlace(root)
@@ -204,6 +205,7 @@ func canaryWith(t *testing.T) (root, secrets string) {
 // A destination in whose tree somebody has planted links: nothing is written
 // through them, and where they stand for folders nothing is begun.
 func TestLinksInTheDestination(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 40, Seed: 92})
 	root, secrets := canary(t)
 	from, to := dbPlace(s.url), localfsPlace(root)

@@ -21,6 +21,7 @@ import (
 // Rows by which another S3 bucket, container or user's document might be reached
 // lead nowhere.
 func TestHostilePlacesInStores(t *testing.T) {
+	t.Parallel()
 	minio, versity, swift := testenv.MinIO(t), testenv.VersityGW(t), testenv.Swift(t)
 	bucketBeside := func(server *testenv.S3Server) string {
 		bucket := server.Bucket(t)
@@ -85,6 +86,7 @@ func TestHostilePlacesInStores(t *testing.T) {
 // such documents stay and are named, or are hashed into a name that is like any
 // other.
 func TestNamesWithNUL(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	root, _ := canary(t)
 	path := filepath.Join(t.TempDir(), "anchore.db")

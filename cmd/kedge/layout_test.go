@@ -12,6 +12,7 @@ import (
 // check removes its own test document and no other one, and documents go there
 // and back.
 func TestTablesInSeveralParts(t *testing.T) {
+	t.Parallel()
 	for _, layout := range []testenv.Layout{testenv.Partitioned, testenv.Inherited} {
 		t.Run(string(layout), func(t *testing.T) {
 			url, docs := testenv.Postgres(t).Golden(t, "db")

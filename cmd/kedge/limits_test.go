@@ -17,6 +17,7 @@ import (
 )
 
 func TestLimitFlags(t *testing.T) {
+	t.Parallel()
 	const wrong = "wrong"
 	for _, test := range []struct {
 		bandwidth, operations string
@@ -101,6 +102,7 @@ func limitedPayload(n int) []byte {
 // A migration that was interrupted goes on where it was, whatever limits it is
 // given then: they are no part of what its checkpoint belongs to.
 func TestLimitsMayChangeWhenAMigrationGoesOn(t *testing.T) {
+	t.Parallel()
 	const documents = 640
 	path, db := sqliteInstallation(t, documents)
 	url := "sqlite:///" + path

@@ -12,6 +12,7 @@ import (
 // TestASecondMigrationIsRefused holds the lock as a migration does, and as any
 // session of the database may.
 func TestASecondMigrationIsRefused(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 5000, Seed: 9})
 	minio := testenv.MinIO(t)
 	from, to := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")
@@ -55,6 +56,7 @@ func TestASecondMigrationIsRefused(t *testing.T) {
 // TestALostLockStopsTheMigration ends the session that holds the lock: the
 // migration must stop, and the next one finish it.
 func TestALostLockStopsTheMigration(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 10000, Seed: 23})
 	minio := testenv.MinIO(t)
 	from, to := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")

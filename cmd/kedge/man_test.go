@@ -13,6 +13,7 @@ import (
 // Every command has a page, and every flag is in its command's page or, where
 // all commands take it, in the program's.
 func TestManPagesNameEverything(t *testing.T) {
+	t.Parallel()
 	model, _ := places(t)
 	// A minus sign, which a word may be copied with.
 	roff := func(s string) string { return strings.ReplaceAll(s, "-", `\-`) }
@@ -51,6 +52,7 @@ func TestManPagesNameEverything(t *testing.T) {
 }
 
 func TestManCommand(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "man1")
 	kedge(t, "man", "--directory", folder).want(t, exitDone)
 	page, err := os.ReadFile(filepath.Join(folder, "kedge.1"))

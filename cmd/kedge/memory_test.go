@@ -53,6 +53,7 @@ func highWater(pid int) int64 {
 // ten times as many documents. KEDGE_TEST_DOCUMENTS=200000 makes it as large as
 // an installation.
 func TestMemoryDoesNotGrowWithTheNumberOfDocuments(t *testing.T) {
+	testenv.Alone(t, "it compares peaks of memory")
 	const most = 150 << 20
 	documents := 30000
 	if n, err := strconv.Atoi(os.Getenv("KEDGE_TEST_DOCUMENTS")); err == nil {

@@ -6,6 +6,7 @@ import "testing"
 // Anchore reads is read, also where the rows and the configuration name it by
 // different paths.
 func TestArchiveMovedAndLinked(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		// moves moves the archive, which is at data/archive below the folder, and
@@ -58,6 +59,7 @@ func TestArchiveMovedAndLinked(t *testing.T) {
 // A link below the root that leads out of it is not followed, and is named with what
 // to do instead.
 func TestArchiveLinkedBelowItsRoot(t *testing.T) {
+	t.Parallel()
 	folder, url := t.TempDir(), emptyInstallation(t)
 	docs := twins()[:1]
 	seedHostile(t, url, docs)

@@ -14,6 +14,7 @@ import (
 // The commands for what comes next have the flags that were given, as far as
 // they are theirs, and a shell takes them apart as they were.
 func TestTheCommandsForWhatComesNext(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ given, goOn, goBack, purge, verify string }{
 		{
 			"plan a.yaml b.yaml",

@@ -11,6 +11,7 @@ import (
 // A migration that was interrupted, undone by migrating back, and begun again
 // finds its old checkpoint: it must not believe it.
 func TestACheckpointThatIsOvertaken(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 10000, Seed: 40})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	there, back := from.config(t, s.url, compression{}), to.config(t, s.url, compression{})
@@ -34,6 +35,7 @@ func TestACheckpointThatIsOvertaken(t *testing.T) {
 // A place at the destination that another document's row names is not
 // overwritten, whatever made that row.
 func TestAPlaceThatAnotherRowNamesIsNotOverwritten(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 20, Seed: 41})
 	from, to := dbPlace(s.url), db2Place(s.url)
 	k := s.workload.Key(3)
@@ -57,6 +59,7 @@ func TestAPlaceThatAnotherRowNamesIsNotOverwritten(t *testing.T) {
 // One file under two spellings belongs to two rows: neither may delete it as
 // long as the other needs it.
 func TestOneFileUnderTwoSpellings(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 20, Seed: 42})
 	db, from, to := dbPlace(s.url), localfsPlace(archiveRoot(t)), localfsPlace(archiveRoot(t))
 	source, destination := from.config(t, s.url, compression{}), to.config(t, s.url, compression{})
@@ -95,6 +98,7 @@ func TestOneFileUnderTwoSpellings(t *testing.T) {
 // A document that a service puts again while it is being moved, under the same
 // URI but with other bytes, keeps its new bytes.
 func TestADocumentThatIsPutAgainMeanwhile(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 30, Seed: 43})
 	from, to := dbPlace(s.url), db2Place(s.url)
 	k := s.workload.Key(3)
@@ -119,6 +123,7 @@ func TestADocumentThatIsPutAgainMeanwhile(t *testing.T) {
 // Also a document that is streamed counts as moved when a bucket of the same
 // name holds it.
 func TestALargeDocumentInABucketOfTheSameName(t *testing.T) {
+	t.Parallel()
 	minio, versity := testenv.MinIO(t), testenv.VersityGW(t)
 	from := s3Place(minio, minio.Bucket(t), "")
 	bucket := strings.TrimSuffix(strings.TrimPrefix(from.prefix, "s3://"), "/")
@@ -138,6 +143,7 @@ func TestALargeDocumentInABucketOfTheSameName(t *testing.T) {
 // A document of an earlier configuration may lie where the new prefix puts
 // another one: user "new" below no prefix, and any user below "new/".
 func TestPrefixesThatMeetAreRefused(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	bucket := minio.Bucket(t)
 	s := seedDB(t, bench.Workload{Documents: 20, Seed: 45})
@@ -156,6 +162,7 @@ func TestPrefixesThatMeetAreRefused(t *testing.T) {
 
 // Rows that name no place of any known kind are told, not passed over.
 func TestPlacesOfNoKnownKindAreNamed(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 20, Seed: 46})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	for i, url := range []string{"", "DB://admin/b/x", "s3:/x"} {
@@ -169,6 +176,7 @@ func TestPlacesOfNoKnownKindAreNamed(t *testing.T) {
 
 // What was killed does not stay running for ever, also when nobody resumes it.
 func TestAKilledMigrationDoesNotStayRunning(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 5000, Seed: 47})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
@@ -189,6 +197,7 @@ func TestAKilledMigrationDoesNotStayRunning(t *testing.T) {
 
 // An archive holds documents and nothing else.
 func TestACheckpointInsideOfAnArchiveIsRefused(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 20, Seed: 48})
 	root := archiveRoot(t)
 	from, to := dbPlace(s.url), localfsPlace(root)

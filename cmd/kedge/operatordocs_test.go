@@ -65,6 +65,7 @@ func literal(e ast.Expr) string {
 
 // Every class of failures is told of in a row of its own.
 func TestTroubleshootingNamesEveryClassOfFailures(t *testing.T) {
+	t.Parallel()
 	text := readText(t, "../../docs/troubleshooting.md")
 	classes := 0
 	sourceFiles(t, func(path string, f *ast.File) {
@@ -97,6 +98,7 @@ var codeSpan = regexp.MustCompile("`([^`]+)`")
 
 // Every message that is told of is one of the program's own.
 func TestTroubleshootingTellsOfRealMessages(t *testing.T) {
+	t.Parallel()
 	var literals strings.Builder
 	sourceFiles(t, func(_ string, f *ast.File) {
 		ast.Inspect(f, func(n ast.Node) bool {
@@ -152,6 +154,7 @@ var commandLine = regexp.MustCompile("(?m)^ {4,}kedge ([^\n]+)$|`kedge ([^`]+)`"
 
 // The commands of the documents for operators are ones that kedge takes.
 func TestTheCommandsOfTheDocuments(t *testing.T) {
+	t.Parallel()
 	for path, least := range map[string]int{"../../docs/runbooks.md": 40, "../../docs/troubleshooting.md": 2, "../../contrib/README.md": 1, "../../README.md": 8, "../../docs/observing.md": 1} {
 		lines := commandLine.FindAllStringSubmatch(readText(t, path), -1)
 		complete := 0
@@ -189,6 +192,7 @@ func reads(t *testing.T, name, text string) {
 }
 
 func TestTheConfigurationsOfTheRunbooks(t *testing.T) {
+	t.Parallel()
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readText(t, "../../docs/runbooks.md"), -1)
 	if len(blocks) < 7 {
 		t.Errorf("only %d configurations were found", len(blocks))
@@ -200,6 +204,7 @@ func TestTheConfigurationsOfTheRunbooks(t *testing.T) {
 
 // The commands of a runbook, one after the other, on an installation.
 func TestTheRunbooksAreFollowed(t *testing.T) {
+	t.Parallel()
 	book := readText(t, "../../docs/runbooks.md")
 	toS3, toSplit, toOne := chapter(t, book, "From the database to S3"), chapter(t, book, "The analysis archive to S3"),
 		chapter(t, book, "From the database and an S3 archive to one S3 bucket")
@@ -256,9 +261,9 @@ func TestTheRunbooksAreFollowed(t *testing.T) {
 func runbookPlaces(t *testing.T) *strings.Replacer {
 	t.Helper()
 	minio, swift := testenv.MinIO(t), testenv.SwiftKeystone(t)
-	t.Setenv("ANCHORE_OBJ_STORAGE_ACCESS_KEY", minio.AccessKey)
-	t.Setenv("ANCHORE_OBJ_STORAGE_SECRET_KEY", minio.SecretKey)
-	t.Setenv("OS_PASSWORD", swift.Key)
+	setenv(t, "ANCHORE_OBJ_STORAGE_ACCESS_KEY", minio.AccessKey)
+	setenv(t, "ANCHORE_OBJ_STORAGE_SECRET_KEY", minio.SecretKey)
+	setenv(t, "OS_PASSWORD", swift.Key)
 	return strings.NewReplacer("https://minio.example.com:9000", minio.URL, "bucket: anchorearchive", "bucket: newanchorebucket",
 		"https://keystone.example.com:5000/v3", swift.AuthURL, "myusername", swift.User, "myproject", swift.Project,
 		"os_project_domain_name: example.com", "os_project_domain_name: Default", "container: anchorearchive", "container: "+swift.Container(t),
@@ -287,6 +292,7 @@ func chapter(t *testing.T, book, heading string) (b runbook) {
 
 // Links within and between the documents lead somewhere.
 func TestTheLinksOfTheDocuments(t *testing.T) {
+	t.Parallel()
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	for _, path := range []string{"../../docs/runbooks.md", "../../docs/troubleshooting.md", "../../docs/progress.md", "../../contrib/README.md", "../../README.md", "../../docs/observing.md"} {
 		for _, m := range link.FindAllStringSubmatch(readText(t, path), -1) {

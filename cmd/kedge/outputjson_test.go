@@ -183,6 +183,7 @@ func (s shown) run(exit int, heading string, args ...string) {
 // there of which it does not tell, and each has its type; and the outputs here
 // have all fields between them.
 func TestTheOutputIsAsDocumented(t *testing.T) {
+	t.Parallel()
 	s := shown{t, schemas(t)}
 	w := seedDB(t, bench.Workload{Documents: 300, MedianBytes: 4 << 10, Seed: 36})
 	minio := testenv.MinIO(t)

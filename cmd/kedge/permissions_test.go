@@ -44,6 +44,7 @@ func limitedPlace(t *testing.T, s *testenv.S3Server, bucket, lacking string) pla
 // registry's documentation; check names each permission that is missing, and fails
 // for those that a migration cannot do without.
 func TestTheDocumentedPolicySuffices(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	bucket := minio.Bucket(t)
 	s := seedDB(t, bench.Workload{Documents: 40, MedianBytes: 300 << 10, MaxBytes: 12 << 20, Sigma: 2, Seed: 60})
@@ -80,6 +81,7 @@ func TestTheDocumentedPolicySuffices(t *testing.T) {
 // tell a missing document from a forbidden one: check, plan, migrate to and fro, and
 // verify all work.
 func TestAPolicyForOnePrefix(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	bucket := minio.Bucket(t)
 	proxy, err := faults.NewHTTP(minio.URL, 1)
@@ -141,6 +143,7 @@ func TestAPolicyForOnePrefix(t *testing.T) {
 
 // The same place under two addresses is found out without a listing, too.
 func TestOnePlaceThatTellsNothing(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	bucket := minio.Bucket(t)
 	proxy, err := faults.NewHTTP(minio.URL, 1)
@@ -167,6 +170,7 @@ func TestOnePlaceThatTellsNothing(t *testing.T) {
 // A document of three times the budget goes through the drivers that cut it
 // into pieces, and leaves none of them behind.
 func TestAVeryLargeDocument(t *testing.T) {
+	testenv.Alone(t, "it measures a peak of memory")
 	const most = 160 << 20 // of memory, with a budget of 64 MiB
 	minio, swift := testenv.MinIO(t), testenv.Swift(t)
 	s := seedDB(t, bench.Workload{Documents: 1, MedianBytes: 200 << 20, MaxBytes: 200 << 20, Sigma: 0.001, Seed: 61})

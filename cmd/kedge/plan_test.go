@@ -186,6 +186,7 @@ func classes(groups []failureJSON) (list []string) {
 
 // A dry run changes nothing, and its numbers are those of the migration.
 func TestAPlanIsWhatTheMigrationDoes(t *testing.T) {
+	t.Parallel()
 	minio, swift := testenv.MinIO(t), testenv.Swift(t)
 	for _, test := range []struct {
 		name         string
@@ -222,6 +223,7 @@ func TestAPlanIsWhatTheMigrationDoes(t *testing.T) {
 // An installation with everything that keeps documents where they are, as far as
 // the rows tell it.
 func TestAPlanNamesWhatStays(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 300, MedianBytes: 4 << 10, Seed: 32})
 	minio := testenv.MinIO(t)
 	from, to, old := localfsPlace(archiveRoot(t)), s3Place(minio, minio.Bucket(t), ""), localfsPlace(archiveRoot(t))
@@ -275,6 +277,7 @@ func TestAPlanNamesWhatStays(t *testing.T) {
 // A migration that was interrupted: the plan tells how far it has come, and what
 // remains.
 func TestAPlanOfAnInterruptedMigration(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 9000, MedianBytes: 1 << 10, MaxBytes: 16 << 10, Seed: 33})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	args := []string{from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
@@ -306,6 +309,7 @@ func TestAPlanOfAnInterruptedMigration(t *testing.T) {
 
 // A plan beside a migration tells who holds the lock, and that does not stop it.
 func TestAPlanBesideAMigration(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 40, Seed: 35})
 	conn := connect(t, s.url)
 	defer conn.Close(t.Context())
@@ -321,6 +325,7 @@ func TestAPlanBesideAMigration(t *testing.T) {
 
 // What would be made is not made.
 func TestAPlanMakesNoPlace(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 40, Seed: 34})
 	minio, swift := testenv.MinIO(t), testenv.Swift(t)
 	inS3, inSwift := s3Place(minio, minio.Bucket(t)+"-planned", ""), swiftPlace(swift, swift.Container(t)+"-planned", "")

@@ -10,6 +10,7 @@ import (
 
 // Every field of a log record is told of in docs/progress.md.
 func TestTheLogIsDocumented(t *testing.T) {
+	t.Parallel()
 	text := readText(t, "../../docs/progress.md")
 	seen := 0
 	known := func(path, name string) {

@@ -13,6 +13,7 @@ import (
 // TestPurge deletes what --nodelete left, and nothing whose bytes are not proved
 // at the destination.
 func TestPurge(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	for _, make := range []func(url string) place{
 		func(string) place { return localfsPlace(archiveRoot(t)) },
@@ -65,6 +66,7 @@ func testPurge(t *testing.T, s seeded, from, to place) {
 
 // A destination that cannot be read, or holds other bytes, proves nothing.
 func TestPurgeNeedsProof(t *testing.T) {
+	t.Parallel()
 	minio := testenv.NewMinIO(t)
 	s := seedDB(t, bench.Workload{Documents: 50, Seed: 31})
 	from, to := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")
@@ -84,6 +86,7 @@ func TestPurgeNeedsProof(t *testing.T) {
 
 // The journal has a line for every document, and tells what was done with it.
 func TestTheJournalNamesEveryDocument(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 400, MedianBytes: 4 << 10, Seed: 32})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	checkpoint := filepath.Join(t.TempDir(), "k.checkpoint")

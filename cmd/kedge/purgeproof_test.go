@@ -24,6 +24,7 @@ type destinationOf struct {
 // One byte that differs at the destination, a row that was changed, a destination
 // that cannot be read: purge deletes nothing of these, and all of the rest.
 func TestPurgeDeletesOnlyWhatIsProven(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"localfs", "s3", "db2"} {
 		t.Run(name, func(t *testing.T) {
 			s := seedDB(t, bench.Workload{Documents: 300, Seed: 96})
@@ -169,6 +170,7 @@ func testPurgeProof(t *testing.T, s seeded, to destinationOf) {
 // A row that somebody changes while the purge is under way, after it was read
 // and before the delete, keeps its source: the look at the rows comes last.
 func TestPurgeLooksAtTheRowLast(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 30, Seed: 97})
 	proxy, _, to := newSkewed(t, 0)
 	from, k := dbPlace(s.url), s.workload.Key(3)

@@ -35,6 +35,7 @@ func between(t *testing.T, text, from, to string) string {
 // "make demo" is run in a fresh clone, by somebody who has nothing but the
 // modules, and prints what the README shows.
 func TestTheReadmesTwoCommands(t *testing.T) {
+	t.Parallel()
 	chapter := between(t, readText(t, readme), "\n## Two commands\n", "\n## ")
 	var commands []string
 	for _, m := range regexp.MustCompile("(?m)^`([a-z ]+)` ").FindAllStringSubmatch(chapter, -1) {
@@ -115,10 +116,11 @@ func sampleOf(sample string) *regexp.Regexp {
 // The README's migration, every command and the configuration as they stand
 // there, on an installation.
 func TestTheReadmesSixSteps(t *testing.T) {
+	t.Parallel()
 	chapter := between(t, readText(t, readme), "\n## A migration in six steps\n", "\n## ")
 	minio := testenv.MinIO(t)
-	t.Setenv("ANCHORE_OBJ_STORAGE_ACCESS_KEY", minio.AccessKey)
-	t.Setenv("ANCHORE_OBJ_STORAGE_SECRET_KEY", minio.SecretKey)
+	setenv(t, "ANCHORE_OBJ_STORAGE_ACCESS_KEY", minio.AccessKey)
+	setenv(t, "ANCHORE_OBJ_STORAGE_SECRET_KEY", minio.SecretKey)
 	r := newPageRig(t)
 	r.config("config.yaml", pageDB)
 	bucket := r.united.raw.(objectStore).bucket
@@ -162,6 +164,7 @@ func TestTheReadmesSixSteps(t *testing.T) {
 
 // The README's exit statuses are those of --help.
 func TestTheReadmesExitStatuses(t *testing.T) {
+	t.Parallel()
 	beginning := regexp.MustCompile(`(?m)(\d+)(?: \| | )([a-z ]+)`)
 	statuses := func(text string) (list []string) {
 		for _, m := range beginning.FindAllStringSubmatch(text, -1) {

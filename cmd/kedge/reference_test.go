@@ -185,7 +185,7 @@ func (r *pageRig) typed(line, answer string) outcome {
 	line = strings.ReplaceAll(line, "postgresql+pg8000://postgres:mysecretpassword@anchore-db:5432/postgres", r.connect())
 	cmd := exec.CommandContext(r.t.Context(), "sh", "-c", line)
 	cmd.Dir = r.folder
-	cmd.Env = append(os.Environ(), "PATH="+r.bin+":"+os.Getenv("PATH"), "HOME="+home(r.t), "XDG_STATE_HOME=", "db="+r.connect())
+	cmd.Env = append(environment(r.t), "PATH="+r.bin+":"+os.Getenv("PATH"), "HOME="+home(r.t), "XDG_STATE_HOME=", "db="+r.connect())
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Stdin = answered(r.t, answer)

@@ -8,6 +8,7 @@ import (
 
 // The example with a container's shell: check, migrate, list, and the way back.
 func TestTheReferencesMigrationExample(t *testing.T) {
+	t.Parallel()
 	r := newPageRig(t)
 	r.config("config.yaml", pageDB)
 	r.config("dest-config.yaml", pageS3)
@@ -43,6 +44,7 @@ func TestTheReferencesMigrationExample(t *testing.T) {
 
 // The examples with Docker Compose, which have the database's URL in the line.
 func TestTheReferencesComposeExamples(t *testing.T) {
+	t.Parallel()
 	for _, page := range []struct{ name, check, migrate string }{
 		{"current", composeCheckLine, composeMigrateLine},
 		{"all drivers", composeCheckLine1, composeMigrateLine1},
@@ -61,6 +63,7 @@ func TestTheReferencesComposeExamples(t *testing.T) {
 // The two patterns for the analysis archive, of which the lines have left out the
 // value of --db-connect: the database is that of the source's configuration.
 func TestTheReferencesAnalysisArchivePatterns(t *testing.T) {
+	t.Parallel()
 	r := newPageRig(t,
 		pageDocument{bucket: "analysis_archive", archiveID: "sha256:0873c923e00e0fd2ba78041bfb64a105e1ecb7678916d1f7776311e45bf5634b"},
 		pageDocument{bucket: "analysis_archive", archiveID: "sha256:a0cd2c88c5cc65499e959ac33c8ebab45f24e6348b48d8c34fd2308fcb0cc138"})
@@ -80,6 +83,7 @@ func TestTheReferencesAnalysisArchivePatterns(t *testing.T) {
 
 // A value of --db-connect that was left out is told from one that was given.
 func TestADatabaseThatWasLeftOut(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"check", "migrate", "list-migrations", "verify", "purge"} {
 		args := []string{"--db-connect", name}
 		if name == "migrate" || name == "purge" {

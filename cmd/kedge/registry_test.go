@@ -65,6 +65,7 @@ func keysIn(t testing.TB, server *testenv.S3Server, bucket string) (keys []strin
 // A registry moves to S3 and back to a filesystem, first with the source kept
 // and then emptying it, and the registry itself serves everything from each.
 func TestRegistryThereAndBack(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	first, bucket, last := filepath.Join(t.TempDir(), "first"), minio.Bucket(t), filepath.Join(t.TempDir(), "last")
 	source := testenv.NewRegistry(t, testenv.RegistryFilesystem(first))
@@ -104,6 +105,7 @@ func TestRegistryThereAndBack(t *testing.T) {
 // A run is killed ten times on the way to S3 and back, and in the end nothing is
 // missing and nothing left.
 func TestRegistryKilledTenTimes(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	first, bucket, last := filepath.Join(t.TempDir(), "first"), minio.Bucket(t), filepath.Join(t.TempDir(), "last")
 	pushed := clientOf(t, testenv.NewRegistry(t, testenv.RegistryFilesystem(first))).fill(20, 11, 20000)
@@ -156,6 +158,7 @@ func TestRegistryKilledTenTimes(t *testing.T) {
 // While a migration runs, a registry that serves from the destination can pull
 // every tag that it lists.
 func TestRegistryServesDuringMigration(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	first := filepath.Join(t.TempDir(), "first")
 	source := testenv.NewRegistry(t, testenv.RegistryFilesystem(first))
@@ -201,6 +204,7 @@ func TestRegistryServesDuringMigration(t *testing.T) {
 // A flipped byte in a blob: it is reported by its digest and not copied, what
 // names it is not made, the rest is moved, and the source is left whole.
 func TestRegistryFlippedByte(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	first, bucket := filepath.Join(t.TempDir(), "first"), minio.Bucket(t)
 	client := clientOf(t, testenv.NewRegistry(t, testenv.RegistryFilesystem(first)))
@@ -261,6 +265,7 @@ func (o outcome) tells(t testing.TB, words ...string) outcome {
 // Encryption, storage class, length of parts and root directory are those of the
 // destination's configuration, on every object.
 func TestRegistryOptionsOnTheObjects(t *testing.T) {
+	t.Parallel()
 	minio := testenv.NewMinIO(t, "MINIO_KMS_SECRET_KEY=registry:OSMM+vkKUTCvQs9YL/CVMIMt43HFhkUpqJxTmGl6rYw=")
 	first, bucket := filepath.Join(t.TempDir(), "first"), minio.Bucket(t)
 	client := clientOf(t, testenv.NewRegistry(t, testenv.RegistryFilesystem(first)))
@@ -298,6 +303,7 @@ func TestRegistryOptionsOnTheObjects(t *testing.T) {
 
 // A layer of 1 GB passes within the budget, to S3 and back.
 func TestRegistryLargeLayer(t *testing.T) {
+	testenv.Alone(t, "it measures a peak of memory")
 	const length = 1 << 30
 	minio := testenv.MinIO(t)
 	first, bucket, last := t.TempDir(), minio.Bucket(t), filepath.Join(t.TempDir(), "last")
@@ -330,6 +336,7 @@ func TestRegistryLargeLayer(t *testing.T) {
 // Blobs are fetched through CloudFront, everything else from S3; without a right
 // signature nothing is, and it is said why.
 func TestRegistryThroughCloudFront(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	bucket, last := minio.Bucket(t), filepath.Join(t.TempDir(), "last")
 	storage := testenv.RegistryS3(minio, bucket, "rootdirectory: /r")

@@ -11,6 +11,7 @@ import (
 // A source that holds no registry's storage is not a registry without images: the
 // program says so, and what rootdirectory should be.
 func TestRegistryAbsent(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	bucket := minio.Bucket(t)
 	folder := t.TempDir()

@@ -56,6 +56,7 @@ func countFiles(t testing.TB, folder string) (n int) {
 // TestRegistryMemory compares a migration with one of ten times as many files.
 // KEDGE_TEST_FILES=200000 makes it as large as an installation.
 func TestRegistryMemory(t *testing.T) {
+	testenv.Alone(t, "it compares peaks of memory")
 	const most = 150 << 20
 	files := 20000
 	if n, err := strconv.Atoi(os.Getenv("KEDGE_TEST_FILES")); err == nil {
@@ -98,6 +99,7 @@ func TestRegistryMemory(t *testing.T) {
 // Configurations of two kinds, and flags that are about the other kind, are
 // refused before anything is opened.
 func TestRegistryRefused(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	registry := storageConfig(t, testenv.RegistryFilesystem(root))
 	same := storageConfig(t, testenv.RegistryFilesystem(root+"/"))
@@ -148,6 +150,7 @@ func TestRegistryRefused(t *testing.T) {
 // One repository moves with all that it needs and nothing else; the source keeps
 // the blobs, which others may need.
 func TestRegistryOneRepository(t *testing.T) {
+	t.Parallel()
 	first, last := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "last")
 	storages := []string{testenv.RegistryFilesystem(first), testenv.RegistryFilesystem(last)}
 	pushed := clientOf(t, testenv.NewRegistry(t, storages[0])).fill(11, 4, 2000)
@@ -189,6 +192,7 @@ func TestRegistryOneRepository(t *testing.T) {
 // Verify names what is amiss: a damaged blob, links that name nothing, links that
 // are none, tags of no manifest; and lists orphans.
 func TestRegistryVerify(t *testing.T) {
+	t.Parallel()
 	root := filepath.Join(t.TempDir(), "root")
 	pushed := clientOf(t, testenv.NewRegistry(t, testenv.RegistryFilesystem(root))).fill(3, 3, 2000)
 	conf := storageConfig(t, testenv.RegistryFilesystem(root))
@@ -230,6 +234,7 @@ func TestRegistryVerify(t *testing.T) {
 // A registry that is pushed to between runs: the next run brings what is new, and
 // tags that were moved; without --nodelete the source is emptied.
 func TestRegistryPushedToBetweenRuns(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	first, to := filepath.Join(t.TempDir(), "first"), testenv.RegistryS3(minio, minio.Bucket(t), "rootdirectory: /")
 	client := clientOf(t, testenv.NewRegistry(t, testenv.RegistryFilesystem(first)))
@@ -261,18 +266,20 @@ func bucketOf(storage string) string {
 // The environment overrides a registry's configuration for kedge as it does for
 // the registry itself.
 func TestRegistryEnvironment(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	shelve(t, root, 3)
 	conf := storageConfig(t, testenv.RegistryFilesystem("/nowhere"))
-	t.Setenv("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", root)
+	setenv(t, "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", root)
 	kedge(t, "verify", conf).want(t, exitDone).tells(t, "3 blobs")
 	kedge(t, "check", conf).want(t, exitDone).tells(t, "put, listed, got and deleted", "Storage config check completed successfully")
-	t.Setenv("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "relative")
+	setenv(t, "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "relative")
 	kedge(t, "check", conf).want(t, exitFailed).tells(t, "environment variable REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: storage.filesystem", "is relative")
 }
 
 // Check says what a storage lacks.
 func TestRegistryCheck(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	storage := testenv.RegistryS3(minio, minio.Bucket(t))
 	kedge(t, "check", storageConfig(t, storage)).want(t, exitDone).tells(t, "put, listed, got and deleted")
@@ -286,6 +293,7 @@ func TestRegistryCheck(t *testing.T) {
 // A destination that is down for a while pauses the migration, which then goes on
 // by itself.
 func TestRegistryDestinationDownForAWhile(t *testing.T) {
+	t.Parallel()
 	minio := testenv.NewMinIO(t)
 	first := filepath.Join(t.TempDir(), "first")
 	shelve(t, first, 2000)

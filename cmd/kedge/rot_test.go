@@ -81,6 +81,7 @@ func fileRots() []fileRot {
 // verify names exactly those, migrate moves all others and leaves those for the
 // same reasons.
 func TestAThousandRottenOfTwentyThousand(t *testing.T) {
+	t.Parallel()
 	const documents, rotten = 20000, 1000
 	s := seedDB(t, bench.Workload{Documents: documents, MedianBytes: 2 << 10, Seed: 94})
 	t.Run("localfs", func(t *testing.T) {
@@ -216,6 +217,7 @@ func same(t *testing.T, who string, got, want map[string]string) {
 
 // A file that kedge's user may not read is named, and moves when it may.
 func TestUnreadableFiles(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 60, Seed: 95})
 	above := t.TempDir()
 	root := filepath.Join(above, "archive")
@@ -292,6 +294,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd, paths ...string) {
 // What is rotten at the source reaches S3 before anybody but the server computes
 // its MD5: nothing of it stays there, and what was there before does.
 func TestRottenPayloadsLeaveNothingOnS3(t *testing.T) {
+	t.Parallel()
 	const documents, rotten = 80, 12
 	for _, server := range testenv.S3Servers(t) {
 		t.Run(server.Name, func(t *testing.T) {

@@ -37,6 +37,7 @@ var rots = []rot{
 // they stay where they are and are named, the others move, the run counts as
 // failed; and a second run tries only them again.
 func TestRottenDocumentsStayAndAreNamed(t *testing.T) {
+	t.Parallel()
 	minio := testenv.MinIO(t)
 	for _, destination := range []place{localfsPlace(archiveRoot(t)), s3Place(minio, minio.Bucket(t), "")} {
 		t.Run(destination.name, func(t *testing.T) { testRotten(t, destination) })
@@ -120,6 +121,7 @@ func checkRotten(t *testing.T, s seeded, broken map[string]string, before map[st
 
 // Rows that share a key under two document names share their places.
 func TestRowsThatShareAKey(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 50, Seed: 11})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	copyRow := `INSERT INTO archive_metadata (bucket, "archiveId", "userId", "documentName", content_url, is_compressed, digest, size)
@@ -151,6 +153,7 @@ func TestRowsThatShareAKey(t *testing.T) {
 // a newer version at the destination, under a row of its own: the old one must
 // not overwrite it.
 func TestANewerDocumentAtTheDestinationIsNotOverwritten(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 20, Seed: 12})
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	source, destination := from.config(t, s.url, compression{}), to.config(t, s.url, compression{})

@@ -45,6 +45,7 @@ func (p *troubled) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // TestSwiftInTrouble moves documents to and from a Swift that fails one request
 // in nine: all of them arrive.
 func TestSwiftInTrouble(t *testing.T) {
+	t.Parallel()
 	swift := testenv.Swift(t)
 	target, err := url.Parse(swift.AuthURL)
 	if err != nil {

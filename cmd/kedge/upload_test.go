@@ -14,6 +14,7 @@ import (
 // A run that is killed in the middle of a large document leaves parts of it at
 // the destination, which nobody sees: the resumed run takes them away.
 func TestAKilledUploadLeavesNothing(t *testing.T) {
+	t.Parallel()
 	minio, swift := testenv.MinIO(t), testenv.Swift(t)
 	bucket, container := minio.Bucket(t), swift.Container(t)
 	swift.RemoveContainerAfter(t, container+"_segments")

@@ -36,6 +36,7 @@ func failedIDs(t *testing.T, stdout string) (failures map[string]string, orphans
 // TestVerifyNamesExactlyWhatIsRotten audits an installation with rotten
 // documents of every kind; migrate then moves all others, for the same reasons.
 func TestVerifyNamesExactlyWhatIsRotten(t *testing.T) {
+	t.Parallel()
 	const documents, rotten = 4000, 200
 	s := seedDB(t, bench.Workload{Documents: documents, MedianBytes: 4 << 10, Seed: 50})
 	db, from, to := dbPlace(s.url), db2Place(s.url), localfsPlace(archiveRoot(t))
@@ -100,6 +101,7 @@ func TestVerifyNamesExactlyWhatIsRotten(t *testing.T) {
 // An audit changes nothing, goes on where it was interrupted, and reads
 // documents of every store that the configuration has.
 func TestVerifyIsReadOnlyAndResumes(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 6000, Seed: 51})
 	minio := testenv.MinIO(t)
 	db, archive := dbPlace(s.url), s3Place(minio, minio.Bucket(t), "")

@@ -8,6 +8,7 @@ import (
 )
 
 func TestBuildOf(t *testing.T) {
+	t.Parallel()
 	info := &debug.BuildInfo{Settings: []debug.BuildSetting{
 		{Key: "vcs.revision", Value: "fedcba9876543210"}, {Key: "vcs.time", Value: "2025-06-07T08:09:10Z"}, {Key: "vcs.modified", Value: "true"},
 	}}
@@ -32,6 +33,7 @@ func TestBuildOf(t *testing.T) {
 }
 
 func TestVersionFlag(t *testing.T) {
+	t.Parallel()
 	o := kedge(t, "--version").want(t, exitDone)
 	if !regexp.MustCompile(`^kedge \S+ \(.*go1\.\S+, \w+/\w+\)\n$`).MatchString(o.stdout) {
 		t.Errorf("--version prints %q", o.stdout)

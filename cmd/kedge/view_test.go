@@ -163,6 +163,7 @@ func leaves(t *testing.T, term *testenv.Terminal, exit int) []string {
 // moment anything is broken, the bar does not go back, and what is left is told
 // rightly.
 func TestLiveView(t *testing.T) {
+	testenv.Alone(t, "it watches a view that is drawn anew all the time")
 	const documents, rate = 640, 100
 	broken := []int{3, 100, 250, 400, 555}
 	path, db := sqliteInstallation(t, documents)
@@ -256,6 +257,7 @@ func widestBar(lines []string) (columns int) {
 // The first Ctrl-C drains, and the terminal is left as it was. SIGUSR1 tells the
 // status above the view. Nothing is coloured where NO_COLOR is set.
 func TestLiveViewIsInterrupted(t *testing.T) {
+	testenv.Alone(t, "it watches a view that is drawn anew all the time")
 	path, _ := sqliteInstallation(t, 640)
 	url := "sqlite:///" + path
 	term := inTerminal(t, 200, 50, []string{"NO_COLOR=1"}, "migrate", "--dontask", "--nodelete", "--memory=16", "--workers=1", "--max-ops=0,200",
@@ -284,6 +286,7 @@ func TestLiveViewIsInterrupted(t *testing.T) {
 // Without a terminal, with one that can do nothing, and where it is asked for,
 // there are plain lines, or none.
 func TestPlainProgress(t *testing.T) {
+	t.Parallel()
 	path, db := sqliteInstallation(t, 640)
 	breakSome(t, db, 7)
 	url := "sqlite:///" + path

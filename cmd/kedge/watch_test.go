@@ -200,6 +200,7 @@ func quiet(t *testing.T, b *testenv.Browser, below string) {
 // report looked at: both show what /progress and the result say, ask for nothing
 // from elsewhere, fit a telephone, are light or dark, and hold no secret.
 func TestLivePageAndReportInABrowser(t *testing.T) {
+	testenv.Alone(t, "a browser needs both cores")
 	const password = "p4ge-s3cret"
 	s := seedDB(t, bench.Workload{Documents: 1500, MedianBytes: 12 << 10, MaxBytes: 1 << 20, Sigma: 1.4, Noise: 0.3, Seed: 5})
 	execute(t, s.url, `DELETE FROM archive_document WHERE "archiveId" IN (SELECT "archiveId" FROM archive_metadata ORDER BY bucket, "archiveId" LIMIT 7)`)
@@ -260,6 +261,7 @@ func TestLivePageAndReportInABrowser(t *testing.T) {
 
 // What cannot be shown or written ends the command before it has begun.
 func TestWatchingThatCannotBegin(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -308,6 +310,7 @@ func TestWatchingThatCannotBegin(t *testing.T) {
 
 // A registry's migration is seen from afar too, and leaves a report.
 func TestRegistryWatched(t *testing.T) {
+	t.Parallel()
 	source, report := t.TempDir(), filepath.Join(t.TempDir(), "report.html")
 	shelve(t, source, 150)
 	files := int64(countFiles(t, source))

@@ -15,6 +15,7 @@ import (
 // TestWrongInputs: each with one clear line that says what is wrong and where,
 // the right exit status, and nothing changed.
 func TestWrongInputs(t *testing.T) {
+	t.Parallel()
 	s := seedDB(t, bench.Workload{Documents: 10, Seed: 17})
 	minio := testenv.MinIO(t)
 	good := dbPlace(s.url).config(t, s.url, compression{})
@@ -96,6 +97,7 @@ func TestWrongInputs(t *testing.T) {
 // TestNoSecretIsEverWritten runs through everything that writes, at the most
 // talkative level, and looks for the secrets in all of it.
 func TestNoSecretIsEverWritten(t *testing.T) {
+	t.Parallel()
 	server := testenv.NewPostgres(t, testenv.PostgresOptions{Password: "pg-passw0rd-s3cret"})
 	minio := testenv.MinIO(t)
 	url, g := server.Golden(t, "db2_on")

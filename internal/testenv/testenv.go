@@ -210,3 +210,14 @@ func randomName(prefix string) string {
 func (e *environment) withRoot(parts ...string) string {
 	return filepath.Join(append([]string{e.root}, parts...)...)
 }
+
+// Alone marks a test that runs while no other of its package does, and says why:
+// it measures time or memory, looks at what all of the process holds (goroutines,
+// environment), or is of a program that needs the whole machine. It must not be
+// parallel. All tests that are not marked call t.Parallel first of all.
+func Alone(tb testing.TB, why string) {
+	tb.Helper()
+	if why == "" {
+		tb.Error("testenv: why must it be alone?")
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/signal"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kedge/kedge/internal/testenv/tools"
 )
 
@@ -43,16 +45,20 @@ func run(ctx context.Context, names []string) error {
 	return nil
 }
 
+// installAll fetches Debian's packages while the programs are built: the one
+// waits for the network and the disk, the other needs the processor.
 func installAll(ctx context.Context, root string) error {
-	if err := tools.InstallPackages(ctx, os.Stderr); err != nil {
-		return err
-	}
-	for _, tool := range tools.All() {
-		if _, err := tool.Install(ctx, root, os.Stderr); err != nil {
-			return err
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return tools.InstallPackages(ctx, os.Stderr) })
+	both.Go(func() error {
+		for _, tool := range tools.All() {
+			if _, err := tool.Install(ctx, root, os.Stderr); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
+	return both.Wait()
 }
 
 func installOne(ctx context.Context, root, name string) (string, error) {

@@ -2,9 +2,7 @@ package db
 
 import (
 	"context"
-	"crypto/md5"
 	"database/sql"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -170,25 +168,17 @@ func corrupt(tb testing.TB, d drivers.Driver, run exec, uri string) {
 	}
 }
 
-func sum(p []byte) string {
-	s := md5.Sum(p)
-	return hex.EncodeToString(s[:])
-}
+// What the tests of every driver say.
+var (
+	sum   = drivertest.MD5Hex
+	uriOf = drivertest.URIOf
+)
 
 func put(tb testing.TB, d drivers.Driver, uri string, data []byte) {
 	tb.Helper()
 	if _, err := d.Put(tb.Context(), uri, drivers.InMemory(data, sum(data))); err != nil {
 		tb.Fatal(err)
 	}
-}
-
-func uriOf(tb testing.TB, d drivers.Driver, id string) string {
-	tb.Helper()
-	uri, err := d.URI(drivers.Key{UserID: "admin", Bucket: "manifest_data", ArchiveID: id})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return uri
 }
 
 func wantKind(tb testing.TB, err error, want drivers.Kind) {

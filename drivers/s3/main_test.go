@@ -2,18 +2,13 @@ package s3
 
 import (
 	"context"
-	"crypto/md5"
-	"encoding/hex"
-	"errors"
-	"io"
-	"math/rand/v2"
 	"os"
-	"strings"
 	"testing"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/drivertest"
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -46,61 +41,15 @@ func opened(t testing.TB, o Options) *Store {
 	return s
 }
 
-func uriOf(t testing.TB, s *Store, archiveID string) string {
-	t.Helper()
-	uri, err := s.URI(drivers.Key{UserID: "admin", Bucket: "manifest_data", ArchiveID: archiveID})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return uri
-}
-
-func md5Hex(b []byte) string {
-	sum := md5.Sum(b)
-	return hex.EncodeToString(sum[:])
-}
-
-// noise is n bytes that are the same for one seed.
-func noise(seed uint64, n int) []byte {
-	b := make([]byte, n)
-	var key [32]byte
-	key[0] = byte(seed)
-	_, _ = rand.NewChaCha8(key).Read(b) // never fails
-	return b
-}
-
-// streamOf is a payload that must be read; open starts its body.
-func streamOf(length int64, open func() io.Reader) drivers.Payload {
-	return drivers.Payload{
-		Length: length,
-		Open:   func(context.Context) (io.ReadCloser, error) { return io.NopCloser(open()), nil },
-	}
-}
-
-func mustPut(t testing.TB, s *Store, uri string, body []byte) drivers.Receipt {
-	t.Helper()
-	receipt, err := s.Put(t.Context(), uri, drivers.InMemory(body, md5Hex(body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return receipt
-}
-
-// mustHold demands these bytes under uri.
-func mustHold(t testing.TB, s *Store, uri string, want []byte) {
-	t.Helper()
-	r, info, err := s.Get(t.Context(), uri)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer r.Close()
-	got, err := io.ReadAll(r)
-	if err != nil || md5Hex(got) != md5Hex(want) || info.Bytes != int64(len(want)) {
-		t.Errorf("get %s: %d bytes of %d (announced %d), the right ones: %v, %v",
-			uri, len(got), len(want), info.Bytes, md5Hex(got) == md5Hex(want), err)
-	}
-}
+// What the tests of every driver say.
+var (
+	md5Hex   = drivertest.MD5Hex
+	noise    = drivertest.Noise
+	streamOf = drivertest.StreamOf
+	uriOf    = drivertest.URIOf
+	mustPut  = drivertest.MustPut
+	mustHold = drivertest.MustHold
+)
 
 func mustMiss(t testing.TB, s *Store, uri string) {
 	t.Helper()
@@ -108,24 +57,10 @@ func mustMiss(t testing.TB, s *Store, uri string) {
 	wantKind(t, err, drivers.NotFound)
 }
 
+// wantKind demands an error of this kind in kedge's own words.
 func wantKind(t testing.TB, err error, kind drivers.Kind, mentions ...string) {
 	t.Helper()
-	var failed *drivers.Error
-	if !errors.As(err, &failed) || drivers.KindOf(err) != kind {
-		t.Errorf("got %v (kind %d), want kind %d", err, drivers.KindOf(err), kind)
-		return
-	}
-	text := err.Error()
-	for _, noise := range []string{"operation error", "RequestID", "StatusCode", "https response error"} {
-		if strings.Contains(text, noise) {
-			t.Errorf("an error with noise: %s", text)
-		}
-	}
-	for _, word := range mentions {
-		if !strings.Contains(text, word) {
-			t.Errorf("an error that does not mention %q: %s", word, text)
-		}
-	}
+	drivertest.WantKind(t, err, kind, []string{"operation error", "RequestID", "StatusCode", "https response error"}, mentions...)
 }
 
 // uploads lists the keys of the unfinished multipart uploads in an S3 bucket.

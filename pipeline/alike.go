@@ -44,7 +44,7 @@ func (m *migration) findAlike(ctx context.Context) (err error) {
 // alikeAt finds the places at a store that it does not tell apart.
 func (m *migration) alikeAt(ctx context.Context, s Store, side string) (*folding.Groups, error) {
 	groups, err := folding.Find(ctx, m.Checkpoint+".places", func(ctx context.Context, tell func(folding.Claim) error) error {
-		return eachRow(ctx, m.cat, m.limits.pageRows, func(d catalog.Document) error {
+		return eachRow(ctx, m.cat, m.limits.PageRows, func(d catalog.Document) error {
 			if err := otherSpelling(ctx, s, side, d); err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/concurrency"
 )
 
 // ClassNoStore is the class of rows whose place none of the audited stores can
@@ -74,9 +75,9 @@ type audit struct {
 	AuditOptions
 	checkpoint *checkpoint.Checkpoint
 	stop       <-chan struct{}
-	limits     limits
+	limits     concurrency.Limits
 	budget     *semaphore.Weighted
-	ops        *gate
+	ops        gate
 	progress   *Progress
 	stopped    bool
 	// folding says of stores that were asked whether they fold names.
@@ -93,14 +94,14 @@ func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (AuditResu
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &audit{AuditOptions: o, stop: stop, limits: limitsFor(o.MemoryBytes), budget: semaphore.NewWeighted(o.MemoryBytes)}
+	a := &audit{AuditOptions: o, stop: stop, limits: concurrency.LimitsFor(o.MemoryBytes), budget: semaphore.NewWeighted(o.MemoryBytes)}
 	workers := o.Workers
 	for _, s := range o.Stores {
 		if o.Workers == 0 {
 			workers = max(workers, s.Capabilities().Workers)
 		}
 	}
-	a.ops = newGate(max(1, workers), 0, nil)
+	a.ops = concurrency.Fixed[*item](max(1, workers))
 	if a.progress = o.Progress; a.progress == nil {
 		a.progress = new(Progress)
 	}

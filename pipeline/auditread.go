@@ -19,7 +19,7 @@ func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
 	if batcher := s.batcher(); batcher != nil && s.Capabilities().BatchGet {
 		streamed = nil
 		for _, it := range items {
-			if it.doc.Bytes < 0 || it.doc.Bytes > a.limits.streamBytes || bytes+it.doc.Bytes > a.limits.batchBytes {
+			if it.doc.Bytes < 0 || it.doc.Bytes > a.limits.StreamBytes || bytes+it.doc.Bytes > a.limits.BatchBytes {
 				streamed = append(streamed, it)
 				continue
 			}
@@ -32,7 +32,7 @@ func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
 		}
 		streamed = append(streamed, left...)
 	}
-	return a.ops.each(ctx, streamed, func(ctx context.Context, it *item) {
+	return a.ops.Each(ctx, streamed, func(ctx context.Context, it *item) {
 		a.conclude(ctx, s, it, a.stream(ctx, s, it, false))
 		a.progress.passed(StageFetch, it)
 	})
@@ -53,7 +53,7 @@ func (a *audit) checkHeld(ctx context.Context, s *Store, batcher drivers.Batcher
 		requests[i] = drivers.GetRequest{URI: it.doc.URI, MaxBytes: it.doc.Bytes}
 	}
 	var results []drivers.GetResult
-	if err := a.ops.one(ctx, items, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
+	if err := a.ops.One(ctx, items, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
 		return nil, err
 	}
 	for i, it := range items {

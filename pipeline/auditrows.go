@@ -8,6 +8,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/concurrency"
 )
 
 // enumerate feeds what an interrupted audit had in flight, and then the catalog
@@ -29,10 +30,14 @@ func (a *audit) enumerate(ctx context.Context, out chan<- *batch) error {
 			return err
 		}
 	}
-	cutting := cutter{limits: a.limits}
+	cutting := concurrency.Cutter[*item]{
+		Limits: a.limits,
+		Key:    func(it *item) drivers.Key { return it.doc.Key },
+		Bytes:  func(it *item) int64 { return it.doc.Bytes },
+	}
 	position := catalog.Position(a.checkpoint.Header().Position)
 	for !a.stopping() {
-		page, err := a.Catalog.Page(ctx, catalog.Selection{Buckets: a.Buckets}, position, a.limits.pageRows)
+		page, err := a.Catalog.Page(ctx, catalog.Selection{Buckets: a.Buckets}, position, a.limits.PageRows)
 		if err != nil {
 			return err
 		}
@@ -41,14 +46,14 @@ func (a *audit) enumerate(ctx context.Context, out chan<- *batch) error {
 			if !a.sampled(d.Key) {
 				continue
 			}
-			if items := cutting.add(&item{doc: d}); items != nil {
+			if items := cutting.Add(&item{doc: d}); items != nil {
 				if err := a.feed(ctx, out, items); err != nil {
 					return err
 				}
 			}
 		}
-		if len(page) < a.limits.pageRows {
-			if items := cutting.rest(); items != nil {
+		if len(page) < a.limits.PageRows {
+			if items := cutting.Rest(); items != nil {
 				return a.feed(ctx, out, items)
 			}
 			return nil

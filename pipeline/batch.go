@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"strings"
-	"sync"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -134,6 +133,9 @@ func entryOf(d catalog.Document) checkpoint.Entry {
 	return checkpoint.Entry{UserID: d.UserID, Bucket: d.Bucket, ArchiveID: d.ArchiveID, Name: d.Name, URI: d.URI}
 }
 
+// WorkBytes is how long an item's payload is, as far as that is known.
+func (it *item) WorkBytes() int64 { return max(it.bytes, it.fetchedBytes, it.doc.Bytes, 0) }
+
 // pending says whether the item still has to be moved.
 func (it *item) pending() bool { return it.failure == nil && !it.moved }
 
@@ -169,43 +171,6 @@ func (b *batch) keys() []drivers.Key {
 		add(drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID})
 	}
 	return keys
-}
-
-// slots bounds how many operations of one sort are in flight, over all batches.
-type slots chan struct{}
-
-// each runs do for every item, at most as many at once as there are slots, and
-// returns when all have ended. It fails only when ctx has ended: what an item
-// met is in the item.
-func (s slots) each(ctx context.Context, items []*item, do func(context.Context, *item)) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for _, it := range items {
-		select {
-		case s <- struct{}{}:
-		case <-ctx.Done():
-			wg.Wait()
-			return context.Cause(ctx)
-		}
-		wg.Go(func() {
-			defer func() { <-s }()
-			do(ctx, it)
-		})
-	}
-	wg.Wait()
-	return cancelled(ctx)
-}
-
-// one runs do when there is a slot for it.
-func (s slots) one(ctx context.Context, do func()) error {
-	select {
-	case s <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	do()
-	<-s
-	return cancelled(ctx)
 }
 
 // cancelled gives the reason why ctx has ended, nil while it has not.

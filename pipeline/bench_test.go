@@ -5,10 +5,10 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/forms"
 )
 
@@ -65,32 +65,14 @@ func (d prefixedDriver) Capabilities() drivers.Capabilities {
 
 // BenchmarkEnumerate cuts rows into batches.
 func BenchmarkEnumerate(b *testing.B) {
-	cut := cutter{limits: limitsFor(DefaultMemoryBytes)}
+	cut := concurrency.Cutter[*item]{
+		Limits: concurrency.LimitsFor(DefaultMemoryBytes),
+		Key:    func(it *item) drivers.Key { return it.doc.Key },
+		Bytes:  func(it *item) int64 { return it.doc.Bytes },
+	}
 	d := catalog.Document{Key: drivers.Key{UserID: "admin", Bucket: "analysis_data"}, Bytes: 4096}
 	b.ReportAllocs()
 	for b.Loop() {
-		cut.add(&item{doc: d, plainBytes: -1})
-	}
-}
-
-// BenchmarkGate is what bounding and tuning an operation costs.
-func BenchmarkGate(b *testing.B) {
-	g := newGate(0, 32, func() int64 { return 0 })
-	items := []*item{{bytes: 4096}}
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := g.one(b.Context(), items, func() {}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkTuner is the tuner alone.
-func BenchmarkTuner(b *testing.B) {
-	u := newTuner(32, 256)
-	now := time.Now()
-	for b.Loop() {
-		now = now.Add(time.Millisecond)
-		u.done(now, 1, 0)
+		cut.Add(&item{doc: d, plainBytes: -1})
 	}
 }

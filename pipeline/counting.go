@@ -164,7 +164,7 @@ func (m *migration) toMove(ctx context.Context) (documents, bytes int64, elsewhe
 	places := make(map[string]*Place)
 	var position catalog.Position
 	for {
-		page, err := m.snapshot.Page(ctx, all, position, m.limits.pageRows)
+		page, err := m.snapshot.Page(ctx, all, position, m.limits.PageRows)
 		if err != nil {
 			return 0, 0, nil, err
 		}
@@ -179,7 +179,7 @@ func (m *migration) toMove(ctx context.Context) (documents, bytes int64, elsewhe
 				m.addElsewhere(places, d)
 			}
 		}
-		if len(page) < m.limits.pageRows {
+		if len(page) < m.limits.PageRows {
 			break
 		}
 	}

@@ -33,7 +33,7 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
-	err = m.sourceOps.each(ctx, alone, func(ctx context.Context, it *item) {
+	err = m.sourceOps.Each(ctx, alone, func(ctx context.Context, it *item) {
 		if it.shared == sharedByNone {
 			ctx = m.meaning(ctx, it)
 		}
@@ -69,7 +69,7 @@ func (m *migration) deleteBatch(ctx context.Context, batcher drivers.Batcher, it
 		uris[i] = it.doc.URI
 	}
 	var errs []error
-	if err := m.sourceOps.one(ctx, items, func() { errs = batcher.DeleteBatch(ctx, uris) }); err != nil {
+	if err := m.sourceOps.One(ctx, items, func() { errs = batcher.DeleteBatch(ctx, uris) }); err != nil {
 		return err
 	}
 	for i, it := range items {

@@ -11,6 +11,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/concurrency"
 )
 
 // enumerate feeds the pipeline: first what an interrupted run left, then the
@@ -39,9 +40,9 @@ func (m *migration) sweep(ctx context.Context, out chan<- *batch) error {
 // walk cuts what the catalog has behind a position, but for what skip names,
 // into batches, and gives each to take, in the catalog's order.
 func (m *migration) walk(ctx context.Context, position catalog.Position, skip func(catalog.Document) (bool, error), take func([]*item) error) error {
-	cut := cutter{limits: m.limits, cost: func(it *item, bytes int64) int64 { return bytes + m.allow(it, bytes) }}
+	cut := m.cutter()
 	for !m.stopping() {
-		page, err := m.cat.Page(ctx, m.selection, position, m.limits.pageRows)
+		page, err := m.cat.Page(ctx, m.selection, position, m.limits.PageRows)
 		if err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func (m *migration) walk(ctx context.Context, position catalog.Position, skip fu
 					continue
 				}
 			}
-			if items := cut.add(m.newItem(d)); items != nil {
+			if items := cut.Add(m.newItem(d)); items != nil {
 				if err := take(items); err != nil {
 					return err
 				}
@@ -66,8 +67,8 @@ func (m *migration) walk(ctx context.Context, position catalog.Position, skip fu
 				break
 			}
 		}
-		if len(page) < m.limits.pageRows && !m.stopping() {
-			if items := cut.rest(); items != nil {
+		if len(page) < m.limits.PageRows && !m.stopping() {
+			if items := cut.Rest(); items != nil {
 				return take(items)
 			}
 			return nil
@@ -184,44 +185,23 @@ func (m *migration) newItem(d catalog.Document) *item {
 	return it
 }
 
-// cutter cuts the stream of items into batches. Items of one key stay together,
-// because they share places; a document that is streamed is a batch of its own.
-type cutter struct {
-	limits limits
-	// cost is what an item whose payload has so many bytes takes of the memory
-	// budget; nil is the payload alone.
-	cost  func(it *item, bytes int64) int64
-	items []*item
-	bytes int64
-	full  bool
-}
-
-// add adds an item and returns the batch before it when that is complete.
-func (c *cutter) add(it *item) []*item {
-	bytes := it.doc.Bytes
-	if bytes < 0 {
-		bytes = c.limits.unknownBytes
+// cutter cuts the catalog's rows into batches. What fails before it is read takes no
+// memory.
+func (m *migration) cutter() concurrency.Cutter[*item] {
+	return concurrency.Cutter[*item]{
+		Limits: m.limits,
+		Key:    func(it *item) drivers.Key { return it.doc.Key },
+		Bytes: func(it *item) int64 {
+			if it.failure != nil {
+				return 0
+			}
+			return it.doc.Bytes
+		},
+		Cost: func(it *item, bytes int64) int64 {
+			if it.failure != nil {
+				return 0
+			}
+			return bytes + m.allow(it, bytes)
+		},
 	}
-	if it.failure != nil {
-		bytes = 0
-	}
-	alone := bytes > c.limits.streamBytes
-	if c.cost != nil && !alone && it.failure == nil {
-		bytes = c.cost(it, bytes)
-	}
-	var complete []*item
-	if n := len(c.items); n > 0 && c.items[n-1].doc.Key != it.doc.Key && (c.full || alone || c.bytes+bytes > c.limits.batchBytes) {
-		complete = c.rest()
-	}
-	c.items = append(c.items, it)
-	c.bytes += bytes
-	c.full = c.full || alone || len(c.items) >= c.limits.batchDocuments || c.bytes >= c.limits.batchBytes
-	return complete
-}
-
-// rest returns what is left; nil when there is nothing.
-func (c *cutter) rest() []*item {
-	items := c.items
-	c.items, c.bytes, c.full = nil, 0, false
-	return items
 }

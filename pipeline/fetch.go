@@ -26,7 +26,7 @@ func (m *migration) fetch(ctx context.Context, b *batch) error {
 	if batcher := m.src.batcher(); batcher != nil && m.src.Capabilities().BatchGet {
 		err = m.fetchBatch(ctx, batcher, items)
 	} else {
-		err = m.sourceOps.each(ctx, items, m.fetchOne)
+		err = m.sourceOps.Each(ctx, items, m.fetchOne)
 	}
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (m *migration) fetchBatch(ctx context.Context, batcher drivers.Batcher, ite
 		requests[i] = drivers.GetRequest{URI: it.doc.URI, MaxBytes: m.heldBytes(it)}
 	}
 	var results []drivers.GetResult
-	if err := m.sourceOps.one(ctx, items, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
+	if err := m.sourceOps.One(ctx, items, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
 		return err
 	}
 	for i, it := range items {

@@ -76,7 +76,7 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 	items := b.pending()
 	if !m.settled.known() {
 		var unsure atomic.Bool
-		err := m.destOps.each(ctx, items, func(ctx context.Context, it *item) {
+		err := m.destOps.Each(ctx, items, func(ctx context.Context, it *item) {
 			if !unsure.Load() && !m.harmless(ctx, it) {
 				unsure.Store(true)
 			}

@@ -23,6 +23,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/journal"
 )
 
@@ -155,18 +156,18 @@ type migration struct {
 	since time.Time
 
 	selection catalog.Selection
-	limits    limits
+	limits    concurrency.Limits
 	budget    *semaphore.Weighted
 	// budgetBytes is what budget holds; lateStream admits one stream more.
 	budgetBytes int64
-	lateStream  slots
+	lateStream  gate
 	// snapshot is the catalog as it was before anything was changed.
 	snapshot  catalog.Snapshot
 	settled   *settlement
 	alike     alike
-	sourceOps *gate // gets and deletes at the source
-	destOps   *gate // puts and read-backs at the destination
-	cpu       slots
+	sourceOps gate // gets and deletes at the source
+	destOps   gate // puts and read-backs at the destination
+	cpu       gate // whatever only computes
 
 	// provesNothing: the destination did not tell the MD5 of what it holds.
 	provesNothing atomic.Bool
@@ -214,20 +215,37 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	return m.result, err
 }
 
+// gate bounds the operations on items in flight, over all batches.
+type gate = *concurrency.Gate[*item]
+
+// newGate bounds the operations in flight at a store.
+func (m *migration) newGate(s Store) gate {
+	c := s.Capabilities()
+	switch {
+	case m.Workers > 0:
+		return concurrency.Fixed[*item](m.Workers)
+	case c.BatchGet || c.BatchPut:
+		// So many connections there are; the catalog may be on them, too.
+		return concurrency.Tuned[*item](c.Workers, c.Workers, s.Meter.Retries)
+	default:
+		return concurrency.Tuned[*item](c.Workers, concurrency.MostOperations, s.Meter.Retries)
+	}
+}
+
 // newMigration makes a run of these options, which has not begun.
 func newMigration(o Options, stop <-chan struct{}) *migration {
 	o = o.withDefaults()
 	m := &migration{
 		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, progress: o.Progress,
-		limits: limitsFor(o.MemoryBytes), settled: newSettlement(), left: make(map[string]*FailureGroup),
+		limits: concurrency.LimitsFor(o.MemoryBytes), settled: newSettlement(), left: make(map[string]*FailureGroup),
 	}
 	// One stream is set aside for payloads that turn out longer than their rows
 	// say, when the batch has reserved its memory already.
 	m.budgetBytes = max(o.MemoryBytes-m.streamCost(false), o.MemoryBytes/2)
 	m.budget = semaphore.NewWeighted(m.budgetBytes)
-	m.lateStream = make(slots, 1)
-	m.sourceOps, m.destOps = m.gate(m.src), m.gate(m.dst)
-	m.cpu = make(slots, cpuWorkers())
+	m.lateStream = concurrency.Fixed[*item](1)
+	m.sourceOps, m.destOps = m.newGate(m.src), m.newGate(m.dst)
+	m.cpu = concurrency.Fixed[*item](concurrency.Processors())
 	return m
 }
 
@@ -320,7 +338,7 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 	p := pools{g: g, ctx: running, gaveUp: func() error { return gaveUp(m.src, m.dst) }, progress: m.progress}
 	prepared := p.stage(prepareStage, 2, enumerated, m.prepare)
 	fetched := p.stage(StageFetch, 4, prepared, m.fetch)
-	recompressed := p.stage(StageRecompress, cpuWorkers(), fetched, m.recompress)
+	recompressed := p.stage(StageRecompress, concurrency.Processors(), fetched, m.recompress)
 	stored := p.stage(StagePut, 4, recompressed, m.put)
 	verified := p.stage(StageVerify, 4, stored, m.verify)
 	if !m.settled.known() {

@@ -49,7 +49,7 @@ func (a *audit) orphans(ctx context.Context) (found int64, err error) {
 }
 
 func (a *audit) spreadCatalog(ctx context.Context, put func([16]byte, []byte) error) error {
-	return eachRow(ctx, a.Catalog, a.limits.pageRows, func(d catalog.Document) error {
+	return eachRow(ctx, a.Catalog, a.limits.PageRows, func(d catalog.Document) error {
 		if d.NoURI {
 			return nil
 		}

@@ -80,7 +80,7 @@ func answersOf(s side) answers {
 		return answers{}
 	}
 	l := s.store.Meter.Measurements().Latency
-	return answers{count: l.Count, sum: l.Sum, inFlight: s.ops.inFlight(), limit: s.ops.limit()}
+	return answers{count: l.Count, sum: l.Sum, inFlight: s.ops.InFlight(), limit: s.ops.Limit()}
 }
 
 // pace remembers samples: the last ones all, and of the time before so few that

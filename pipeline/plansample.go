@@ -11,6 +11,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/forms"
 )
 
@@ -142,7 +143,7 @@ func (p *planner) readSample(ctx context.Context) error {
 	stages := pools{g: g, ctx: running, gaveUp: func() error { return gaveUp(p.src) }, progress: p.progress}
 	prepared := stages.stage(prepareStage, 2, chosen, p.prepare)
 	fetched := stages.stage(StageFetch, 4, prepared, p.fetch)
-	recompressed := stages.stage(StageRecompress, cpuWorkers(), fetched, p.recompress)
+	recompressed := stages.stage(StageRecompress, concurrency.Processors(), fetched, p.recompress)
 	for b := range stages.stage(StagePut, 4, recompressed, p.drain) {
 		s.Took = time.Since(began)
 		s.Batches++

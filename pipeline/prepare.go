@@ -60,12 +60,12 @@ func (m *migration) sameAtDestination(a, b string) bool {
 // askLengths asks the source for the lengths that the catalog does not know.
 func (m *migration) askLengths(ctx context.Context, b *batch) error {
 	unknown := b.filter(func(it *item) bool { return it.pending() && it.doc.Bytes < 0 })
-	return m.sourceOps.each(ctx, unknown, func(ctx context.Context, it *item) {
+	return m.sourceOps.Each(ctx, unknown, func(ctx context.Context, it *item) {
 		info, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI)
 		switch {
 		case err == nil:
 			it.fetchedBytes = info.Bytes
-			it.streamed = info.Bytes > m.limits.streamBytes
+			it.streamed = info.Bytes > m.limits.StreamBytes
 		case drivers.KindOf(err) == drivers.NotFound && m.samePrefix():
 			// fetch finds out whether it is at the destination already.
 		case drivers.KindOf(err) == drivers.NotFound:
@@ -87,7 +87,7 @@ func (m *migration) plan(b *batch) int64 {
 		}
 		bytes := max(it.doc.Bytes, it.fetchedBytes)
 		cost := bytes + m.allow(it, bytes)
-		if it.streamed = it.streamed || bytes > m.limits.streamBytes || total+cost > 2*m.limits.batchBytes; it.streamed {
+		if it.streamed = it.streamed || bytes > m.limits.StreamBytes || total+cost > 2*m.limits.BatchBytes; it.streamed {
 			b.streams = true
 			stream = max(stream, m.streamCost(m.passes(it, bytes)))
 			continue
@@ -135,10 +135,10 @@ func inflated(bytes int64) int64 { return 12*bytes + (1 << 10) }
 func (m *migration) allow(it *item, bytes int64) int64 {
 	switch {
 	case it.doc.Compressed && !m.dst.mayCompress():
-		it.allowance = min(inflated(bytes), m.limits.streamBytes)
+		it.allowance = min(inflated(bytes), m.limits.StreamBytes)
 	case it.doc.Compressed:
 		// Stays compressed, unless the plain document is short for the rule.
-		it.allowance = min(inflated(bytes), max(m.dst.Compression.MinBytes, 0), m.limits.streamBytes)
+		it.allowance = min(inflated(bytes), max(m.dst.Compression.MinBytes, 0), m.limits.StreamBytes)
 	case m.dst.compresses(bytes):
 		it.allowance = bytes
 	default:

@@ -39,7 +39,10 @@ type Progress struct {
 // side is one of the two stores of a run.
 type side struct {
 	store Store
-	ops   *gate
+	ops   interface {
+		InFlight() int64
+		Limit() int64
+	}
 }
 
 func (s side) state() SideState {
@@ -48,7 +51,7 @@ func (s side) state() SideState {
 	}
 	at := s.store.Meter.Measurements()
 	return SideState{
-		Name: s.store.Name(), Place: s.store.Place(), InFlight: s.ops.inFlight(), Limit: s.ops.limit(),
+		Name: s.store.Name(), Place: s.store.Place(), InFlight: s.ops.InFlight(), Limit: s.ops.Limit(),
 		Operations: at.Operations, Errors: at.Errors, Retries: at.Retries, Bytes: at.Bytes, Latency: at.Latency,
 	}
 }

@@ -56,7 +56,7 @@ func (m *migration) purgeItem(it *item) *item {
 // findLeft asks the source which payloads it still has.
 func (m *migration) findLeft(ctx context.Context, b *batch) error {
 	items := b.filter(func(it *item) bool { return it.failure == nil && !it.absent })
-	err := m.sourceOps.each(ctx, items, func(ctx context.Context, it *item) {
+	err := m.sourceOps.Each(ctx, items, func(ctx context.Context, it *item) {
 		info, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI)
 		switch {
 		case err == nil:

@@ -32,7 +32,7 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 	if batcher := m.dst.batcher(); batcher != nil && m.dst.Capabilities().BatchPut {
 		err = m.putBatch(ctx, batcher, held)
 	} else {
-		err = m.destOps.each(ctx, held, m.putOne)
+		err = m.destOps.Each(ctx, held, m.putOne)
 	}
 	if err != nil {
 		return err
@@ -42,9 +42,9 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 		put := func() { m.putStream(ctx, it) }
 		if !b.streams {
 			late := put
-			put = func() { _ = m.lateStream.one(ctx, late) } // its error is ctx's, which is looked at next
+			put = func() { _ = m.lateStream.One(ctx, nil, late) } // its error is ctx's, which is looked at next
 		}
-		if err := m.destOps.one(ctx, []*item{it}, put); err != nil {
+		if err := m.destOps.One(ctx, []*item{it}, put); err != nil {
 			return err
 		}
 	}
@@ -139,7 +139,7 @@ func (m *migration) putBatch(ctx context.Context, batcher drivers.Batcher, items
 		requests[i] = drivers.PutRequest{URI: it.dest, Payload: payload, MD5: digest}
 	}
 	var results []drivers.PutResult
-	if err := m.destOps.one(ctx, items, func() { results = batcher.PutBatch(ctx, requests) }); err != nil {
+	if err := m.destOps.One(ctx, items, func() { results = batcher.PutBatch(ctx, requests) }); err != nil {
 		return err
 	}
 	for i, it := range items {

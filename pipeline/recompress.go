@@ -14,7 +14,7 @@ import (
 func (m *migration) recompress(ctx context.Context, b *batch) error {
 	items := b.filter(func(it *item) bool { return it.pending() && !it.streamed })
 	defer m.progress.busy(StageRecompress)()
-	return m.cpu.each(ctx, items, func(_ context.Context, it *item) {
+	return m.cpu.Each(ctx, items, func(_ context.Context, it *item) {
 		if err := m.recompressOne(it); err != nil {
 			it.fail(stageRecompress, classOf(err, ClassZlib), err)
 		} else if !it.streamed {

@@ -49,7 +49,7 @@ func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlig
 			default:
 				rest = append(rest, f.Entry)
 			}
-			return len(moved)+len(rest) < m.limits.batchDocuments
+			return len(moved)+len(rest) < m.limits.BatchDocuments
 		})
 		if err != nil {
 			return err

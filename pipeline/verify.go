@@ -32,7 +32,7 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 			m.progress.passed(StageVerify, it)
 		}
 	}
-	if err := m.destOps.each(ctx, unproven, m.proveByReading); err != nil {
+	if err := m.destOps.Each(ctx, unproven, m.proveByReading); err != nil {
 		return err
 	}
 	for _, it := range items {

@@ -1,4 +1,4 @@
-package pipeline
+package concurrency
 
 import (
 	"context"
@@ -8,17 +8,19 @@ import (
 	"testing"
 )
 
+// payload is one of so many bytes.
+type payload int64
+
+func (p payload) WorkBytes() int64 { return int64(p) }
+
 func TestAGateLetsInSoMany(t *testing.T) {
-	g := newGate(7, 32, nil)
+	g := Fixed[payload](7)
 	var in, most, done atomic.Int64
-	items := make([]*item, 100)
-	for i := range items {
-		items[i] = &item{}
-	}
+	items := make([]payload, 100)
 	var batches sync.WaitGroup
 	for range 8 {
 		batches.Go(func() {
-			err := g.each(t.Context(), items, func(context.Context, *item) {
+			err := g.Each(t.Context(), items, func(context.Context, payload) {
 				n := in.Add(1)
 				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 				}
@@ -31,14 +33,14 @@ func TestAGateLetsInSoMany(t *testing.T) {
 		})
 	}
 	batches.Wait()
-	if most.Load() > 7 || done.Load() != 800 || g.inFlight() != 0 || g.limit() != 7 {
-		t.Errorf("%d at once, %d done, %d in flight, limit %d", most.Load(), done.Load(), g.inFlight(), g.limit())
+	if most.Load() > 7 || done.Load() != 800 || g.InFlight() != 0 || g.Limit() != 7 {
+		t.Errorf("%d at once, %d done, %d in flight, limit %d", most.Load(), done.Load(), g.InFlight(), g.Limit())
 	}
 }
 
 // Who is called off while waiting does not take a place with him.
 func TestAGateIsLeftByWhoIsCalledOff(t *testing.T) {
-	g := newGate(1, 1, nil)
+	g := Fixed[payload](1)
 	called := errors.New("called off")
 	for range 200 {
 		if err := g.enter(t.Context()); err != nil {
@@ -58,8 +60,8 @@ func TestAGateIsLeftByWhoIsCalledOff(t *testing.T) {
 		if err := <-ended; err != nil && !errors.Is(err, called) {
 			t.Fatal(err)
 		}
-		if g.inFlight() != 0 {
-			t.Fatalf("%d places are taken", g.inFlight())
+		if g.InFlight() != 0 {
+			t.Fatalf("%d places are taken", g.InFlight())
 		}
 	}
 }
@@ -67,23 +69,23 @@ func TestAGateIsLeftByWhoIsCalledOff(t *testing.T) {
 // A store that has operations made again gets fewer at once.
 func TestAGateGivesWay(t *testing.T) {
 	var strains atomic.Int64
-	g := newGate(0, 30, strains.Load)
+	g := Tuned[payload](30, MostOperations, strains.Load)
 	pass := func() {
-		if err := g.one(t.Context(), []*item{{}}, func() {}); err != nil {
+		if err := g.One(t.Context(), []payload{0}, func() {}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	pass()
-	if g.limit() != 30 {
-		t.Fatalf("begins with %d", g.limit())
+	if g.Limit() != 30 {
+		t.Fatalf("begins with %d", g.Limit())
 	}
 	strains.Add(1)
 	pass()
-	if g.limit() != 20 {
-		t.Errorf("%d after a refusal", g.limit())
+	if g.Limit() != 20 {
+		t.Errorf("%d after a refusal", g.Limit())
 	}
-	fixed := newGate(30, 0, strains.Load)
-	if err := fixed.one(t.Context(), nil, func() {}); err != nil || fixed.limit() != 30 {
-		t.Errorf("a fixed number is %d then, %v", fixed.limit(), err)
+	fixed := Fixed[payload](30)
+	if err := fixed.One(t.Context(), nil, func() {}); err != nil || fixed.Limit() != 30 {
+		t.Errorf("a fixed number is %d then, %v", fixed.Limit(), err)
 	}
 }

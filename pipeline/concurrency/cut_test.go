@@ -1,4 +1,4 @@
-package pipeline
+package concurrency
 
 import (
 	"fmt"
@@ -8,15 +8,19 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 )
 
-func cutAll(l limits, docs []catalog.Document) [][]*item {
-	c := cutter{limits: l}
-	var batches [][]*item
+func cutAll(l Limits, docs []catalog.Document) [][]catalog.Document {
+	c := Cutter[catalog.Document]{
+		Limits: l,
+		Key:    func(d catalog.Document) drivers.Key { return d.Key },
+		Bytes:  func(d catalog.Document) int64 { return d.Bytes },
+	}
+	var batches [][]catalog.Document
 	for _, d := range docs {
-		if complete := c.add(&item{doc: d}); complete != nil {
+		if complete := c.Add(d); complete != nil {
 			batches = append(batches, complete)
 		}
 	}
-	if rest := c.rest(); rest != nil {
+	if rest := c.Rest(); rest != nil {
 		batches = append(batches, rest)
 	}
 	return batches
@@ -27,7 +31,7 @@ func document(id string, bytes int64) catalog.Document {
 }
 
 func TestBatchesAreCut(t *testing.T) {
-	l := limits{batchDocuments: 4, batchBytes: 1000, streamBytes: 600, unknownBytes: 300}
+	l := Limits{BatchDocuments: 4, BatchBytes: 1000, StreamBytes: 600, UnknownBytes: 300}
 	many := func(n int, bytes int64) (docs []catalog.Document) {
 		for i := range n {
 			docs = append(docs, document(fmt.Sprintf("d%d", i), bytes))
@@ -58,7 +62,7 @@ func TestBatchesAreCut(t *testing.T) {
 
 // Rows of one key share places and must not be worked on in two batches.
 func TestRowsOfOneKeyStayTogether(t *testing.T) {
-	l := limits{batchDocuments: 2, batchBytes: 100, streamBytes: 60}
+	l := Limits{BatchDocuments: 2, BatchBytes: 100, StreamBytes: 60}
 	var docs []catalog.Document
 	for _, id := range []string{"a", "b", "b", "b", "c", "c", "d"} {
 		d := document(id, 61)
@@ -68,10 +72,10 @@ func TestRowsOfOneKeyStayTogether(t *testing.T) {
 	where := make(map[string]int)
 	for n, b := range cutAll(l, docs) {
 		for _, it := range b {
-			if before, seen := where[it.doc.ArchiveID]; seen && before != n {
-				t.Errorf("the rows of %s are in batches %d and %d", it.doc.ArchiveID, before, n)
+			if before, seen := where[it.ArchiveID]; seen && before != n {
+				t.Errorf("the rows of %s are in batches %d and %d", it.ArchiveID, before, n)
 			}
-			where[it.doc.ArchiveID] = n
+			where[it.ArchiveID] = n
 		}
 	}
 	if len(where) != 4 || where["a"] == where["b"] || where["c"] == where["d"] {

@@ -11,7 +11,9 @@
 package checkpoint
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +44,12 @@ type Identity struct {
 	// Description says in one line what the migration does, without secrets,
 	// for the message when a checkpoint of another migration is refused.
 	Description string
+}
+
+// Identify gives the identity of the migration that is described so.
+func Identify(description string) Identity {
+	sum := sha256.Sum256([]byte(description))
+	return Identity{Fingerprint: hex.EncodeToString(sum[:16]), Description: description}
 }
 
 // Counts are what a migration has done so far, over all its runs. Bytes are

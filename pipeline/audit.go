@@ -16,15 +16,8 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
+	"github.com/kedge/kedge/pipeline/failure"
 )
-
-// ClassNoStore is the class of rows whose place none of the audited stores can
-// read.
-const ClassNoStore = "no-store"
-
-// ClassUnfound is the class of documents that are sound where their rows say, and
-// that Anchore would not find there.
-const ClassUnfound = "unreadable-by-anchore"
 
 // AuditOptions say what an audit looks at. It changes nothing but its
 // checkpoint.
@@ -110,10 +103,10 @@ func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (AuditResu
 	result := AuditResult{Began: time.Now()}
 	ctx, giveUp := context.WithCancelCause(ctx)
 	var watchers sync.WaitGroup
-	watchers.Go(func() { stopInOutage(ctx, stop, giveUp, a.Stores...) })
+	watchers.Go(func() { failure.StopInOutage(ctx, stop, giveUp, a.Stores...) })
 	err := a.run(ctx, &result)
 	if err != nil {
-		err = cmp.Or(gaveUp(a.Stores...), cancelled(ctx), err)
+		err = cmp.Or(failure.GaveUp(a.Stores...), cancelled(ctx), err)
 	}
 	giveUp(nil)
 	watchers.Wait()
@@ -222,7 +215,7 @@ func (a *audit) check(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
-	if err := gaveUp(a.Stores...); err != nil {
+	if err := failure.GaveUp(a.Stores...); err != nil {
 		return err
 	}
 	var o checkpoint.Outcome
@@ -248,17 +241,17 @@ func (a *audit) byStore(items []*item) map[*Store][]*item {
 	sorted := make(map[*Store][]*item)
 	for _, it := range items {
 		if it.doc.NoURI {
-			it.fail(stageEnumerate, ClassNoURI, errNoURI)
+			it.fail(stageEnumerate, failure.ClassNoURI, errNoURI)
 			continue
 		}
 		if err := foreignBytes(it.doc); err != nil {
-			it.fail(stageEnumerate, ClassInvalidKey, err)
+			it.fail(stageEnumerate, failure.ClassInvalidKey, err)
 			continue
 		}
 		if s := a.storeOf(it.doc.URI); s != nil {
 			sorted[s] = append(sorted[s], it)
 		} else {
-			it.fail(stageEnumerate, ClassNoStore, fmt.Errorf("no store of the configuration reads %s", it.doc.URI))
+			it.fail(stageEnumerate, failure.ClassNoStore, fmt.Errorf("no store of the configuration reads %s", it.doc.URI))
 		}
 	}
 	return sorted
@@ -288,5 +281,5 @@ func AuditIdentity(o AuditOptions) checkpoint.Identity {
 	for _, s := range o.Stores {
 		places = append(places, s.Place())
 	}
-	return identify(fmt.Sprintf("verify of %s with %s, buckets %q, %g%%", o.Catalog.Place(), strings.Join(places, " and "), o.Buckets, o.SamplePercent))
+	return checkpoint.Identify(fmt.Sprintf("verify of %s with %s, buckets %q, %g%%", o.Catalog.Place(), strings.Join(places, " and "), o.Buckets, o.SamplePercent))
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 )
 
@@ -127,10 +128,10 @@ func (a *audit) conclude(ctx context.Context, s *Store, it *item, err error) {
 	}
 	switch {
 	case err == nil || ctx.Err() != nil:
-	case drivers.KindOf(err) == drivers.NotFound && classOf(err, "") != ClassUnfound:
-		it.fail(stageFetch, ClassMissingPayload, err)
+	case drivers.KindOf(err) == drivers.NotFound && failure.ClassOf(err, "") != failure.ClassUnfound:
+		it.fail(stageFetch, failure.ClassMissingPayload, err)
 	default:
-		it.fail(stageFetch, classOf(err, ClassFetch), err)
+		it.fail(stageFetch, failure.ClassOf(err, failure.ClassFetch), err)
 	}
 }
 
@@ -151,10 +152,10 @@ func (a *audit) unfound(ctx context.Context, s *Store, it *item) error {
 		switch {
 		case err == nil:
 			return nil
-		case drivers.KindOf(err) != drivers.NotFound && classOf(err, "") == "":
+		case drivers.KindOf(err) != drivers.NotFound && failure.ClassOf(err, "") == "":
 			return err
 		}
 		reason = fmt.Errorf("%w: %w", reason, err)
 	}
-	return classed(ClassUnfound, fmt.Errorf("the document is sound, but Anchore would not find it: %w", reason))
+	return failure.Classed(failure.ClassUnfound, fmt.Errorf("the document is sound, but Anchore would not find it: %w", reason))
 }

@@ -95,24 +95,6 @@ const (
 	stageDelete     = "delete"
 )
 
-// Classes of failures: stable words by which reports group them.
-const (
-	ClassNoURI          = "no-content-url"
-	ClassUnreadableKey  = "unreadable-key"
-	ClassInvalidKey     = "invalid-key"
-	ClassMissingPayload = "missing-payload"
-	ClassFetch          = "fetch-failed"
-	ClassDigest         = "wrong-digest"
-	ClassLength         = "wrong-length"
-	ClassZlib           = "corrupt-zlib"
-	ClassPut            = "put-failed"
-	ClassVerify         = "not-proven"
-	ClassPlaceTaken     = "place-taken"
-	ClassRowChanged     = "row-changed"
-	ClassDelete         = "source-not-deleted"
-	ClassLeft           = "source-left"
-)
-
 // fail marks the item as failed, for the first reason that is given.
 func (it *item) fail(stage, class string, err error) {
 	if it.failure != nil {

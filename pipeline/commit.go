@@ -2,10 +2,13 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // commit changes the catalog's rows, all of a batch in one transaction, each
@@ -44,6 +47,12 @@ func (m *migration) commit(ctx context.Context, b *batch) error {
 	return m.explain(ctx, missed)
 }
 
+var errRowGone = errors.New("the catalog's row is gone: somebody deleted it during the migration")
+
+func rowChanged(uri string) error {
+	return fmt.Errorf("the catalog's row was changed by somebody else during the migration: it says %q now, and is left alone", uri)
+}
+
 // explain says of rows that were not changed why: they were changed already, or
 // by somebody else.
 func (m *migration) explain(ctx context.Context, missed []*item) error {
@@ -63,7 +72,7 @@ func (m *migration) explain(ctx context.Context, missed []*item) error {
 			reason = rowChanged(row.URI)
 		}
 		if !it.moved {
-			it.fail(stageCommit, ClassRowChanged, m.takeBack(ctx, it, reason))
+			it.fail(stageCommit, failure.ClassRowChanged, m.takeBack(ctx, it, reason))
 		}
 	}
 	return nil

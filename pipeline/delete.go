@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // delete removes the source payloads of what was moved, after a last look at the
@@ -87,7 +88,7 @@ func (m *migration) deletedSource(it *item, err error) {
 		m.leaveSource(it, err)
 		return
 	default:
-		it.fail(stageDelete, ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
+		it.fail(stageDelete, failure.ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
 		return
 	}
 	m.progress.passed(StageDelete, it)
@@ -95,7 +96,7 @@ func (m *migration) deletedSource(it *item, err error) {
 
 // leaveSource leaves a source for good: it is not kedge's to delete.
 func (m *migration) leaveSource(it *item, reason error) {
-	it.fail(stageDelete, ClassLeft, fmt.Errorf("the document was moved, its source %s is left: %w", it.doc.URI, reason))
+	it.fail(stageDelete, failure.ClassLeft, fmt.Errorf("the document was moved, its source %s is left: %w", it.doc.URI, reason))
 }
 
 // deletable gives the items whose source may go.
@@ -172,7 +173,7 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 	named = named || alone && it.shared == sharedByRow
 	switch {
 	case reason != nil:
-		it.fail(stageDelete, ClassRowChanged, reason)
+		it.fail(stageDelete, failure.ClassRowChanged, reason)
 	case named:
 	case alone && it.shared == sharedUnknown:
 		m.leaveSource(it, errors.New("too many documents of the catalog have keys by which they may be at this place too"))

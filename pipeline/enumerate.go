@@ -12,6 +12,7 @@ import (
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // enumerate feeds the pipeline: first what an interrupted run left, then the
@@ -161,26 +162,26 @@ func (m *migration) newItem(d catalog.Document) *item {
 		return m.purgeItem(it)
 	}
 	if d.NoURI {
-		it.fail(stageEnumerate, ClassNoURI, errNoURI)
+		it.fail(stageEnumerate, failure.ClassNoURI, errNoURI)
 		return it
 	}
 	if err := foreignBytes(d); err != nil {
-		it.fail(stageEnumerate, ClassInvalidKey, err)
+		it.fail(stageEnumerate, failure.ClassInvalidKey, err)
 		return it
 	}
 	dest, err := m.dst.URI(d.Key)
 	if err != nil {
-		it.fail(stageEnumerate, ClassInvalidKey, err)
+		it.fail(stageEnumerate, failure.ClassInvalidKey, err)
 		return it
 	}
 	it.dest = dest
 	if !m.MoveUnreadable {
 		if err := drivers.FoundByAnchore(m.dst.Driver, dest); err != nil {
-			it.fail(stageEnumerate, ClassUnreadableKey, err)
+			it.fail(stageEnumerate, failure.ClassUnreadableKey, err)
 		}
 	}
 	if err := m.heldByAnother(dest); err != nil {
-		it.fail(stageEnumerate, ClassPlaceTaken, err)
+		it.fail(stageEnumerate, failure.ClassPlaceTaken, err)
 	}
 	return it
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // installation is a small one on SQLite, in driver db, to be moved to localfs.
@@ -177,8 +178,8 @@ func TestACorruptedPutIsNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := failures(r); got[pipeline.ClassVerify] != 3 || r.Failed != 3 || r.State != catalog.TaskFailed {
-		t.Errorf("failures %v, state %s; want 3 of %s", got, r.State, pipeline.ClassVerify)
+	if got := failures(r); got[failure.ClassVerify] != 3 || r.Failed != 3 || r.State != catalog.TaskFailed {
+		t.Errorf("failures %v, state %s; want 3 of %s", got, r.State, failure.ClassVerify)
 	}
 	if moved := in.check(); moved != 297 {
 		t.Errorf("%d documents moved, want 297", moved)
@@ -212,7 +213,7 @@ func TestReadBackDoesNotBelieveTheDestination(t *testing.T) {
 	o := in.options(corrupt)
 	o.ReadBack = true
 	r, err := pipeline.Run(t.Context(), nil, o)
-	if err != nil || failures(r)[pipeline.ClassVerify] != 1 {
+	if err != nil || failures(r)[failure.ClassVerify] != 1 {
 		t.Errorf("%+v, %v", r.Failures, err)
 	}
 	if moved := in.check(); moved != 19 {
@@ -281,7 +282,7 @@ func TestARowThatSomebodyElseChangedIsLeftAlone(t *testing.T) {
 		return nil
 	}}
 	r, err := pipeline.Run(t.Context(), nil, in.options(meddle))
-	if err != nil || failures(r)[pipeline.ClassRowChanged] != 2 || r.Counts.Moved != 298 {
+	if err != nil || failures(r)[failure.ClassRowChanged] != 2 || r.Counts.Moved != 298 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for id, want := range map[string]string{"id-00042": elsewhere, "id-00043": ""} {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 )
 
@@ -133,7 +134,7 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told 
 			if it.revived {
 				err = m.takeBackCopy(ctx, it, hex.EncodeToString(sum[:]), err)
 			}
-			it.fail(stageFetch, classOf(err, ClassFetch), err)
+			it.fail(stageFetch, failure.ClassOf(err, failure.ClassFetch), err)
 			return
 		}
 		it.payload, it.digest, it.bytes = payload, hex.EncodeToString(sum[:]), int64(len(payload))
@@ -150,12 +151,12 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told 
 func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 	switch {
 	case drivers.KindOf(err) != drivers.NotFound:
-		it.fail(stageFetch, classOf(err, ClassFetch), err)
+		it.fail(stageFetch, failure.ClassOf(err, failure.ClassFetch), err)
 	case m.samePrefix() && m.alreadyThere(ctx, it):
 		it.moved, it.earlier, it.counted = true, true, m.sweeping
 		it.compressed, it.digest, it.bytes = it.doc.Compressed, it.doc.Digest, it.doc.Bytes
 	default:
-		it.fail(stageFetch, ClassMissingPayload, err)
+		it.fail(stageFetch, failure.ClassMissingPayload, err)
 	}
 }
 
@@ -167,11 +168,11 @@ func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 func checkPayload(it *item, digest, told string, bytes int64) error {
 	switch {
 	case it.doc.Digest != "" && digest != it.doc.Digest:
-		return classed(ClassDigest, fmt.Errorf("the catalog's digest is %s, the payload's is %s (%d bytes)", it.doc.Digest, digest, bytes))
+		return failure.Classed(failure.ClassDigest, fmt.Errorf("the catalog's digest is %s, the payload's is %s (%d bytes)", it.doc.Digest, digest, bytes))
 	case it.doc.Digest == "" && it.doc.Bytes >= 0 && bytes != it.doc.Bytes:
-		return classed(ClassLength, fmt.Errorf("the catalog says %d bytes (and has no digest), the payload has %d", it.doc.Bytes, bytes))
+		return failure.Classed(failure.ClassLength, fmt.Errorf("the catalog says %d bytes (and has no digest), the payload has %d", it.doc.Bytes, bytes))
 	case it.doc.Digest == "" && told != "" && digest != told:
-		return classed(ClassDigest, fmt.Errorf("the catalog has no digest; the store says that its MD5 is %s, that of the payload as it arrived is %s (%d bytes)", told, digest, bytes))
+		return failure.Classed(failure.ClassDigest, fmt.Errorf("the catalog has no digest; the store says that its MD5 is %s, that of the payload as it arrived is %s (%d bytes)", told, digest, bytes))
 	default:
 		return nil
 	}

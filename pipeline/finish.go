@@ -6,11 +6,9 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/internal/crash"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/journal"
 )
-
-// JournalPath is where the journal of a migration with this checkpoint is.
-func JournalPath(checkpoint string) string { return checkpoint + ".journal" }
 
 // finish records how a batch ended, in the journal and then in the checkpoint,
 // which drops the batch. There is one worker for it.
@@ -25,10 +23,10 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 		switch {
 		case it.failure == nil:
 			o.Cleared = append(o.Cleared, it.entry())
-		case it.failure.Class == ClassLeft:
+		case it.failure.Class == failure.ClassLeft:
 			// Told once: no run can do more about it.
 			o.Cleared = append(o.Cleared, it.entry())
-			addFailure(m.left, *it.failure)
+			m.left.Add(it.failure.Class, *it.failure)
 			m.Log.WarnContext(ctx, "source left", "document", it.doc.Key.String(), "uri", it.doc.URI, "reason", it.failure.Reason)
 		default:
 			o.Failed = append(o.Failed, *it.failure)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/folding"
 )
 
@@ -90,7 +91,7 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 	}
 	for _, it := range items {
 		if m.settled.isOdd(it.dest) {
-			it.fail(stagePut, ClassPlaceTaken, fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", it.dest))
+			it.fail(stagePut, failure.ClassPlaceTaken, fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", it.dest))
 			continue
 		}
 		err := m.claimed(ctx, it)
@@ -101,7 +102,7 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 			if cerr := cancelled(ctx); cerr != nil {
 				return cerr
 			}
-			it.fail(stagePut, ClassPlaceTaken, err)
+			it.fail(stagePut, failure.ClassPlaceTaken, err)
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // lookedThroughLate is a catalog that is looked through only when it is released,
@@ -123,7 +124,7 @@ func TestAResumedRunTakesNoRiskBeforeItHasLookedThroughTheCatalog(t *testing.T) 
 	o := in.options(in.dst)
 	o.Source.Driver, o.Catalog = source, late
 	r, err := pipeline.Run(t.Context(), nil, o)
-	if err != nil || !r.Resumed || r.Counts.Moved != 1399 || failures(r)[pipeline.ClassPlaceTaken] != 1 {
+	if err != nil || !r.Resumed || r.Counts.Moved != 1399 || failures(r)[failure.ClassPlaceTaken] != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if payload, _ := read(in, in.dst, taken); payload != "precious" {

@@ -11,7 +11,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -21,9 +20,9 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/kedge/kedge/checkpoint"
-	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/journal"
 )
 
@@ -40,8 +39,8 @@ const (
 
 // Defaults of Options.
 const (
-	DefaultMemoryBytes        = 64 << 20
-	DefaultMaxBackendFailures = 200
+	DefaultMemoryBytes        = concurrency.DefaultMemoryBytes
+	DefaultMaxBackendFailures = failure.DefaultMost
 	defaultReportEvery        = 2 * time.Second
 )
 
@@ -115,30 +114,6 @@ type Total struct {
 	Elsewhere []Place
 }
 
-// RefusedError is the refusal to begin: nothing was changed.
-type RefusedError struct{ Reason string }
-
-// Error gives the reason.
-func (e *RefusedError) Error() string { return e.Reason }
-
-// GaveUpError says that a store failed too often in a row, or that it has not
-// answered for as long as it is waited for. The run can be resumed.
-type GaveUpError struct {
-	Failures int
-	Last     string
-	// Outage is set for a store that does not answer. What was in flight then is
-	// taken up by the next run.
-	Outage *drivers.Outage
-}
-
-// Error gives the last failure.
-func (e *GaveUpError) Error() string {
-	if e.Outage != nil {
-		return fmt.Sprintf("gave up: %s has not answered for %s; the last: %s", e.Outage.Place, e.Outage.Until.Sub(e.Outage.Since).Round(time.Millisecond), e.Last)
-	}
-	return fmt.Sprintf("gave up after %d documents in a row failed because a store does not do its work; the last: %s", e.Failures, e.Last)
-}
-
 // errLockLost stops a run whose lock session has ended.
 var errLockLost = errors.New("the database session that held the migration lock has ended: stopped before anything more was changed (whether a commit under way took effect, the next run reads from the rows)")
 
@@ -173,10 +148,10 @@ type migration struct {
 	provesNothing atomic.Bool
 
 	progress *Progress
-	streak   streak
+	streak   failure.Streak
 	result   Result
 	// left are the sources that this run has left for good; of finish, until it ends.
-	left map[string]*FailureGroup
+	left failure.Groups[checkpoint.Failure]
 	// sweeping: the run has come to the end and goes once more from the start.
 	sweeping bool
 	// stopped: enumeration ended because of stop, not at the catalog's end.
@@ -204,7 +179,7 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	}
 	watching, unwatch := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
-	watchers.Go(func() { stopInOutage(watching, stop, giveUp, m.src, m.dst) })
+	watchers.Go(func() { failure.StopInOutage(watching, stop, giveUp, m.src, m.dst) })
 	err := m.locked(ctx)
 	unwatch()
 	watchers.Wait()
@@ -237,7 +212,7 @@ func newMigration(o Options, stop <-chan struct{}) *migration {
 	o = o.withDefaults()
 	m := &migration{
 		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, progress: o.Progress,
-		limits: concurrency.LimitsFor(o.MemoryBytes), settled: newSettlement(), left: make(map[string]*FailureGroup),
+		limits: concurrency.LimitsFor(o.MemoryBytes), settled: newSettlement(), left: make(failure.Groups[checkpoint.Failure]),
 	}
 	// One stream is set aside for payloads that turn out longer than their rows
 	// say, when the batch has reserved its memory already.
@@ -277,7 +252,7 @@ func (m *migration) locked(ctx context.Context) (err error) {
 		}
 	}()
 	if err := m.refuse(ctx); err != nil {
-		return cmp.Or(gaveUp(m.src, m.dst), err)
+		return cmp.Or(failure.GaveUp(m.src, m.dst), err)
 	}
 	m.checkpoint, err = checkpoint.Open(m.Checkpoint, m.identity())
 	if err != nil {
@@ -298,7 +273,7 @@ func (m *migration) locked(ctx context.Context) (err error) {
 			m.result.Checkpoint = m.Checkpoint
 		}
 	}()
-	if m.journal, err = journal.Open(JournalPath(m.Checkpoint), m.checkpoint.Header().JournalBytes); err != nil {
+	if m.journal, err = journal.Open(journal.Path(m.Checkpoint), m.checkpoint.Header().JournalBytes); err != nil {
 		return err
 	}
 	if err := m.begin(ctx); err != nil {
@@ -335,7 +310,7 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 		defer close(enumerated)
 		return feed(running, enumerated)
 	})
-	p := pools{g: g, ctx: running, gaveUp: func() error { return gaveUp(m.src, m.dst) }, progress: m.progress}
+	p := pools{g: g, ctx: running, gaveUp: func() error { return failure.GaveUp(m.src, m.dst) }, progress: m.progress}
 	prepared := p.stage(prepareStage, 2, enumerated, m.prepare)
 	fetched := p.stage(StageFetch, 4, prepared, m.fetch)
 	recompressed := p.stage(StageRecompress, concurrency.Processors(), fetched, m.recompress)

@@ -10,6 +10,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // PlanOptions say what is planned: a migration with these Options.
@@ -101,7 +102,7 @@ type planner struct {
 	*migration
 	options PlanOptions
 	plan    Plan
-	stay    map[string]*FailureGroup
+	stay    failure.Groups[checkpoint.Failure]
 	buckets map[string]*Share
 	users   map[string]*Share
 	// renamed are the keys that several rows may have.
@@ -127,7 +128,7 @@ func MakePlan(ctx context.Context, stop <-chan struct{}, o PlanOptions) (Plan, e
 
 func newPlanner(o PlanOptions, stop <-chan struct{}) *planner {
 	p := &planner{
-		migration: newMigration(o.Options, stop), options: o, stay: make(map[string]*FailureGroup),
+		migration: newMigration(o.Options, stop), options: o, stay: make(failure.Groups[checkpoint.Failure]),
 		buckets: make(map[string]*Share), users: make(map[string]*Share), sample: newSampler(),
 	}
 	// Nothing is put: what a sample reads is hashed here.
@@ -275,7 +276,7 @@ func (p *planner) count(it *item, known bool) {
 		p.plan.Staying++
 		bucket.Staying++
 		user.Staying++
-		addFailure(p.stay, *it.failure)
+		p.stay.Add(it.failure.Class, *it.failure)
 		return
 	}
 	bytes := max(it.doc.Bytes, it.fetchedBytes, 0)
@@ -290,32 +291,9 @@ func (p *planner) count(it *item, known bool) {
 	}
 }
 
-// addFailure puts a failure into the group of its class.
-func addFailure(groups map[string]*FailureGroup, f checkpoint.Failure) {
-	g := groups[f.Class]
-	if g == nil {
-		g = &FailureGroup{Class: f.Class}
-		groups[f.Class] = g
-	}
-	if g.Count++; len(g.Examples) < maxExamples {
-		g.Examples = append(g.Examples, f)
-	}
-}
-
-// sortedGroups lists groups, the most frequent class first.
-func sortedGroups(groups map[string]*FailureGroup) (list []FailureGroup) {
-	for _, g := range groups {
-		list = append(list, *g)
-	}
-	slices.SortFunc(list, func(a, b FailureGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Class, b.Class))
-	})
-	return list
-}
-
 // conclude puts what was counted in order.
 func (p *planner) conclude() {
-	p.plan.Stay = sortedGroups(p.stay)
+	p.plan.Stay = p.stay.Sorted()
 	p.plan.Buckets = inOrder(p.buckets, maxPlanBuckets, func(a, b Share) int { return cmp.Compare(a.Name, b.Name) })
 	p.plan.UserCount = int64(len(p.users))
 	p.plan.UsersUncounted = len(p.users) > maxPlanUsers

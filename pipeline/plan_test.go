@@ -11,6 +11,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // Whatever the payload, its plain document is at least so long as is said.
@@ -88,7 +89,7 @@ func TestAPlanOfManyUsersAndBuckets(t *testing.T) {
 		d := catalog.Document{Key: drivers.Key{UserID: fmt.Sprint(n), Bucket: fmt.Sprint(n % (maxPlanBuckets + 100))}, Bytes: int64(n), Digest: "d"}
 		it := &item{doc: d}
 		if n%3 == 0 {
-			it.failure = &checkpoint.Failure{Class: ClassNoURI}
+			it.failure = &checkpoint.Failure{Class: failure.ClassNoURI}
 		}
 		p.count(it, true)
 	}
@@ -96,7 +97,7 @@ func TestAPlanOfManyUsersAndBuckets(t *testing.T) {
 	if len(p.buckets) > maxPlanBuckets+1 || len(p.users) > maxPlanUsers+1 || !p.plan.UsersUncounted {
 		t.Errorf("%d buckets and %d users are kept in mind", len(p.buckets), len(p.users))
 	}
-	if len(p.plan.Users) != PlanUsers+1 || len(p.plan.Buckets) > maxPlanBuckets+1 || len(p.plan.Stay[0].Examples) != maxExamples {
+	if len(p.plan.Users) != PlanUsers+1 || len(p.plan.Buckets) > maxPlanBuckets+1 || len(p.plan.Stay[0].Examples) != 5 {
 		t.Errorf("%d users, %d buckets, %d examples", len(p.plan.Users), len(p.plan.Buckets), len(p.plan.Stay[0].Examples))
 	}
 	for _, list := range [][]Share{p.plan.Users, p.plan.Buckets} {

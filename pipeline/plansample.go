@@ -9,9 +9,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 )
 
@@ -120,7 +122,7 @@ func (p *planner) measure(ctx context.Context) error {
 // readSample runs the stages that change nothing over the sample.
 func (p *planner) readSample(ctx context.Context) error {
 	s := &p.plan.Sample
-	failures := make(map[string]*FailureGroup)
+	failures := make(failure.Groups[checkpoint.Failure])
 	began := time.Now()
 	g, running := errgroup.WithContext(ctx)
 	chosen := make(chan *batch, 1)
@@ -140,7 +142,7 @@ func (p *planner) readSample(ctx context.Context) error {
 		}
 		return nil
 	})
-	stages := pools{g: g, ctx: running, gaveUp: func() error { return gaveUp(p.src) }, progress: p.progress}
+	stages := pools{g: g, ctx: running, gaveUp: func() error { return failure.GaveUp(p.src) }, progress: p.progress}
 	prepared := stages.stage(prepareStage, 2, chosen, p.prepare)
 	fetched := stages.stage(StageFetch, 4, prepared, p.fetch)
 	recompressed := stages.stage(StageRecompress, concurrency.Processors(), fetched, p.recompress)
@@ -150,13 +152,13 @@ func (p *planner) readSample(ctx context.Context) error {
 		for _, it := range b.items {
 			if it.failure != nil {
 				s.Failed++
-				addFailure(failures, *it.failure)
+				failures.Add(it.failure.Class, *it.failure)
 				continue
 			}
 			p.measured(it)
 		}
 	}
-	s.Failures = sortedGroups(failures)
+	s.Failures = failures.Sorted()
 	err := g.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

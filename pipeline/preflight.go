@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -206,10 +205,5 @@ func Identity(o Options) checkpoint.Identity {
 	if o.Elsewhere == ElsewhereMove {
 		description += ", --elsewhere=move"
 	}
-	return identify(description)
-}
-
-func identify(description string) checkpoint.Identity {
-	sum := sha256.Sum256([]byte(description))
-	return checkpoint.Identity{Fingerprint: hex.EncodeToString(sum[:16]), Description: description}
+	return checkpoint.Identify(description)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 )
 
@@ -69,9 +70,9 @@ func (m *migration) askLengths(ctx context.Context, b *batch) error {
 		case drivers.KindOf(err) == drivers.NotFound && m.samePrefix():
 			// fetch finds out whether it is at the destination already.
 		case drivers.KindOf(err) == drivers.NotFound:
-			it.fail(stageFetch, ClassMissingPayload, err)
+			it.fail(stageFetch, failure.ClassMissingPayload, err)
 		default:
-			it.fail(stageFetch, ClassFetch, err)
+			it.fail(stageFetch, failure.ClassFetch, err)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // Progress is how far a run has come. The zero value is ready to be handed to a
@@ -259,7 +260,7 @@ func (p *Progress) tellPace(s *Snapshot) {
 	if !p.over.IsZero() {
 		return
 	}
-	s.Paused = outages(p.stores...)
+	s.Paused = failure.Outages(p.stores...)
 	if p.counted && p.done != p.first {
 		s.Left = p.pace.left(now, Amount{p.total.Documents - p.first.Documents, p.total.Bytes - p.first.Bytes})
 	}
@@ -317,7 +318,7 @@ func (p *Progress) watch(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		p.mu.Lock()
-		p.pace.take(p.sample(), len(outages(p.stores...)) > 0)
+		p.pace.take(p.sample(), len(failure.Outages(p.stores...)) > 0)
 		p.mu.Unlock()
 		select {
 		case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // stopAt ends a run when Done has come to so many documents.
@@ -77,7 +78,7 @@ func TestProgressOfAMigration(t *testing.T) {
 	}
 	s.check(t, total)
 	last := s.progress.Snapshot()
-	if last.Done != total || last.Failed != broken || !slices.Equal(last.Failures, []pipeline.ClassCount{{Class: pipeline.ClassDigest, Count: broken}}) {
+	if last.Done != total || last.Failed != broken || !slices.Equal(last.Failures, []pipeline.ClassCount{{Class: failure.ClassDigest, Count: broken}}) {
 		t.Errorf("at the end: done %+v, failed %d: %+v", last.Done, last.Failed, last.Failures)
 	}
 	moved := documents - broken - first.Counts.Moved

@@ -7,6 +7,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // A purge is a migration whose documents have all been moved before: its items
@@ -67,7 +68,7 @@ func (m *migration) findLeft(ctx context.Context, b *batch) error {
 		case drivers.KindOf(err) == drivers.NotFound:
 			// Deleted by a killed run, perhaps not to the end: folders.
 		default:
-			it.fail(stageFetch, ClassFetch, err)
+			it.fail(stageFetch, failure.ClassFetch, err)
 		}
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 )
 
@@ -77,7 +78,7 @@ func (m *migration) shareDestinations(ctx context.Context, b *batch) (map[*item]
 				return nil, cerr
 			}
 			if err != nil || it.taken.Digest != digest || it.taken.Compressed != it.compressed {
-				it.fail(stagePut, ClassPlaceTaken, placeTaken(it.dest, it.taken.Name))
+				it.fail(stagePut, failure.ClassPlaceTaken, placeTaken(it.dest, it.taken.Name))
 				continue
 			}
 		}
@@ -88,7 +89,7 @@ func (m *migration) shareDestinations(ctx context.Context, b *batch) (map[*item]
 		case samePayload(other, it):
 			shared[it] = other
 		default:
-			it.fail(stagePut, ClassPlaceTaken, placeTaken(it.dest, other.doc.Name))
+			it.fail(stagePut, failure.ClassPlaceTaken, placeTaken(it.dest, other.doc.Name))
 		}
 	}
 	return shared, nil
@@ -186,7 +187,7 @@ func (m *migration) abortUploads(ctx context.Context, it *item) error {
 func (m *migration) putStream(ctx context.Context, it *item) {
 	if it.revived {
 		if err := m.abortUploads(ctx, it); err != nil {
-			it.fail(stagePut, ClassPut, err)
+			it.fail(stagePut, failure.ClassPut, err)
 			return
 		}
 	}
@@ -216,7 +217,7 @@ func (m *migration) stored(it *item, receipt drivers.Receipt, err error) {
 	}
 	it.receipt = receipt
 	if err != nil {
-		it.fail(stagePut, classOf(err, ClassPut), err)
+		it.fail(stagePut, failure.ClassOf(err, failure.ClassPut), err)
 		return
 	}
 	if it.streamed {

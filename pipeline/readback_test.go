@@ -12,6 +12,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // reading is a destination whose payloads are read back.
@@ -74,7 +75,7 @@ func TestWhatIsReadBackIsHashedOnce(t *testing.T) {
 	o := in.options(destination)
 	o.KeepSource = true
 	r, err := pipeline.Run(t.Context(), nil, o)
-	if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+	if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[failure.ClassDigest] != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if n := destination.unhashed.Load(); n < 4 {
@@ -102,7 +103,7 @@ func TestWhatIsToldOfWhatWasNotHashed(t *testing.T) {
 			o := in.options(destination)
 			o.KeepSource = true
 			r, err := pipeline.Run(t.Context(), nil, o)
-			if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+			if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[failure.ClassDigest] != 1 {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			in.nothingOf(rotten)
@@ -120,7 +121,7 @@ func TestWhatIsRottenReplacesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := pipeline.Run(t.Context(), nil, in.options(&reading{Driver: in.dst}))
-	if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+	if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[failure.ClassDigest] != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	body, _, err := in.dst.Get(t.Context(), uri)
@@ -139,7 +140,7 @@ func TestWhatWasStoredWrong(t *testing.T) {
 	key := in.add(0, bytes.Repeat([]byte("x"), 40_000), false)
 	o := in.options(&reading{Driver: in.dst, stores: func(payload []byte) { payload[len(payload)/2] ^= 1 }})
 	r, err := pipeline.Run(t.Context(), nil, o)
-	if err != nil || r.Counts.Moved != 0 || failures(r)[pipeline.ClassVerify] != 1 {
+	if err != nil || r.Counts.Moved != 0 || failures(r)[failure.ClassVerify] != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	in.nothingOf(key)
@@ -158,7 +159,7 @@ func TestWhatIsRottenIsTakenBackLater(t *testing.T) {
 		t.Fatalf("the first run left nothing of it: %v", err)
 	}
 	r, err := pipeline.Run(t.Context(), nil, in.options(in.dst))
-	if err != nil || !r.Resumed || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+	if err != nil || !r.Resumed || r.Failed != 1 || failures(r)[failure.ClassDigest] != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	in.nothingOf(rotten)

@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 )
 
@@ -16,7 +17,7 @@ func (m *migration) recompress(ctx context.Context, b *batch) error {
 	defer m.progress.busy(StageRecompress)()
 	return m.cpu.Each(ctx, items, func(_ context.Context, it *item) {
 		if err := m.recompressOne(it); err != nil {
-			it.fail(stageRecompress, classOf(err, ClassZlib), err)
+			it.fail(stageRecompress, failure.ClassOf(err, failure.ClassZlib), err)
 		} else if !it.streamed {
 			m.progress.passed(StageRecompress, it)
 		}

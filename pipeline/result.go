@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // Result is how a run ended.
@@ -37,23 +38,14 @@ type Result struct {
 	Began, Ended time.Time
 }
 
-// FailureGroup is all failures of one class.
-type FailureGroup struct {
-	Class    string
-	Count    int64
-	Examples []checkpoint.Failure // the first few
-}
-
 // Place is a place that rows name, with how many do.
 type Place struct {
 	Place            string
 	Documents, Bytes int64
 }
 
-const (
-	maxExamples = 5
-	maxPlaces   = 50
-)
+// maxPlaces is how many places elsewhere are told apart.
+const maxPlaces = 50
 
 // selectRows sets which rows the migration asks the catalog for.
 func (m *migration) selectRows() {
@@ -145,7 +137,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	if m.result.Failures, m.result.Failed, err = groupFailures(m.checkpoint, nil); err != nil {
 		return false, errors.Join(ran, err)
 	}
-	m.result.Left = sortedGroups(m.left)
+	m.result.Left = m.left.Sorted()
 	h := m.checkpoint.Header()
 	switch {
 	case !m.samePrefix() && finished:
@@ -193,14 +185,33 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 // groupFailures reads the failures from a checkpoint, calling each (if it is not
 // nil) with every one, and counts them by class.
 func groupFailures(c *checkpoint.Checkpoint, each func(checkpoint.Failure)) (list []FailureGroup, total int64, err error) {
-	groups := make(map[string]*FailureGroup)
+	groups := make(failure.Groups[checkpoint.Failure])
 	_, err = c.Failures(nil, func(f checkpoint.Failure) bool {
-		addFailure(groups, f)
-		total++
+		groups.Add(f.Class, f)
 		if each != nil {
 			each(f)
 		}
 		return true
 	})
-	return sortedGroups(groups), total, err
+	return groups.Sorted(), groups.Total(), err
+}
+
+// judge looks at how a stage ended for a batch, and gives up when document after
+// document has failed there.
+func (m *migration) judge(items []*item, stage string) error {
+	if len(items) == 0 {
+		return nil
+	}
+	failed, last := 0, ""
+	for _, it := range items {
+		if it.failure == nil {
+			failed = 0
+			break
+		}
+		if it.failure.Stage == stage && failure.StoreFault(it.failure.Class) {
+			failed++
+			last = it.failure.Reason
+		}
+	}
+	return m.streak.Ended(failed, m.MaxBackendFailures, last)
 }

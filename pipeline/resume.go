@@ -7,6 +7,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // resume feeds what an earlier run left: the batches that were in flight, and
@@ -75,7 +76,7 @@ func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlig
 // rows were changed by somebody else since.
 func (m *migration) takeBackChanged(ctx context.Context, b *batch) {
 	for _, it := range b.items {
-		if it.failure == nil || it.failure.Class != ClassRowChanged || it.dest == "" || m.Purge {
+		if it.failure == nil || it.failure.Class != failure.ClassRowChanged || it.dest == "" || m.Purge {
 			continue
 		}
 		if m.alike.folds {
@@ -120,10 +121,10 @@ func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *it
 			it.doc.URI = e.URI // the source, as delete needs it
 			return it
 		default:
-			gone.fail(stageEnumerate, ClassRowChanged, rowChanged(row.URI))
+			gone.fail(stageEnumerate, failure.ClassRowChanged, rowChanged(row.URI))
 			return gone
 		}
 	}
-	gone.fail(stageEnumerate, ClassRowChanged, errRowGone)
+	gone.fail(stageEnumerate, failure.ClassRowChanged, errRowGone)
 	return gone
 }

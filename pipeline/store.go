@@ -51,9 +51,9 @@ func (s Store) batcher() drivers.Batcher {
 	return b
 }
 
-// outage tells whether the store does not answer at present, where its driver
+// Outage tells whether the store does not answer at present, where its driver
 // is watched for that.
-func (s Store) outage() (drivers.Outage, bool) {
+func (s Store) Outage() (drivers.Outage, bool) {
 	if watched, ok := s.Driver.(drivers.Watched); ok {
 		return watched.Outage()
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 )
 
@@ -69,7 +70,7 @@ func (m *migration) opener(it *item) func(context.Context) (io.ReadCloser, error
 		}
 		r, info, err := m.src.Get(m.meaning(ctx, it), it.doc.URI)
 		if err != nil {
-			return nil, classed(ClassFetch, &unopened{err})
+			return nil, failure.Classed(failure.ClassFetch, &unopened{err})
 		}
 		it.fetchedBytes = info.Bytes
 		return &passedOn{r}, nil
@@ -83,7 +84,7 @@ type passedOn struct{ io.ReadCloser }
 func (r *passedOn) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
-		err = classed(ClassFetch, err)
+		err = failure.Classed(failure.ClassFetch, err)
 	}
 	return n, err
 }
@@ -145,7 +146,7 @@ func (m *migration) inflateThrough(ctx context.Context, it *item) (plainBytes in
 func (m *migration) openChecked(ctx context.Context, it *item) (io.ReadCloser, error) {
 	r, info, err := m.src.Get(m.meaning(ctx, it), it.doc.URI)
 	if err != nil {
-		return nil, classed(ClassFetch, &unopened{err})
+		return nil, failure.Classed(failure.ClassFetch, &unopened{err})
 	}
 	it.fetchedBytes = info.Bytes
 	return &checkedReader{source: r, sum: md5.New(), check: func(digest string, bytes int64) error {
@@ -183,7 +184,7 @@ func (r *checkedReader) Read(p []byte) (int, error) {
 		return n, io.EOF
 	default:
 		// The destination's driver fails for it, but not by its own fault.
-		return n, classed(ClassFetch, err)
+		return n, failure.Classed(failure.ClassFetch, err)
 	}
 }
 

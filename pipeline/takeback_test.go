@@ -11,6 +11,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // The bytes of the rotten document of (*installation).documents.
@@ -53,7 +54,7 @@ func (in *installation) put(key drivers.Key, content string) {
 // run that has left it as rotten.
 func (in *installation) stays(key drivers.Key, content string, r pipeline.Result, err error) {
 	in.t.Helper()
-	if err != nil || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+	if err != nil || r.Failed != 1 || failures(r)[failure.ClassDigest] != 1 {
 		in.t.Errorf("%+v, %v", r, err)
 	}
 	there, err := os.ReadFile(in.pathOf(key))
@@ -146,7 +147,7 @@ func TestRottenThoughThePutFailed(t *testing.T) {
 	in := install(t, 0)
 	rotten := in.documents()
 	r, err := pipeline.Run(t.Context(), nil, in.options(&refusing{in.dst, in.destinationOf(rotten)}))
-	if err != nil || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+	if err != nil || r.Failed != 1 || failures(r)[failure.ClassDigest] != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	in.nothingOf(rotten)
@@ -167,7 +168,7 @@ func TestWhatAKilledRunHasNotPutStays(t *testing.T) {
 			in.killedBeforeThePut()
 			in.exec(change)
 			r, err := pipeline.Run(t.Context(), nil, in.options(in.dst))
-			if err != nil || !r.Resumed || failures(r)[pipeline.ClassRowChanged] != 1 {
+			if err != nil || !r.Resumed || failures(r)[failure.ClassRowChanged] != 1 {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			if there, err := os.ReadFile(in.pathOf(key)); err != nil || string(there) != "somebody else's" {
@@ -203,7 +204,7 @@ func TestWhatIsLeftBesideThePlaceGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.exec(`DELETE FROM archive_metadata WHERE "archiveId" = '1'`)
-	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || failures(r)[pipeline.ClassRowChanged] != 1 {
+	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || failures(r)[failure.ClassRowChanged] != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
@@ -221,7 +222,7 @@ func TestWhatAKilledRunHasPutGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.exec(`DELETE FROM archive_metadata WHERE "archiveId" = '1'`)
-	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || failures(r)[pipeline.ClassRowChanged] != 1 {
+	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || failures(r)[failure.ClassRowChanged] != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	in.nothingOf(key)
@@ -249,7 +250,7 @@ func TestWhatIsStreamedNowIsTakenBackToo(t *testing.T) {
 	if _, err := os.Stat(in.pathOf(rotten)); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || failures(r)[pipeline.ClassDigest] != 1 {
+	if r, err := pipeline.Run(t.Context(), nil, in.options(in.dst)); err != nil || failures(r)[failure.ClassDigest] != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	in.nothingOf(rotten)

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
@@ -62,10 +61,6 @@ func (p *Progress) report(ctx context.Context, call func(Snapshot), every time.D
 // drainPatience is how long a run that was asked to stop may go without ending
 // a batch before it stops at once.
 const drainPatience = 15 * time.Second
-
-// ErrStalled ends a run that was asked to stop while a store does not answer:
-// what is in flight is taken up by the next run.
-var ErrStalled = fmt.Errorf("a store does not answer: stopped without finishing what was in flight: %w", context.Canceled)
 
 // drainWatch notices that nothing moves any more.
 type drainWatch struct {

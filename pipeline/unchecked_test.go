@@ -14,6 +14,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // passing is a store that passes payloads through without hashing them, as S3's
@@ -141,7 +142,7 @@ func TestWhatTheDestinationChecks(t *testing.T) {
 			o := in.options(&passing{Driver: in.dst, ignorant: c.ignorant, mute: c.mute})
 			o.Source.Driver, o.KeepSource, o.Workers = source, true, 1
 			r, err := pipeline.Run(t.Context(), nil, o)
-			if err != nil || r.Counts.Moved != 2 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+			if err != nil || r.Counts.Moved != 2 || r.Failed != 1 || failures(r)[failure.ClassDigest] != 1 {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			in.nothingOf(rotten)
@@ -181,7 +182,7 @@ func TestWhatTheDestinationChecksOfWhatIsHeld(t *testing.T) {
 				t.Errorf("the plan: %+v, %v", plan.Sample, err)
 			}
 			r, err := pipeline.Run(t.Context(), nil, o)
-			if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[pipeline.ClassDigest] != 1 {
+			if err != nil || r.Counts.Moved != 3 || r.Failed != 1 || failures(r)[failure.ClassDigest] != 1 {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			in.nothingOf(rotten)

@@ -8,6 +8,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // A source that cannot be deleted is reported, and deleted by the next run,
@@ -18,7 +19,7 @@ func TestASourceThatCannotBeDeleted(t *testing.T) {
 	o := in.options(in.dst)
 	o.Source.Driver = refuse
 	r, err := pipeline.Run(t.Context(), nil, o)
-	if err != nil || failures(r)[pipeline.ClassDelete] != 1 || r.Counts.Moved != 100 || r.State != catalog.TaskFailed {
+	if err != nil || failures(r)[failure.ClassDelete] != 1 || r.Counts.Moved != 100 || r.State != catalog.TaskFailed {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if _, err := in.src.Stat(t.Context(), refuse.uri); err != nil {
@@ -79,7 +80,7 @@ func TestOneFileAtSourceAndDestinationIsNotDeleted(t *testing.T) {
 	o := in.options(always{in.dst})
 	o.Source.Driver = always{in.src}
 	r, err := pipeline.Run(t.Context(), nil, o)
-	if err != nil || len(r.Left) != 1 || r.Left[0].Count != 20 || r.Left[0].Class != pipeline.ClassLeft || r.Failed != 0 || r.Counts.Moved != 20 || r.State != catalog.TaskComplete {
+	if err != nil || len(r.Left) != 1 || r.Left[0].Count != 20 || r.Left[0].Class != failure.ClassLeft || r.Failed != 0 || r.Counts.Moved != 20 || r.State != catalog.TaskComplete {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for key := range in.plain {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // hashedThere says whether the MD5 of a payload that is held may be left to the
@@ -101,6 +102,6 @@ func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt driver
 	default:
 		wrong = m.takeBackCopy(ctx, it, sum, wrong)
 	}
-	it.fail(stageFetch, classOf(wrong, ClassFetch), wrong)
+	it.fail(stageFetch, failure.ClassOf(wrong, failure.ClassFetch), wrong)
 	return receipt, wrong
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // verify lets no document pass whose payload the destination has not proved to
@@ -66,7 +67,7 @@ func (m *migration) proveByReading(ctx context.Context, it *item) {
 		// Whose fault it is.
 		if _, wrong := it.rotten(); wrong != nil {
 			wrong = m.takeBack(ctx, it, wrong)
-			it.fail(stageFetch, classOf(wrong, ClassFetch), wrong)
+			it.fail(stageFetch, failure.ClassOf(wrong, failure.ClassFetch), wrong)
 			return
 		}
 	}
@@ -84,7 +85,7 @@ func (m *migration) proveByReading(ctx context.Context, it *item) {
 	} else {
 		err = m.takeBack(ctx, it, err)
 	}
-	it.fail(stage, classOf(err, ClassVerify), err)
+	it.fail(stage, failure.ClassOf(err, failure.ClassVerify), err)
 }
 
 // takeBack removes what was put for a document that is not going to be

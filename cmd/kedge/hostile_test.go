@@ -16,7 +16,7 @@ import (
 	"github.com/kedge/kedge/bench"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/testenv"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // hostile is a document whose name is meant to do harm. Its payload is at the
@@ -347,7 +347,7 @@ func checkUnreadable(t *testing.T, config string, names []hostile, rows map[stri
 		t.Errorf("verify names %v documents, want the %d that Anchore cannot find", summary["failed"], want)
 	}
 	for id, class := range classes {
-		if class != pipeline.ClassUnfound {
+		if class != failure.ClassUnfound {
 			t.Errorf("%q is %s", id, class)
 		}
 	}

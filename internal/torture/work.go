@@ -12,7 +12,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/kedge/kedge/checkpoint"
-	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/journal"
 )
 
@@ -39,7 +38,7 @@ type work struct {
 // look reads what the last run has added to the journal, and then, from the
 // checkpoint, what it had in flight. It returns what is wrong about that.
 func (w *work) look() (wrong []string, err error) {
-	records, err := readJournal(pipeline.JournalPath(w.checkpoint))
+	records, err := readJournal(journal.Path(w.checkpoint))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,9 @@ package concurrency
 
 import "runtime"
 
+// DefaultMemoryBytes is how many payload bytes are held at once by default.
+const DefaultMemoryBytes = 64 << 20
+
 // Limits say how batches are cut and what is held in memory.
 type Limits struct {
 	BatchDocuments int

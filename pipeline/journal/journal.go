@@ -86,6 +86,9 @@ type Writer struct {
 	offset int64 // behind the last record appended
 }
 
+// Path is where the journal of a migration with this checkpoint is.
+func Path(checkpoint string) string { return checkpoint + ".journal" }
+
 // Open opens a journal to append to it, or makes a new one (mode 0600). A torn
 // record at its end is cut off. good is an Offset that an earlier Writer of the
 // file had after a Sync, 0 if there is none: what lies before it is not looked

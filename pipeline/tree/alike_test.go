@@ -11,7 +11,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/localfs"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // caseless is a folder that takes names which differ only in case for one, and
@@ -88,7 +88,7 @@ func TestNamesThatTheDestinationDoesNotTellApart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Complete || len(r.Failures) != 1 || r.Failures[0].Class != pipeline.ClassPlaceTaken {
+		if r.Complete || len(r.Failures) != 1 || r.Failures[0].Class != failure.ClassPlaceTaken {
 			t.Errorf("the run: %+v", r)
 		}
 		return r

@@ -9,7 +9,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // The phases of an audit.
@@ -54,7 +54,7 @@ type AuditResult struct {
 // AuditIdentity is the identity of the audit of a store, for naming its
 // checkpoint.
 func AuditIdentity(s Store) checkpoint.Identity {
-	return identify("audit of registry " + s.Place())
+	return checkpoint.Identify("audit of registry " + s.Place())
 }
 
 // Audit reads a registry's storage: every blob must have the digest under which
@@ -161,9 +161,9 @@ func (m *migration) auditFile(ctx context.Context, it *item) error {
 	case drivers.KindOf(err) == drivers.NotFound:
 		return nil // deleted after it had been listed; links to it will tell
 	case err != nil:
-		return it.fail(ctx, pipeline.ClassFetch, err)
+		return it.fail(ctx, failure.ClassFetch, err)
 	case !good:
-		return it.fail(ctx, pipeline.ClassDigest, fmt.Errorf("the bytes of the blob %s have another checksum", it.digest))
+		return it.fail(ctx, failure.ClassDigest, fmt.Errorf("the bytes of the blob %s have another checksum", it.digest))
 	}
 	it.held, it.proof = true, m.proofOf(it, "")
 	it.count(it.src.Bytes, 0)
@@ -205,7 +205,7 @@ func (m *migration) auditLink(ctx context.Context, it *item) (named string, err 
 	case drivers.KindOf(err) == drivers.NotFound:
 		return "", nil // deleted after it had been listed
 	case err != nil:
-		return "", it.fail(ctx, pipeline.ClassFetch, err)
+		return "", it.fail(ctx, failure.ClassFetch, err)
 	}
 	target, err := parseLink(content)
 	if err != nil {
@@ -248,7 +248,7 @@ func (m *migration) auditTarget(ctx context.Context, d digest) error {
 			return nil, errNoBlob
 		}
 		if err != nil {
-			err = it.fail(ctx, pipeline.ClassFetch, err)
+			err = it.fail(ctx, failure.ClassFetch, err)
 		} else {
 			err = m.auditFile(ctx, it)
 		}
@@ -264,7 +264,7 @@ func (m *migration) auditTag(ctx context.Context, it *item, target digest) error
 	case drivers.KindOf(err) == drivers.NotFound:
 		return it.fail(ctx, ClassDangling, fmt.Errorf("the tag names %s, which is no manifest of the repository", target))
 	case err != nil:
-		return it.fail(ctx, pipeline.ClassFetch, err)
+		return it.fail(ctx, failure.ClassFetch, err)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"io"
 
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // moveBlobs copies what lies outside of the repositories; or, where only some
@@ -74,7 +74,7 @@ func (m *migration) put(ctx context.Context, it *item, proven proof, found, revi
 		good, info, err := m.reads(ctx, m.Destination, it)
 		switch {
 		case err != nil && drivers.KindOf(err) != drivers.NotFound:
-			return it.fail(ctx, pipeline.ClassVerify, err)
+			return it.fail(ctx, failure.ClassVerify, err)
 		case good:
 			it.proof = m.proofOf(it, info.Version)
 			if it.proof.stored == "" {
@@ -116,11 +116,11 @@ func (it *item) count(read, written int64) {
 func (m *migration) copy(ctx context.Context, it *item, revived bool) error {
 	src, err := m.Source.PathURI(it.path)
 	if err != nil {
-		return it.fail(ctx, pipeline.ClassFetch, err)
+		return it.fail(ctx, failure.ClassFetch, err)
 	}
 	dst, err := m.Destination.PathURI(it.path)
 	if err != nil {
-		return it.fail(ctx, pipeline.ClassPut, err)
+		return it.fail(ctx, failure.ClassPut, err)
 	}
 	release, err := m.reserve(ctx, it.src.Bytes)
 	if err != nil {
@@ -135,7 +135,7 @@ func (m *migration) copy(ctx context.Context, it *item, revived bool) error {
 	} else if aborter, ok := m.Destination.(drivers.Aborter); ok && revived && m.Destination.Capabilities().Uploads {
 		// Where that is not permitted they stay: no reader sees them.
 		if err := aborter.AbortUploads(ctx, dst); err != nil && drivers.KindOf(err) != drivers.Denied {
-			return it.fail(ctx, pipeline.ClassPut, err)
+			return it.fail(ctx, failure.ClassPut, err)
 		}
 	}
 	receipt, err := m.Destination.Put(ctx, dst, payload)
@@ -188,16 +188,16 @@ func (it *item) failCopy(ctx context.Context, err error) error {
 	if errors.As(err, &source) {
 		return it.fail(ctx, source.class, source.err)
 	}
-	return it.fail(ctx, pipeline.ClassPut, err)
+	return it.fail(ctx, failure.ClassPut, err)
 }
 
 // open starts reading a file at the source; a blob is checked on the way.
 func (m *migration) open(ctx context.Context, it *item, uri string) (io.ReadCloser, error) {
 	body, info, err := m.Source.Get(ctx, uri)
 	if err != nil {
-		class := pipeline.ClassFetch
+		class := failure.ClassFetch
 		if drivers.KindOf(err) == drivers.NotFound {
-			class = pipeline.ClassMissingPayload
+			class = failure.ClassMissingPayload
 		}
 		return nil, &sourceError{class, err}
 	}
@@ -230,9 +230,9 @@ func (c *checked) Read(p []byte) (int, error) {
 	case err == nil:
 		return n, nil
 	case err != io.EOF:
-		return n, &sourceError{pipeline.ClassFetch, err}
+		return n, &sourceError{failure.ClassFetch, err}
 	case c.hash != nil && !c.want.is(c.hash):
-		return n, &sourceError{pipeline.ClassDigest, &drivers.Error{Op: "get", URI: c.uri, Kind: drivers.Corrupt,
+		return n, &sourceError{failure.ClassDigest, &drivers.Error{Op: "get", URI: c.uri, Kind: drivers.Corrupt,
 			Err: fmt.Errorf("the blob %s is damaged: its bytes have the checksum %x", c.want, c.hash.Sum(nil))}}
 	}
 	return n, err
@@ -264,7 +264,7 @@ func (m *migration) confirmOne(ctx context.Context, it *item) error {
 	if r.ProvenMD5 == "" || m.ReadBack {
 		good, info, err := m.reads(ctx, m.Destination, it)
 		if err != nil {
-			return it.fail(ctx, pipeline.ClassVerify, err)
+			return it.fail(ctx, failure.ClassVerify, err)
 		}
 		if !good {
 			return m.takeBack(ctx, it)
@@ -291,7 +291,7 @@ func (m *migration) takeBack(ctx context.Context, it *item) error {
 	if err != nil {
 		cause = fmt.Errorf("%w, and they cannot be removed: %w", cause, err)
 	}
-	return it.fail(ctx, pipeline.ClassVerify, cause)
+	return it.fail(ctx, failure.ClassVerify, cause)
 }
 
 // reads reads a file of a store and says whether its bytes are right: by the

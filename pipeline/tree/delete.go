@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // compare goes through the whole source once more before anything is deleted
@@ -39,7 +39,7 @@ func (m *migration) compare(ctx context.Context) error {
 			case errors.Is(err, errNoBlob):
 				return nil // left where it is
 			case err != nil:
-				return it.fail(ctx, pipeline.ClassVerify, err)
+				return it.fail(ctx, failure.ClassVerify, err)
 			case !good:
 				return it.fail(ctx, ClassChanged, errors.New("the source has it and the destination does not, or not the same: was the registry still being written to?"))
 			}
@@ -135,16 +135,16 @@ func (m *migration) deleteOne(ctx context.Context, it *item, proven proof, found
 	case errors.Is(err, errNoBlob), drivers.KindOf(err) == drivers.NotFound:
 		return nil // left where it is, or gone already
 	case err != nil:
-		return it.fail(ctx, pipeline.ClassDelete, err)
+		return it.fail(ctx, failure.ClassDelete, err)
 	case !good:
-		return it.fail(ctx, pipeline.ClassDelete, errors.New("the destination does not hold it any more as it was proved"))
+		return it.fail(ctx, failure.ClassDelete, errors.New("the destination does not hold it any more as it was proved"))
 	}
 	uri, err := m.Source.PathURI(it.path)
 	if err == nil {
 		err = m.Source.Delete(ctx, uri)
 	}
 	if err != nil {
-		return it.fail(ctx, pipeline.ClassDelete, fmt.Errorf("delete: %w", err))
+		return it.fail(ctx, failure.ClassDelete, fmt.Errorf("delete: %w", err))
 	}
 	it.counts.Deleted = 1
 	return nil

@@ -1,15 +1,12 @@
 package tree
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"time"
-)
 
-// maxExamples is how many failures of a class the Result holds.
-const maxExamples = 5
+	"github.com/kedge/kedge/pipeline/failure"
+)
 
 // end writes the outcome into the result, and says whether the state file has
 // served its purpose.
@@ -36,28 +33,14 @@ func (m *migration) end(ran error) (drop bool, err error) {
 // groupFailures reads the failures, calling each (if it is not nil) with every
 // one, and counts them by class.
 func groupFailures(s *state, each func(Failure)) (list []FailureGroup, total int64, err error) {
-	groups := make(map[string]*FailureGroup)
+	groups := make(failure.Groups[Failure])
 	err = s.failures(func(f Failure) {
-		g := groups[f.Class]
-		if g == nil {
-			g = &FailureGroup{Class: f.Class}
-			groups[f.Class] = g
-		}
-		if g.Count++; len(g.Examples) < maxExamples {
-			g.Examples = append(g.Examples, f)
-		}
-		total++
+		groups.Add(f.Class, f)
 		if each != nil {
 			each(f)
 		}
 	})
-	for _, g := range groups {
-		list = append(list, *g)
-	}
-	slices.SortFunc(list, func(a, b FailureGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Class, b.Class))
-	})
-	return list, total, err
+	return groups.Sorted(), groups.Total(), err
 }
 
 // keepReporting reports progress until ctx ends.
@@ -76,7 +59,7 @@ func (m *migration) keepReporting(ctx context.Context) {
 		m.mu.Lock()
 		s := m.progress
 		m.mu.Unlock()
-		s.Paused = m.outages()
+		s.Paused = failure.Outages(m.stores()...)
 		m.Report(s)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/journal"
 )
 
@@ -16,7 +15,7 @@ type journalWriter struct {
 }
 
 func openJournal(checkpoint string, good int64) (*journalWriter, error) {
-	w, err := journal.Open(pipeline.JournalPath(checkpoint), good)
+	w, err := journal.Open(journal.Path(checkpoint), good)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"io"
 
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // moveLayers copies the layer links, and what else there is in repositories but
@@ -75,7 +75,7 @@ func (m *migration) copyLink(ctx context.Context, it *item) error {
 	}
 	same, err := m.sameLink(ctx, it)
 	if err != nil {
-		return it.fail(ctx, pipeline.ClassVerify, err)
+		return it.fail(ctx, failure.ClassVerify, err)
 	}
 	if same {
 		it.held, it.already = true, true
@@ -84,11 +84,11 @@ func (m *migration) copyLink(ctx context.Context, it *item) error {
 	}
 	uri, err := m.Destination.PathURI(it.path)
 	if err != nil {
-		return it.fail(ctx, pipeline.ClassPut, err)
+		return it.fail(ctx, failure.ClassPut, err)
 	}
 	receipt, err := m.Destination.Put(ctx, uri, drivers.InMemory(it.content, md5Hex(it.content)))
 	if err != nil {
-		return it.fail(ctx, pipeline.ClassPut, err)
+		return it.fail(ctx, failure.ClassPut, err)
 	}
 	it.receipt = &receipt
 	return nil
@@ -108,7 +108,7 @@ func (m *migration) readLink(ctx context.Context, it *item) error {
 		it.skipped = true
 		return nil
 	case err != nil:
-		return it.fail(ctx, pipeline.ClassFetch, err)
+		return it.fail(ctx, failure.ClassFetch, err)
 	}
 	it.content = content
 	return nil
@@ -170,7 +170,7 @@ func (m *migration) tagged(ctx context.Context, it *item, target digest) (bool, 
 	case drivers.KindOf(err) == drivers.NotFound:
 		return false, it.fail(ctx, ClassDangling, fmt.Errorf("the tag names %s, which is no manifest of the repository", target))
 	default:
-		return false, it.fail(ctx, pipeline.ClassFetch, err)
+		return false, it.fail(ctx, failure.ClassFetch, err)
 	}
 }
 
@@ -246,7 +246,7 @@ func (m *migration) copySingle(ctx context.Context, path string) error {
 		}
 	}
 	if err != nil {
-		return m.recordSingle(ctx, it, it.fail(ctx, pipeline.ClassFetch, err))
+		return m.recordSingle(ctx, it, it.fail(ctx, failure.ClassFetch, err))
 	}
 	proven, found, err := m.state.proof(path)
 	if err != nil {
@@ -275,7 +275,7 @@ func (m *migration) confirmSingle(ctx context.Context, it *item) error {
 
 func (m *migration) recordSingle(ctx context.Context, it *item, err error) error {
 	if err == nil && it.failure != nil {
-		err = m.gaveUp()
+		err = failure.GaveUp(m.stores()...)
 	}
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/localfs"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // files writes files below a folder's docker/registry/v2.
@@ -307,7 +307,7 @@ func TestDestinationTamperedWith(t *testing.T) {
 		return nil
 	}
 	result = r.run(t)
-	if result.Complete || result.Failed != 1 || result.Failures[0].Class != pipeline.ClassDelete {
+	if result.Complete || result.Failed != 1 || result.Failures[0].Class != failure.ClassDelete {
 		t.Errorf("%+v", result)
 	}
 	if got, err := os.ReadFile(filepath.Join(r.from, root, "v2", lost)); err != nil || string(got) != "blob 3" {
@@ -327,7 +327,7 @@ func TestGivesUp(t *testing.T) {
 		return nil
 	}
 	result, err := Run(t.Context(), nil, r.o)
-	var gaveUp *pipeline.GaveUpError
+	var gaveUp *failure.GaveUpError
 	if !errors.As(err, &gaveUp) || result.Complete {
 		t.Errorf("%+v, %v", result, err)
 	}

@@ -1,8 +1,6 @@
 package tree
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,7 +8,8 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/concurrency"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // Store is a store of a tree of files.
@@ -51,10 +50,10 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.MemoryBytes == 0 {
-		o.MemoryBytes = pipeline.DefaultMemoryBytes
+		o.MemoryBytes = concurrency.DefaultMemoryBytes
 	}
 	if o.MaxBackendFailures == 0 {
-		o.MaxBackendFailures = pipeline.DefaultMaxBackendFailures
+		o.MaxBackendFailures = failure.DefaultMost
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -73,12 +72,7 @@ func Identity(o Options) checkpoint.Identity {
 	if o.Uploads {
 		description += ", with uploads"
 	}
-	return identify(description)
-}
-
-func identify(description string) checkpoint.Identity {
-	sum := sha256.Sum256([]byte(description))
-	return checkpoint.Identity{Fingerprint: hex.EncodeToString(sum[:16]), Description: description}
+	return checkpoint.Identify(description)
 }
 
 // Start is what is known before the first file is moved.
@@ -152,11 +146,7 @@ type Result struct {
 }
 
 // FailureGroup is all failures of one class.
-type FailureGroup struct {
-	Class    string
-	Count    int64
-	Examples []Failure // the first few
-}
+type FailureGroup = failure.Group[Failure]
 
 // Failure is a file that was not moved, or whose source was not deleted.
 type Failure struct {
@@ -165,8 +155,7 @@ type Failure struct {
 	Reason string `json:"reason"`
 }
 
-// The classes of failures that only trees have, beside those of package
-// pipeline.
+// The classes of failures that only trees have, beside those of package failure.
 const (
 	ClassBlobNotMoved = "blob-not-moved"    // a link whose blob failed
 	ClassDangling     = "dangling-link"     // a link whose blob is not there

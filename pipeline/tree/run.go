@@ -16,7 +16,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/folding"
 )
 
@@ -49,7 +49,7 @@ type migration struct {
 
 	// alone: there is no destination, the source is audited.
 	alone  bool
-	streak atomic.Int64
+	streak failure.Streak
 	// counting: what only the destination has is counted in this phase.
 	counting bool
 	// cut: a range was left before its end because the run is to stop.
@@ -108,6 +108,14 @@ func (m *migration) run(ctx context.Context) (err error) {
 	return err
 }
 
+// stores are those that the run works with.
+func (m *migration) stores() []Store {
+	if m.alone {
+		return []Store{m.Source}
+	}
+	return []Store{m.Source, m.Destination}
+}
+
 // streamCost is the memory in bytes that one streamed file takes.
 func (m *migration) streamCost() int64 {
 	return m.Source.Capabilities().GetStreamBytes + m.Destination.Capabilities().StreamBytes
@@ -117,13 +125,13 @@ func (m *migration) streamCost() int64 {
 func (m *migration) refuse() error {
 	src, dst := m.Source.Place(), m.Destination.Place()
 	if src == dst {
-		return &pipeline.RefusedError{Reason: fmt.Sprintf("source and destination are the same place, %s: nothing to migrate", src)}
+		return &failure.RefusedError{Reason: fmt.Sprintf("source and destination are the same place, %s: nothing to migrate", src)}
 	}
 	for _, pair := range [][2]Store{{m.Source, m.Destination}, {m.Destination, m.Source}} {
 		inner := pair[1].Prefix()
 		// A folder's place has its symbolic links resolved.
 		if strings.HasPrefix(inner, pair[0].Prefix()+root) || strings.HasPrefix(pair[1].Place()+"/", pair[0].Place()+"/"+root) {
-			return &pipeline.RefusedError{Reason: fmt.Sprintf("%s lies inside of the registry's storage in %s: choose another root directory", inner, pair[0].Place())}
+			return &failure.RefusedError{Reason: fmt.Sprintf("%s lies inside of the registry's storage in %s: choose another root directory", inner, pair[0].Place())}
 		}
 	}
 	path, err := filepath.Abs(m.Checkpoint)
@@ -132,11 +140,11 @@ func (m *migration) refuse() error {
 	}
 	for _, s := range []Store{m.Source, m.Destination} {
 		if strings.HasPrefix("file://"+path, s.Prefix()+root) {
-			return &pipeline.RefusedError{Reason: fmt.Sprintf("the checkpoint %s lies inside of the registry's storage %s: choose another --checkpoint", path, s.Place())}
+			return &failure.RefusedError{Reason: fmt.Sprintf("the checkpoint %s lies inside of the registry's storage %s: choose another --checkpoint", path, s.Place())}
 		}
 	}
 	if cost := m.streamCost(); cost > m.MemoryBytes {
-		return &pipeline.RefusedError{Reason: fmt.Sprintf("one stream takes %d MiB (a part of a multipart upload: chunksize), more than --memory allows: raise --memory, or lower chunksize", (cost+1<<20-1)>>20)}
+		return &failure.RefusedError{Reason: fmt.Sprintf("one stream takes %d MiB (a part of a multipart upload: chunksize), more than --memory allows: raise --memory, or lower chunksize", (cost+1<<20-1)>>20)}
 	}
 	return nil
 }
@@ -188,18 +196,8 @@ func (m *migration) begin(ctx context.Context) (err error) {
 // what may have been a store's fault: then all is gone through from the
 // beginning, where what has been proved costs no more than its listing.
 func (m *migration) worthAnotherPass() (again bool, err error) {
-	err = m.state.failures(func(f Failure) { again = again || storeFault(f.Class) })
+	err = m.state.failures(func(f Failure) { again = again || failure.StoreFault(f.Class) })
 	return again, err
-}
-
-// storeFault says whether a class of failures may be a store's fault.
-func storeFault(class string) bool {
-	switch class {
-	case pipeline.ClassFetch, pipeline.ClassPut, pipeline.ClassVerify, pipeline.ClassDelete:
-		return true
-	default:
-		return false
-	}
 }
 
 // checkRepositories wants every repository asked for to be there.
@@ -241,7 +239,7 @@ func (m *migration) steps(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
 	working, done := context.WithCancel(running)
 	g.Go(func() error { m.keepReporting(working); return nil })
-	g.Go(func() error { m.stopInOutage(working, giveUp); return nil })
+	g.Go(func() error { failure.StopInOutage(working, m.stop, giveUp, m.stores()...); return nil })
 	if !m.header.Counted {
 		g.Go(func() error { return m.count(working) })
 	}
@@ -275,7 +273,7 @@ func (m *migration) steps(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if gone := m.gaveUp(); err != nil && gone != nil {
+	if gone := failure.GaveUp(m.stores()...); err != nil && gone != nil {
 		return gone
 	}
 	return err
@@ -309,7 +307,7 @@ func (m *migration) each(ctx context.Context, items []*item, work func(context.C
 				return err
 			}
 			if it.failure != nil {
-				if err := m.gaveUp(); err != nil {
+				if err := failure.GaveUp(m.stores()...); err != nil {
 					return err
 				}
 			}
@@ -321,17 +319,14 @@ func (m *migration) each(ctx context.Context, items []*item, work func(context.C
 
 // judge gives up when file after file fails for what may be a store's fault.
 func (m *migration) judge(it *item) error {
-	if it.failure == nil {
-		m.streak.Store(0)
+	switch {
+	case it.failure == nil:
+		return m.streak.Ended(0, m.MaxBackendFailures, "")
+	case !failure.StoreFault(it.failure.Class):
 		return nil
+	default:
+		return m.streak.Ended(1, m.MaxBackendFailures, it.failure.Reason)
 	}
-	if !storeFault(it.failure.Class) {
-		return nil
-	}
-	if n := int(m.streak.Add(1)); n >= m.MaxBackendFailures {
-		return &pipeline.GaveUpError{Failures: n, Last: it.failure.Reason}
-	}
-	return nil
 }
 
 // fail notes why a file is not moved. A run that is being ended is no reason.
@@ -340,7 +335,7 @@ func (it *item) fail(ctx context.Context, class string, err error) error {
 		return context.Cause(ctx)
 	}
 	if drivers.KindOf(err) == drivers.InvalidKey {
-		class = pipeline.ClassInvalidKey
+		class = failure.ClassInvalidKey
 	}
 	it.held = false
 	it.failure = &Failure{Path: it.path, Class: class, Reason: strings.Join(strings.Fields(err.Error()), " ")}

@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/cmd/kedge/internal/liveview"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // largest is a snapshot with numbers as large as they come, while the
@@ -24,7 +25,7 @@ func largest() pipeline.Snapshot {
 		Destination: pipeline.SideState{Name: "localfs", Place: "file:///destination", InFlight: 1024, Limit: 1024},
 		Paused:      []drivers.Outage{{Place: "file:///destination", Since: now.Add(-90 * time.Second), Until: now.Add(29 * time.Minute)}},
 	}
-	for _, class := range []string{pipeline.ClassDigest, pipeline.ClassMissingPayload} {
+	for _, class := range []string{failure.ClassDigest, failure.ClassMissingPayload} {
 		s.Failures = append(s.Failures, pipeline.ClassCount{Class: class, Count: 617283})
 	}
 	for stage := pipeline.StageFetch; stage <= pipeline.StageDelete; stage++ {

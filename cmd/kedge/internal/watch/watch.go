@@ -15,6 +15,7 @@ import (
 	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/journal"
 	"github.com/kedge/kedge/pipeline/tree"
 )
 
@@ -161,7 +162,7 @@ func (d *Documents) Now() observe.Progress {
 func (d *Documents) Report(from, to pipeline.Store, r pipeline.Result, next []string) observe.Report {
 	out := observe.Report{Progress: d.Now(), From: from.Place(), To: to.Place(), Resumed: r.Resumed, Ended: r.Ended, Checkpoint: r.Checkpoint, Next: next}
 	if r.Checkpoint != "" {
-		out.Journal = pipeline.JournalPath(r.Checkpoint)
+		out.Journal = journal.Path(r.Checkpoint)
 	}
 	out.Began, out.ElapsedSeconds = r.Began, r.Ended.Sub(r.Began).Seconds()
 	out.Documents.Failed, out.Documents.Moved, out.Documents.Total = r.Failed, r.Counts.Moved, r.Documents

@@ -1,0 +1,22 @@
+// Package failure says what it means that a document, or a whole run, does not go on.
+// Moving documents (package pipeline) and moving trees of files (package tree) mean
+// the same by it.
+//
+// # Documents
+//
+// A document that cannot be moved stays where it was and is named, with a reason for
+// people and a class, a stable word by which reports group them. An error that passes
+// through a driver on its way keeps its class (Classed, ClassOf). Failures are
+// gathered by class, with the first few of each as examples (Groups).
+//
+// To add a class, add its word here, use it where the failure is noticed, and say in
+// docs/troubleshooting.md what the operator is to do; a test demands the latter.
+//
+// # Runs
+//
+// A run that must not begin is refused (RefusedError): nothing was changed. One that
+// cannot go on because a store fails document after document (Streak), or does not
+// answer at all (GaveUp), ends with a GaveUpError and can be resumed. A store that is
+// down is not its documents' failure: whatever operations met meanwhile is only the
+// echo of the outage, so that GaveUp is asked before anything is recorded.
+package failure

@@ -17,6 +17,7 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // AuditOptions say what an audit looks at. It changes nothing but its
@@ -98,8 +99,8 @@ func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (AuditResu
 	if a.progress = o.Progress; a.progress == nil {
 		a.progress = new(Progress)
 	}
-	a.progress.attachAudit(a)
-	defer a.progress.end()
+	a.progress.Attach(a.asSeen())
+	defer a.progress.End()
 	result := AuditResult{Began: time.Now()}
 	ctx, giveUp := context.WithCancelCause(ctx)
 	var watchers sync.WaitGroup
@@ -112,6 +113,17 @@ func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (AuditResu
 	watchers.Wait()
 	result.Ended = time.Now()
 	return result, err
+}
+
+// asSeen is what the progress must know of the audit.
+func (a *audit) asSeen() (r progress.Run) {
+	for i, s := range a.Stores {
+		if i == 0 {
+			r.Source = progress.Side{Store: s, Meter: s.Meter, Limits: s.Limits, Ops: a.ops}
+		}
+		r.Stores, r.Carrying = append(r.Stores, s), append(r.Carrying, s.Meter)
+	}
+	return r
 }
 
 func (a *audit) run(ctx context.Context, result *AuditResult) (err error) {
@@ -167,8 +179,8 @@ func (a *audit) count(ctx context.Context) error {
 	}
 	h := a.checkpoint.Header()
 	h.Documents, h.Bytes = int64(part*float64(totals.Documents+totals.NoURI)), int64(part*float64(totals.Bytes))
-	a.progress.begin(h)
-	a.progress.count(Amount{h.Documents, h.Bytes})
+	a.progress.Begin(h)
+	a.progress.Count(Amount{h.Documents, h.Bytes})
 	return nil
 }
 
@@ -176,8 +188,8 @@ func (a *audit) count(ctx context.Context) error {
 func (a *audit) documents(ctx context.Context) error {
 	watching, unwatch := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
-	watchers.Go(func() { a.progress.watch(watching) })
-	watchers.Go(func() { a.progress.report(watching, a.Report, a.ReportEvery) })
+	watchers.Go(func() { a.progress.Watch(watching) })
+	watchers.Go(func() { a.progress.Report(watching, a.Report, a.ReportEvery) })
 	defer watchers.Wait()
 	defer unwatch()
 	g, running := errgroup.WithContext(ctx)
@@ -186,7 +198,7 @@ func (a *audit) documents(ctx context.Context) error {
 		defer close(cut)
 		return a.enumerate(running, cut)
 	})
-	a.progress.staffed(StageFetch, auditWorkers)
+	a.progress.Staffed(progress.StageFetch, auditWorkers)
 	for range auditWorkers {
 		g.Go(func() error {
 			for b := range cut {
@@ -209,7 +221,7 @@ const auditWorkers = 4
 
 // check checks a batch and records what was found.
 func (a *audit) check(ctx context.Context, b *batch) error {
-	defer a.progress.busy(StageFetch)()
+	defer a.progress.Busy(progress.StageFetch)()
 	for store, items := range a.byStore(b.items) {
 		if err := a.checkIn(ctx, store, items); err != nil {
 			return err
@@ -219,19 +231,22 @@ func (a *audit) check(ctx context.Context, b *batch) error {
 		return err
 	}
 	var o checkpoint.Outcome
-	for _, it := range b.items {
+	ended := make([]progress.Ended, len(b.items))
+	for i, it := range b.items {
+		ended[i] = progress.Ended{Document: it, Bucket: it.doc.Bucket, Done: true, Settled: true, BytesRead: it.fetchedBytes}
 		o.Counts.Moved++
 		o.Counts.BytesRead += it.fetchedBytes
-		o.Counts.BytesCounted += amountOf(it).Bytes
+		o.Counts.BytesCounted += it.CatalogBytes()
 		if it.doc.Digest == "" && !it.doc.NoURI {
 			o.Counts.NoDigest++
 		}
 		if it.failure != nil {
+			ended[i].Class = it.failure.Class
 			o.Failed = append(o.Failed, *it.failure)
 		}
 	}
 	a.checkpoint.Done(b.number, o)
-	a.progress.audited(b, o)
+	a.progress.Finished(o, ended)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
@@ -35,7 +36,7 @@ func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
 	}
 	return a.ops.Each(ctx, streamed, func(ctx context.Context, it *item) {
 		a.conclude(ctx, s, it, a.stream(ctx, s, it, false))
-		a.progress.passed(StageFetch, it)
+		a.progress.Passed(progress.StageFetch, it)
 	})
 }
 
@@ -67,7 +68,7 @@ func (a *audit) checkHeld(ctx context.Context, s *Store, batcher drivers.Batcher
 			err = checkHeldPayload(it, results[i].Payload, results[i].Info.MD5)
 		}
 		a.conclude(ctx, s, it, err)
-		a.progress.passed(StageFetch, it)
+		a.progress.Passed(progress.StageFetch, it)
 	}
 	return left, cancelled(ctx)
 }

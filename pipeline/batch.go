@@ -7,6 +7,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // batch is what flows through the pipeline: neighbours in the catalog's order,
@@ -80,8 +81,7 @@ type item struct {
 	// the catalog says.
 	rottenDigest string
 
-	// passed has a bit for each stage that has counted it.
-	passed uint8
+	progress.Track
 }
 
 // Stages, as failures name them.
@@ -114,6 +114,10 @@ func (it *item) entry() checkpoint.Entry {
 func entryOf(d catalog.Document) checkpoint.Entry {
 	return checkpoint.Entry{UserID: d.UserID, Bucket: d.Bucket, ArchiveID: d.ArchiveID, Name: d.Name, URI: d.URI}
 }
+
+// CatalogBytes is how long its payload is as the catalog counts it; 0 where that does
+// not say.
+func (it *item) CatalogBytes() int64 { return max(it.doc.Bytes, 0) }
 
 // WorkBytes is how long an item's payload is, as far as that is known.
 func (it *item) WorkBytes() int64 { return max(it.bytes, it.fetchedBytes, it.doc.Bytes, 0) }

@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // commit changes the catalog's rows, all of a batch in one transaction, each
@@ -20,7 +21,7 @@ func (m *migration) commit(ctx context.Context, b *batch) error {
 	if len(items) == 0 {
 		return nil
 	}
-	defer m.progress.busy(StageCommit)()
+	defer m.progress.Busy(progress.StageCommit)()
 	if crash.Mutated("delete-before-commit") {
 		for _, it := range items {
 			_ = m.src.Delete(ctx, it.doc.URI)
@@ -42,7 +43,7 @@ func (m *migration) commit(ctx context.Context, b *batch) error {
 			missed = append(missed, it)
 			continue
 		}
-		m.progress.passed(StageCommit, it)
+		m.progress.Passed(progress.StageCommit, it)
 	}
 	return m.explain(ctx, missed)
 }

@@ -79,7 +79,7 @@ func (m *migration) lookAgain(ctx context.Context, before checkpoint.Counts) err
 			return err
 		case <-time.After(time.Duration(attempt) * time.Second):
 		}
-		before, _ = m.progress.tally()
+		before, _ = m.progress.Tally()
 		next, err := m.cat.Snapshot(ctx)
 		if err != nil {
 			continue
@@ -130,7 +130,7 @@ func (m *migration) count(ctx context.Context, before checkpoint.Counts) error {
 	h := m.checkpoint.Header()
 	documents, all = max(h.Documents, documents), max(h.Bytes, all)
 	m.checkpoint.Recount(documents, all)
-	m.progress.count(Amount{documents, all})
+	m.progress.Count(Amount{documents, all})
 	m.result.Documents, m.result.Elsewhere = documents, elsewhere
 	if m.Counted != nil {
 		m.Counted(Total{TaskID: m.result.TaskID, Documents: documents, Bytes: bytes, Elsewhere: elsewhere})

@@ -10,6 +10,7 @@ import (
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // delete removes the source payloads of what was moved, after a last look at the
@@ -25,7 +26,7 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	defer m.progress.busy(StageDelete)()
+	defer m.progress.Busy(progress.StageDelete)()
 	alone := items
 	if batcher := m.src.batcher(); batcher != nil && m.src.Capabilities().BatchDelete {
 		var together []*item
@@ -91,7 +92,7 @@ func (m *migration) deletedSource(it *item, err error) {
 		it.fail(stageDelete, failure.ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
 		return
 	}
-	m.progress.passed(StageDelete, it)
+	m.progress.Passed(progress.StageDelete, it)
 }
 
 // leaveSource leaves a source for good: it is not kedge's to delete.

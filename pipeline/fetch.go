@@ -13,12 +13,13 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // fetch reads the payloads that are held in memory and checks them against the
 // catalog. Streamed ones are fetched while they are put.
 func (m *migration) fetch(ctx context.Context, b *batch) error {
-	defer m.progress.busy(StageFetch)()
+	defer m.progress.Busy(progress.StageFetch)()
 	if m.Purge {
 		return m.findLeft(ctx, b)
 	}
@@ -127,7 +128,7 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told 
 	case err == nil && m.hashedThere(it, told, int64(len(payload))):
 		it.payload, it.digest, it.bytes = payload, it.doc.Digest, int64(len(payload))
 		it.fetchedBytes, it.unhashed = it.bytes, true
-		m.progress.passed(StageFetch, it)
+		m.progress.Passed(progress.StageFetch, it)
 	case err == nil:
 		sum := md5.Sum(payload)
 		if err := checkPayload(it, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil {
@@ -139,7 +140,7 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told 
 		}
 		it.payload, it.digest, it.bytes = payload, hex.EncodeToString(sum[:]), int64(len(payload))
 		it.fetchedBytes = it.bytes
-		m.progress.passed(StageFetch, it)
+		m.progress.Passed(progress.StageFetch, it)
 	case drivers.KindOf(err) == drivers.TooLarge:
 		it.streamed = true
 	default:

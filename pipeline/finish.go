@@ -53,7 +53,7 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	crash.Point("journaled")
 	o.JournalBytes = m.journal.Offset()
 	m.checkpoint.Done(b.number, o)
-	m.progress.finished(m, b, o)
+	m.progress.Finished(o, m.ended(b.items))
 	return nil
 }
 

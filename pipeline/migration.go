@@ -20,10 +20,13 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/journal"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // Elsewhere says what is done about rows of the source's scheme that lie
@@ -41,7 +44,6 @@ const (
 const (
 	DefaultMemoryBytes        = concurrency.DefaultMemoryBytes
 	DefaultMaxBackendFailures = failure.DefaultMost
-	defaultReportEvery        = 2 * time.Second
 )
 
 // Options say what a migration does. Source, Destination and Catalog are the
@@ -92,6 +94,20 @@ type Options struct {
 	ReportEvery time.Duration
 	// Progress, if set, can be asked at any time how far the run has come.
 	Progress *Progress
+}
+
+// asSeen is what the progress must know of the run.
+func (m *migration) asSeen() progress.Run {
+	r := progress.Run{
+		Source:      progress.Side{Store: m.src, Meter: m.src.Meter, Limits: m.src.Limits, Ops: m.sourceOps},
+		Destination: progress.Side{Store: m.dst, Meter: m.dst.Meter, Limits: m.dst.Limits, Ops: m.destOps},
+		Stores:      []drivers.Driver{m.src, m.dst},
+		Carrying:    []*metrics.Meter{m.src.Meter},
+	}
+	if m.Purge {
+		r.Carrying, r.Counted = []*metrics.Meter{m.dst.Meter}, true
+	}
+	return r
 }
 
 // Start is what is known before the first document moves.
@@ -171,8 +187,8 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	m := newMigration(o, stop)
 	m.giveUp = giveUp
 	m.result.Began = time.Now()
-	m.progress.attach(m)
-	defer m.progress.end()
+	m.progress.Attach(m.asSeen())
+	defer m.progress.End()
 
 	if err := m.cat.Lock(ctx, m.WaitForLock); err != nil {
 		return m.result, err
@@ -299,8 +315,8 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 	var watchers sync.WaitGroup
 	watchers.Go(func() { m.watchLock(watching) })
 	watchers.Go(func() { m.keepTask(watching) })
-	watchers.Go(func() { m.progress.watch(watching) })
-	watchers.Go(func() { m.progress.report(watching, m.Report, m.ReportEvery) })
+	watchers.Go(func() { m.progress.Watch(watching) })
+	watchers.Go(func() { m.progress.Report(watching, m.Report, m.ReportEvery) })
 	defer watchers.Wait()
 	defer unwatch()
 
@@ -311,18 +327,18 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 		return feed(running, enumerated)
 	})
 	p := pools{g: g, ctx: running, gaveUp: func() error { return failure.GaveUp(m.src, m.dst) }, progress: m.progress}
-	prepared := p.stage(prepareStage, 2, enumerated, m.prepare)
-	fetched := p.stage(StageFetch, 4, prepared, m.fetch)
-	recompressed := p.stage(StageRecompress, concurrency.Processors(), fetched, m.recompress)
-	stored := p.stage(StagePut, 4, recompressed, m.put)
-	verified := p.stage(StageVerify, 4, stored, m.verify)
+	prepared := p.stage(progress.StagePrepare, 2, enumerated, m.prepare)
+	fetched := p.stage(progress.StageFetch, 4, prepared, m.fetch)
+	recompressed := p.stage(progress.StageRecompress, concurrency.Processors(), fetched, m.recompress)
+	stored := p.stage(progress.StagePut, 4, recompressed, m.put)
+	verified := p.stage(progress.StageVerify, 4, stored, m.verify)
 	if !m.settled.known() {
 		p.room = waitingBatches
 	}
-	committed := p.stage(StageCommit, 2, verified, m.commit)
+	committed := p.stage(progress.StageCommit, 2, verified, m.commit)
 	p.room = 0
-	deleted := p.stage(StageDelete, 4, committed, m.delete)
-	for range p.stage(finishStage, 1, deleted, m.finish) {
+	deleted := p.stage(progress.StageDelete, 4, committed, m.delete)
+	for range p.stage(progress.StageFinish, 1, deleted, m.finish) {
 		continue // finish has seen it; nothing is left to do
 	}
 	err := g.Wait()
@@ -350,9 +366,9 @@ type pools struct {
 
 // stage runs work, which is that of s, on every batch of in with so many workers,
 // and passes it on.
-func (p pools) stage(s Stage, workers int, in <-chan *batch, work func(context.Context, *batch) error) <-chan *batch {
+func (p pools) stage(s progress.Stage, workers int, in <-chan *batch, work func(context.Context, *batch) error) <-chan *batch {
 	out := make(chan *batch, 1+p.room)
-	p.progress.staffed(s, workers)
+	p.progress.Staffed(s, workers)
 	var running sync.WaitGroup
 	running.Add(workers)
 	for range workers {
@@ -366,12 +382,12 @@ func (p pools) stage(s Stage, workers int, in <-chan *batch, work func(context.C
 					if !ok {
 						return nil
 					}
-					p.progress.queued(s, -1)
+					p.progress.Queued(s, -1)
 					err := work(p.ctx, b)
 					if err := cmp.Or(p.gaveUp(), err); err != nil {
 						return err
 					}
-					p.progress.queued(s+1, 1)
+					p.progress.Queued(s+1, 1)
 					select {
 					case out <- b:
 					case <-p.ctx.Done():

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // What callers of a migration know these by.
@@ -11,6 +12,16 @@ type (
 	RefusedError = failure.RefusedError
 	// GaveUpError says that a store does not do its work. The run can be resumed.
 	GaveUpError = failure.GaveUpError
+	// Progress is how far a run has come, Snapshot what it tells at one moment.
+	Progress = progress.Progress
+	Snapshot = progress.Snapshot
+	// What a Snapshot consists of.
+	Amount      = progress.Amount
+	Rates       = progress.Rates
+	StageState  = progress.StageState
+	SideState   = progress.SideState
+	ClassCount  = progress.ClassCount
+	BucketCount = progress.BucketCount
 	// FailureGroup is all failures of one class.
 	FailureGroup = failure.Group[checkpoint.Failure]
 )

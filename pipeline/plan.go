@@ -281,7 +281,7 @@ func (p *planner) count(it *item, known bool) {
 	}
 	bytes := max(it.doc.Bytes, it.fetchedBytes, 0)
 	for _, a := range []*Amount{&p.plan.Move, &bucket.Move, &user.Move, p.sizeClass(bytes, known), p.plan.Forms.of(p.formOf(it, bytes, known))} {
-		a.add(Amount{1, bytes})
+		a.Add(Amount{1, bytes})
 	}
 	if !known {
 		p.plan.UnknownLength++

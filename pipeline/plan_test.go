@@ -103,7 +103,7 @@ func TestAPlanOfManyUsersAndBuckets(t *testing.T) {
 	for _, list := range [][]Share{p.plan.Users, p.plan.Buckets} {
 		var all Share
 		for _, s := range list {
-			all.Move.add(s.Move)
+			all.Move.Add(s.Move)
 			all.Staying += s.Staying
 		}
 		if all.Move != p.plan.Move || all.Staying != p.plan.Staying || all.Move.Documents+all.Staying != each {

@@ -15,6 +15,7 @@ import (
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // Sample is what was measured: batches spread over the catalog, read at the
@@ -82,7 +83,7 @@ func (s *sampler) offer(items []*item) {
 		bytes += max(it.doc.Bytes, it.fetchedBytes, 0)
 	}
 	if bytes > longBytes {
-		s.long.add(Amount{int64(len(items)), bytes})
+		s.long.Add(Amount{int64(len(items)), bytes})
 		return
 	}
 	s.offered++
@@ -143,10 +144,10 @@ func (p *planner) readSample(ctx context.Context) error {
 		return nil
 	})
 	stages := pools{g: g, ctx: running, gaveUp: func() error { return failure.GaveUp(p.src) }, progress: p.progress}
-	prepared := stages.stage(prepareStage, 2, chosen, p.prepare)
-	fetched := stages.stage(StageFetch, 4, prepared, p.fetch)
-	recompressed := stages.stage(StageRecompress, concurrency.Processors(), fetched, p.recompress)
-	for b := range stages.stage(StagePut, 4, recompressed, p.drain) {
+	prepared := stages.stage(progress.StagePrepare, 2, chosen, p.prepare)
+	fetched := stages.stage(progress.StageFetch, 4, prepared, p.fetch)
+	recompressed := stages.stage(progress.StageRecompress, concurrency.Processors(), fetched, p.recompress)
+	for b := range stages.stage(progress.StagePut, 4, recompressed, p.drain) {
 		s.Took = time.Since(began)
 		s.Batches++
 		for _, it := range b.items {
@@ -169,7 +170,7 @@ func (p *planner) readSample(ctx context.Context) error {
 // measured counts a document that was read.
 func (p *planner) measured(it *item) {
 	s := &p.plan.Sample
-	s.Read.add(Amount{1, it.fetchedBytes})
+	s.Read.Add(Amount{1, it.fetchedBytes})
 	s.WrittenBytes += it.bytes
 	f := &s.forms[p.formOf(it, max(it.doc.Bytes, it.fetchedBytes), true)]
 	f.documents++

@@ -78,7 +78,7 @@ func inOrder(shares map[string]*Share, most int, compare func(a, b Share) int) (
 	}
 	for _, s := range left {
 		rest.Others++
-		rest.Move.add(s.Move)
+		rest.Move.Add(s.Move)
 		rest.Staying += s.Staying
 	}
 	return append(list[:min(most, len(list))], rest)

@@ -8,6 +8,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // A purge is a migration whose documents have all been moved before: its items
@@ -37,7 +38,7 @@ func (m *migration) beginPurge(ctx context.Context) error {
 		}
 	}
 	h = m.checkpoint.Header()
-	m.progress.begin(h)
+	m.progress.Begin(h)
 	m.result.Documents = h.Documents
 	if m.Started != nil {
 		m.Started(Start{Resumed: m.result.Resumed, Checkpoint: m.Checkpoint, Documents: h.Documents, Moved: h.Counts.Moved})
@@ -62,7 +63,7 @@ func (m *migration) findLeft(ctx context.Context, b *batch) error {
 		switch {
 		case err == nil:
 			it.fetchedBytes = info.Bytes
-			m.progress.passed(StageFetch, it)
+			m.progress.Passed(progress.StageFetch, it)
 		case drivers.KindOf(err) == drivers.NotFound && !it.revived:
 			it.absent = true
 		case drivers.KindOf(err) == drivers.NotFound:

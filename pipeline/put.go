@@ -11,6 +11,7 @@ import (
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // put stores payloads at the destination, once the checkpoint knows durably
@@ -21,7 +22,7 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
-	defer m.progress.busy(StagePut)()
+	defer m.progress.Busy(progress.StagePut)()
 	if err := m.guard(ctx, b); err != nil {
 		return err
 	}
@@ -221,8 +222,8 @@ func (m *migration) stored(it *item, receipt drivers.Receipt, err error) {
 		return
 	}
 	if it.streamed {
-		m.progress.passed(StageFetch, it)
-		m.progress.passed(StageRecompress, it)
+		m.progress.Passed(progress.StageFetch, it)
+		m.progress.Passed(progress.StageRecompress, it)
 	}
-	m.progress.passed(StagePut, it)
+	m.progress.Passed(progress.StagePut, it)
 }

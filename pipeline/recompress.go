@@ -7,6 +7,7 @@ import (
 
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // recompress brings payloads into the form that the destination's compression
@@ -14,12 +15,12 @@ import (
 // compressed payload is checked to be sound in either case.
 func (m *migration) recompress(ctx context.Context, b *batch) error {
 	items := b.filter(func(it *item) bool { return it.pending() && !it.streamed })
-	defer m.progress.busy(StageRecompress)()
+	defer m.progress.Busy(progress.StageRecompress)()
 	return m.cpu.Each(ctx, items, func(_ context.Context, it *item) {
 		if err := m.recompressOne(it); err != nil {
 			it.fail(stageRecompress, failure.ClassOf(err, failure.ClassZlib), err)
 		} else if !it.streamed {
-			m.progress.passed(StageRecompress, it)
+			m.progress.Passed(progress.StageRecompress, it)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // Result is how a run ended.
@@ -78,7 +79,7 @@ func (m *migration) begin(ctx context.Context) (err error) {
 	if err := m.cat.EndStale(ctx, h.TaskID); err != nil {
 		return err
 	}
-	m.progress.begin(h)
+	m.progress.Begin(h)
 	m.result.Before = h.Counts
 	m.result.TaskID, m.result.Documents = h.TaskID, h.Documents
 	if m.Started != nil {
@@ -194,6 +195,24 @@ func groupFailures(c *checkpoint.Checkpoint, each func(checkpoint.Failure)) (lis
 		return true
 	})
 	return groups.Sorted(), groups.Total(), err
+}
+
+// ended is what the progress must know of how a batch ended.
+func (m *migration) ended(items []*item) []progress.Ended {
+	list := make([]progress.Ended, len(items))
+	for i, it := range items {
+		e := progress.Ended{Document: it, Bucket: it.doc.Bucket, Done: m.counts(it)}
+		if it.failure != nil {
+			e.Class = it.failure.Class
+		}
+		if e.Done {
+			e.BytesRead, e.BytesWritten = it.fetchedBytes, it.receipt.Bytes
+			e.Sized = m.Purge || !it.earlier
+		}
+		e.Settled = e.Done || m.skips(it) || it.failure != nil && (m.Purge || !it.counted)
+		list[i] = e
+	}
+	return list
 }
 
 // judge looks at how a stage ended for a batch, and gives up when document after

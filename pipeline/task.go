@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -25,7 +24,7 @@ func (m *migration) keepTask(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		counts, failed := m.progress.tally()
+		counts, failed := m.progress.Tally()
 		if counts.Moved != last && !m.Purge {
 			last = counts.Moved
 			h := m.checkpoint.Header()
@@ -37,23 +36,6 @@ func (m *migration) keepTask(ctx context.Context) {
 		if m.stopping() && stalled.still(counts, failed) {
 			m.giveUp(ErrStalled)
 			return
-		}
-	}
-}
-
-// report calls back with the progress until ctx ends.
-func (p *Progress) report(ctx context.Context, call func(Snapshot), every time.Duration) {
-	if call == nil {
-		return
-	}
-	tick := time.NewTicker(cmp.Or(every, defaultReportEvery))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			call(p.Snapshot())
 		}
 	}
 }

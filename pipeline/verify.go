@@ -8,6 +8,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // verify lets no document pass whose payload the destination has not proved to
@@ -17,7 +18,7 @@ import (
 // Documents that an earlier run had committed are proved again before their
 // source may go.
 func (m *migration) verify(ctx context.Context, b *batch) error {
-	defer m.progress.busy(StageVerify)()
+	defer m.progress.Busy(progress.StageVerify)()
 	// Before anything is read back: a read-back should find what is durable.
 	if err := m.dst.sync(ctx); err != nil {
 		return err
@@ -30,7 +31,7 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 		if !m.proven(it) {
 			unproven = append(unproven, it)
 		} else {
-			m.progress.passed(StageVerify, it)
+			m.progress.Passed(progress.StageVerify, it)
 		}
 	}
 	if err := m.destOps.Each(ctx, unproven, m.proveByReading); err != nil {
@@ -57,7 +58,7 @@ func (m *migration) proven(it *item) bool {
 func (m *migration) proveByReading(ctx context.Context, it *item) {
 	digest, err := readBack(ctx, m.dst, it.dest)
 	if err == nil && digest == it.digest {
-		m.progress.passed(StageVerify, it)
+		m.progress.Passed(progress.StageVerify, it)
 		return
 	}
 	if ctx.Err() != nil {

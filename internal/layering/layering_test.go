@@ -60,9 +60,10 @@ var rules = []rule{
 	// The pipeline's own rooms, each of which knows as little as it can.
 	{packages: "pipeline/forms"},
 	{packages: "pipeline/failure", may: []string{"drivers", "pipeline/forms"}},
+	{packages: "pipeline/progress", may: []string{"checkpoint", "drivers", "drivers/metrics", "pipeline/failure"}},
 	// Trees of files are moved by the same means, and never by way of documents.
 	{packages: "pipeline/tree",
-		may:      []string{"checkpoint", "drivers", "internal/crash", "pipeline/concurrency", "pipeline/failure", "pipeline/folding", "pipeline/journal"},
+		may:      []string{"checkpoint", "drivers", "pipeline/concurrency", "pipeline/failure", "pipeline/folding", "pipeline/journal"},
 		testsMay: []string{testenv, "drivers/..."}},
 	{packages: "pipeline/concurrency", may: []string{"drivers"}, testsMay: []string{"pipeline/catalog"}},
 	// The pipeline works with any store: it never knows a backend, the

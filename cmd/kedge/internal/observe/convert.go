@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/drivers/limit"
 	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/progress"
 	"github.com/kedge/kedge/pipeline/tree"
 )
 
@@ -70,7 +71,7 @@ func (r Run) Documents(s pipeline.Snapshot, taskID int64) Progress {
 		p.Buckets = append(p.Buckets, Bucket{b.Bucket, b.Documents, b.Failed, b.BytesRead, b.BytesWritten})
 		p.Sizes.Sum += float64(b.BytesRead)
 	}
-	for _, bound := range pipeline.SizeBounds {
+	for _, bound := range progress.SizeBounds {
 		p.Sizes.Bounds = append(p.Sizes.Bounds, float64(bound))
 	}
 	p.Sizes.count(s.SizeBuckets)
@@ -88,11 +89,11 @@ func overall(s pipeline.StageState, took time.Duration) float64 {
 }
 
 // pacing is the stage by which the run's pace is told.
-func (r Run) pacing() pipeline.Stage {
+func (r Run) pacing() progress.Stage {
 	if r.Command == "purge" {
-		return pipeline.StageVerify
+		return progress.StageVerify
 	}
-	return pipeline.StagePut
+	return progress.StagePut
 }
 
 // measured takes in what a store's operations came to.

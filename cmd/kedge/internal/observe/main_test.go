@@ -10,6 +10,7 @@ import (
 	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/internal/testenv"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
@@ -33,7 +34,7 @@ func moment(seconds int64) Progress {
 		SizeBuckets: []int64{5, 0, 90 * seconds}, ByBucket: []pipeline.BucketCount{{Bucket: "analysis_data", Documents: 7, BytesRead: 4 << 20, BytesWritten: 1 << 20}, {Bucket: hostile, BytesRead: 9}},
 	}
 	s.Counts.Moved, s.Counts.BytesRead = 100*seconds-3, seconds<<20
-	for _, stage := range []pipeline.Stage{pipeline.StageFetch, pipeline.StagePut} {
+	for _, stage := range []progress.Stage{progress.StageFetch, progress.StagePut} {
 		s.Stages = append(s.Stages, pipeline.StageState{Name: stage.String(), Workers: 4, Batches: seconds, Documents: 100 * seconds, Busy: 2 * time.Duration(seconds) * time.Second, BusyShare: 0.5, Latency: latency})
 	}
 	r := Run{Command: "migrate", Version: "kedge v1.2.3", Source: "db", Destination: "s3", DestinationLimits: limit.Limits{Bytes: 1 << 20, Operations: 200}, Started: begun.Add(-time.Minute)}

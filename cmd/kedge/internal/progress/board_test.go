@@ -10,6 +10,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // largest is a snapshot with numbers as large as they come, while the
@@ -28,7 +29,7 @@ func largest() pipeline.Snapshot {
 	for _, class := range []string{failure.ClassDigest, failure.ClassMissingPayload} {
 		s.Failures = append(s.Failures, pipeline.ClassCount{Class: class, Count: 617283})
 	}
-	for stage := pipeline.StageFetch; stage <= pipeline.StageDelete; stage++ {
+	for stage := progress.StageFetch; stage <= progress.StageDelete; stage++ {
 		s.Stages = append(s.Stages, pipeline.StageState{Name: stage.String(), Workers: 128, InFlight: 128, Queued: 1, BusyShare: 1, Documents: 123456789})
 	}
 	return s

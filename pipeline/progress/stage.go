@@ -1,4 +1,4 @@
-package pipeline
+package progress
 
 import (
 	"sync"
@@ -11,25 +11,25 @@ import (
 // Stage is a stage of the pipeline, in their order.
 type Stage int
 
-// The stages that do work worth watching, between the two that do not.
+// The stages. The first and the last do no work worth watching.
 const (
-	prepareStage Stage = iota - 1
+	StagePrepare Stage = iota - 1
 	StageFetch
 	StageRecompress
 	StagePut
 	StageVerify
 	StageCommit
 	StageDelete
-	finishStage
+	StageFinish
 
-	stageCount = finishStage // of those that are watched
+	stageCount = StageFinish // of those that are watched
 )
 
-func (s Stage) watched() bool { return s > prepareStage && s < finishStage }
+func (s Stage) watched() bool { return s > StagePrepare && s < StageFinish }
 
-// String names the stage.
+// String names a stage that is watched, as failures name it too.
 func (s Stage) String() string {
-	return [...]string{stageFetch, stageRecompress, stagePut, stageVerify, stageCommit, stageDelete}[s]
+	return [...]string{"fetch", "recompress", "put", "verify", "commit", "delete"}[s]
 }
 
 // stageMeter counts what a stage does. Safe for concurrent use.
@@ -84,8 +84,8 @@ func (m *stageMeter) state(name string) StageState {
 }
 
 // behind counts a document as one that the stage has behind it.
-func (m *stageMeter) behind(it *item) {
-	a := amountOf(it)
+func (m *stageMeter) behind(d Document) {
+	a := amountOf(d)
 	m.behindDocuments.Add(a.Documents)
 	m.behindBytes.Add(a.Bytes)
 }

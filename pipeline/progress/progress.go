@@ -1,4 +1,4 @@
-package pipeline
+package progress
 
 import (
 	"cmp"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline/failure"
 )
 
@@ -19,10 +21,7 @@ type Progress struct {
 
 	mu          sync.Mutex
 	began, over time.Time
-	purge       bool
-	// stores are all that the run works with, and carrying those whose bytes
-	// tell how much it carries.
-	stores, carrying []Store
+	run         Run
 
 	total, done Amount
 	counted     bool   // total is known
@@ -32,166 +31,172 @@ type Progress struct {
 	classes     map[string]int64
 	buckets     map[string]*BucketCount
 	sizes       []int64
-	source      side
-	destination side
 	pace        pace
 }
 
-// side is one of the two stores of a run.
-type side struct {
-	store Store
-	ops   interface {
+// Side is one of the two stores of a run.
+type Side struct {
+	Store drivers.Driver // nil for none
+	Meter *metrics.Meter
+	// Limits says to what the operator keeps the store, for messages.
+	Limits string
+	// Ops bounds the operations in flight there.
+	Ops interface {
 		InFlight() int64
 		Limit() int64
 	}
 }
 
-func (s side) state() SideState {
-	if s.store.Driver == nil {
+func (s Side) state() SideState {
+	if s.Store == nil {
 		return SideState{}
 	}
-	at := s.store.Meter.Measurements()
+	at := s.Meter.Measurements()
 	return SideState{
-		Name: s.store.Name(), Place: s.store.Place(), InFlight: s.ops.InFlight(), Limit: s.ops.Limit(),
+		Name: s.Store.Name(), Place: s.Store.Place(), InFlight: s.Ops.InFlight(), Limit: s.Ops.Limit(),
 		Operations: at.Operations, Errors: at.Errors, Retries: at.Retries, Bytes: at.Bytes, Latency: at.Latency,
 	}
 }
 
-// attach says what run the progress is of.
-func (p *Progress) attach(m *migration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.purge, p.stores, p.carrying = m.Purge, []Store{m.src, m.dst}, []Store{m.src}
-	if p.purge {
-		p.carrying = []Store{m.dst}
-	}
-	p.source, p.destination = side{m.src, m.sourceOps}, side{m.dst, m.destOps}
-	p.makeCounts()
+// Run is what a Progress must know of the run that it is of.
+type Run struct {
+	Source, Destination Side
+	// Stores are all that the run works with.
+	Stores []drivers.Driver
+	// Carrying are those whose bytes tell how much the run carries.
+	Carrying []*metrics.Meter
+	// Counted: what the run is about is known when it begins, even if it is nothing.
+	Counted bool
 }
 
-// attachAudit says what audit the progress is of.
-func (p *Progress) attachAudit(a *audit) {
+// Attach says what run the progress is of.
+func (p *Progress) Attach(r Run) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stores, p.carrying = a.Stores, a.Stores
-	if len(a.Stores) > 0 {
-		p.source = side{a.Stores[0], a.ops}
-	}
-	p.makeCounts()
-}
-
-func (p *Progress) makeCounts() {
+	p.run = r
 	p.classes, p.buckets = make(map[string]int64), make(map[string]*BucketCount)
 	p.sizes = make([]int64, len(SizeBounds)+1)
 }
 
-// end says that the run is over.
-func (p *Progress) end() {
+// End says that the run is over.
+func (p *Progress) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.over = time.Now()
 }
 
-// begin says what the migration is about, and what earlier runs have done.
-func (p *Progress) begin(h checkpoint.Header) {
+// Begin says what the migration is about, and what earlier runs have done.
+func (p *Progress) Begin(h checkpoint.Header) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.began = time.Now()
 	p.counts = h.Counts
-	p.total, p.counted = Amount{h.Documents, h.Bytes}, h.Documents > 0 || p.purge
+	p.total, p.counted = Amount{h.Documents, h.Bytes}, h.Documents > 0 || p.run.Counted
 	p.done = Amount{h.Counts.Moved + h.Counts.Skipped, h.Counts.BytesCounted}
 	p.first = p.done
 }
 
-// count says what the migration is about, once that is known.
-func (p *Progress) count(total Amount) {
+// Count says what the migration is about, once that is known.
+func (p *Progress) Count(total Amount) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.total, p.counted = total, true
 }
 
-// staffed says that so many workers run a stage from now on.
-func (p *Progress) staffed(s Stage, workers int) {
+// Staffed says that so many workers run a stage from now on.
+func (p *Progress) Staffed(s Stage, workers int) {
 	if s.watched() {
 		p.stages[s].watch(workers)
 	}
 }
 
-// queued counts batches that wait for a stage.
-func (p *Progress) queued(s Stage, batches int64) {
+// Queued counts batches that wait for a stage.
+func (p *Progress) Queued(s Stage, batches int64) {
 	if s.watched() {
 		p.stages[s].queued.Add(batches)
 	}
 }
 
-// busy counts a batch into a stage until the returned function is called.
-func (p *Progress) busy(s Stage) func() { return p.stages[s].begin() }
+// Busy counts a batch into a stage until the returned function is called.
+func (p *Progress) Busy(s Stage) func() { return p.stages[s].begin() }
 
-// passed counts a document as done by a stage, once.
-func (p *Progress) passed(s Stage, it *item) {
-	bit := uint8(1) << s
-	if it.passed&bit != 0 {
+// Document is what flows through the stages.
+type Document interface {
+	// CatalogBytes is how long its payload is as the catalog counts it, in bytes; 0
+	// where it does not say.
+	CatalogBytes() int64
+	track() *Track
+}
+
+// Track is what is remembered of a Document, which embeds it.
+type Track struct{ passed uint8 } // a bit for each stage that has counted it
+
+func (t *Track) track() *Track { return t }
+
+// Passed counts a document as done by a stage, once.
+func (p *Progress) Passed(s Stage, d Document) {
+	bit, track := uint8(1)<<s, d.track()
+	if track.passed&bit != 0 {
 		return
 	}
-	it.passed |= bit
+	track.passed |= bit
 	p.stages[s].documents.Add(1)
-	p.stages[s].behind(it)
+	p.stages[s].behind(d)
 }
 
 // settled counts a document as done by all stages, also by those that had
 // nothing to do for it.
-func (p *Progress) settled(it *item) {
-	p.done.add(amountOf(it))
+func (p *Progress) settled(d Document) {
+	p.done.Add(amountOf(d))
 	for s := range p.stages {
-		if it.passed&(1<<s) == 0 {
-			p.stages[s].behind(it)
+		if d.track().passed&(1<<s) == 0 {
+			p.stages[s].behind(d)
 		}
 	}
 }
 
-func amountOf(it *item) Amount { return Amount{1, max(it.doc.Bytes, 0)} }
+func amountOf(d Document) Amount { return Amount{1, d.CatalogBytes()} }
 
-// finished takes in how a batch ended.
-func (p *Progress) finished(m *migration, b *batch, o checkpoint.Outcome) {
+// Ended is how a document has ended in its batch.
+type Ended struct {
+	Document
+	Bucket string
+	Class  string // of its failure, "" for none
+	// Done: it counts as done by this run. BytesRead and BytesWritten are then what
+	// it took.
+	Done                    bool
+	BytesRead, BytesWritten int64
+	// Sized: its length counts too.
+	Sized bool
+	// Settled: the run is over with it for good.
+	Settled bool
+}
+
+// Finished takes in how a batch ended.
+func (p *Progress) Finished(o checkpoint.Outcome, documents []Ended) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.counts.Add(o.Counts)
 	p.failed += int64(len(o.Failed))
-	for _, it := range b.items {
-		counts := m.counts(it)
-		if it.failure != nil {
-			p.classes[it.failure.Class]++
+	for _, e := range documents {
+		if e.Class != "" {
+			p.classes[e.Class]++
 		}
-		if counts || it.failure != nil {
-			p.bucket(it.doc.Bucket).add(it, counts)
+		if e.Done || e.Class != "" {
+			p.bucket(e.Bucket).add(e)
 		}
-		if counts && (m.Purge || !it.earlier) {
-			size, _ := slices.BinarySearch(SizeBounds, it.fetchedBytes)
+		if e.Sized {
+			size, _ := slices.BinarySearch(SizeBounds, e.BytesRead)
 			p.sizes[size]++
 		}
-		if counts || m.skips(it) || it.failure != nil && (m.Purge || !it.counted) {
-			p.settled(it)
+		if e.Settled {
+			p.settled(e)
 		}
 	}
 }
 
-// audited takes in a batch that was checked.
-func (p *Progress) audited(b *batch, o checkpoint.Outcome) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.counts.Add(o.Counts)
-	p.failed += int64(len(o.Failed))
-	for _, it := range b.items {
-		if it.failure != nil {
-			p.classes[it.failure.Class]++
-		}
-		p.bucket(it.doc.Bucket).add(it, true)
-		p.settled(it)
-	}
-}
-
-// tally tells what has been counted.
-func (p *Progress) tally() (counts checkpoint.Counts, failed int64) {
+// Tally tells what has been counted.
+func (p *Progress) Tally() (counts checkpoint.Counts, failed int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.counts, p.failed
@@ -208,14 +213,14 @@ func (p *Progress) bucket(name string) *BucketCount {
 	return p.buckets[name]
 }
 
-func (c *BucketCount) add(it *item, counts bool) {
-	if it.failure != nil {
+func (c *BucketCount) add(e Ended) {
+	if e.Class != "" {
 		c.Failed++
 	}
-	if counts {
+	if e.Done {
 		c.Documents++
-		c.BytesRead += it.fetchedBytes
-		c.BytesWritten += it.receipt.Bytes
+		c.BytesRead += e.BytesRead
+		c.BytesWritten += e.BytesWritten
 	}
 }
 
@@ -226,7 +231,7 @@ func (p *Progress) Snapshot() Snapshot {
 	s := Snapshot{
 		At: time.Now(), Began: p.began, Ended: p.over, Counts: p.counts, Failed: p.failed,
 		Total: p.total, Counted: p.counted, Done: p.done, SizeBuckets: slices.Clone(p.sizes), Left: -1,
-		Source: p.source.state(), Destination: p.destination.state(),
+		Source: p.run.Source.state(), Destination: p.run.Destination.state(),
 	}
 	if p.counted {
 		s.Done = p.done.within(p.total)
@@ -260,7 +265,7 @@ func (p *Progress) tellPace(s *Snapshot) {
 	if !p.over.IsZero() {
 		return
 	}
-	s.Paused = failure.Outages(p.stores...)
+	s.Paused = failure.Outages(p.run.Stores...)
 	if p.counted && p.done != p.first {
 		s.Left = p.pace.left(now, Amount{p.total.Documents - p.first.Documents, p.total.Bytes - p.first.Bytes})
 	}
@@ -289,8 +294,8 @@ func share(busy, passed time.Duration, workers int) float64 {
 
 // carried are the bytes that the run's pace is told in.
 func (p *Progress) carried() (bytes int64) {
-	for _, s := range p.carrying {
-		bytes += s.Meter.Measurements().Bytes
+	for _, s := range p.run.Carrying {
+		bytes += s.Measurements().Bytes
 	}
 	return bytes
 }
@@ -299,7 +304,7 @@ func (p *Progress) carried() (bytes int64) {
 func (p *Progress) sample() sample {
 	s := sample{
 		at: time.Now(), carried: p.carried(),
-		source: answersOf(p.source), destination: answersOf(p.destination),
+		source: answersOf(p.run.Source), destination: answersOf(p.run.Destination),
 	}
 	for i := range p.stages {
 		p.stages[i].sample(&s, i)
@@ -312,18 +317,38 @@ func (p *Progress) sample() sample {
 	return s
 }
 
-// watch samples the run until ctx ends.
-func (p *Progress) watch(ctx context.Context) {
+// Watch samples the run until ctx ends.
+func (p *Progress) Watch(ctx context.Context) {
 	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
 	for {
 		p.mu.Lock()
-		p.pace.take(p.sample(), len(failure.Outages(p.stores...)) > 0)
+		p.pace.take(p.sample(), len(failure.Outages(p.run.Stores...)) > 0)
 		p.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+	}
+}
+
+const defaultReportEvery = 2 * time.Second
+
+// Report calls back with the progress every so often, every two seconds if that is
+// 0, until ctx ends. call may be nil.
+func (p *Progress) Report(ctx context.Context, call func(Snapshot), every time.Duration) {
+	if call == nil {
+		return
+	}
+	tick := time.NewTicker(cmp.Or(every, defaultReportEvery))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			call(p.Snapshot())
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package pipeline
+package progress
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ func (p *Progress) findBottleneck(before, now sample, stages []StageState) bottl
 	found := busiest(stages, func(i Stage) bool {
 		return stages[i].BusyShare >= leastShare && max(before.queued[i], now.queued[i]) > 0
 	})
-	if found == prepareStage {
+	if found == StagePrepare {
 		source := p.pace.share(func(s sample) float64 { return s.source.share() }) >= fullShare
 		destination := p.pace.share(func(s sample) float64 { return s.destination.share() }) >= fullShare
 		found = busiest(stages, func(i Stage) bool {
@@ -32,9 +32,9 @@ func (p *Progress) findBottleneck(before, now sample, stages []StageState) bottl
 	}
 	switch found {
 	case StageFetch, StageDelete:
-		return bottleneck{found.String(), p.source.why(before.source, now.source, now.at.Sub(before.at))}
+		return bottleneck{found.String(), p.run.Source.why(before.source, now.source, now.at.Sub(before.at))}
 	case StagePut, StageVerify:
-		return bottleneck{found.String(), p.destination.why(before.destination, now.destination, now.at.Sub(before.at))}
+		return bottleneck{found.String(), p.run.Destination.why(before.destination, now.destination, now.at.Sub(before.at))}
 	case StageRecompress:
 		return bottleneck{found.String(), "compression takes what the processors can give"}
 	case StageCommit:
@@ -45,11 +45,11 @@ func (p *Progress) findBottleneck(before, now sample, stages []StageState) bottl
 }
 
 // busiest is the stage with the busiest workers, of those that are in question;
-// prepareStage, which never is, if none is.
+// StagePrepare, which never is, if none is.
 func busiest(stages []StageState, inQuestion func(Stage) bool) Stage {
-	found := prepareStage
+	found := StagePrepare
 	for i := Stage(0); i < stageCount; i++ {
-		if inQuestion(i) && (found == prepareStage || stages[i].BusyShare > stages[found].BusyShare) {
+		if inQuestion(i) && (found == StagePrepare || stages[i].BusyShare > stages[found].BusyShare) {
 			found = i
 		}
 	}
@@ -57,16 +57,16 @@ func busiest(stages []StageState, inQuestion func(Stage) bool) Stage {
 }
 
 // why says why a store's operations take their time.
-func (s side) why(before, now answers, passed time.Duration) string {
+func (s Side) why(before, now answers, passed time.Duration) string {
 	// Operations in flight that are not at the back end wait for a limit.
 	atBackEnd := (now.sum - before.sum).Seconds() / passed.Seconds()
-	if s.store.Limits != "" && atBackEnd < float64(before.inFlight+now.inFlight)/4 {
-		return fmt.Sprintf("%s is held back by %s", s.store.Name(), s.store.Limits)
+	if s.Limits != "" && atBackEnd < float64(before.inFlight+now.inFlight)/4 {
+		return fmt.Sprintf("%s is held back by %s", s.Store.Name(), s.Limits)
 	}
 	if now.count == before.count {
-		return s.store.Name() + " has not answered lately"
+		return s.Store.Name() + " has not answered lately"
 	}
-	return fmt.Sprintf("%s answers in %s", s.store.Name(), brief(mean(before, now)))
+	return fmt.Sprintf("%s answers in %s", s.Store.Name(), brief(mean(before, now)))
 }
 
 func mean(before, now answers) time.Duration {

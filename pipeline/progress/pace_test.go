@@ -1,4 +1,4 @@
-package pipeline
+package progress
 
 import (
 	"math/rand/v2"
@@ -29,7 +29,7 @@ func (m *madeUp) goOn(documents int64, bytes func() int64) (left time.Duration) 
 	for range documents {
 		n := bytes()
 		m.at = m.at.Add(m.document + time.Duration(n)*m.byte)
-		m.passed.add(Amount{1, n})
+		m.passed.Add(Amount{1, n})
 		for m.at.Sub(last) >= sampleInterval {
 			last = last.Add(sampleInterval)
 			m.pace.take(m.sample(last), false)
@@ -119,13 +119,13 @@ func TestTheBottleneckIsNamed(t *testing.T) {
 	}
 	queue := [stageCount]int64{1, 1, 1, 1, 1, 1}
 	p := new(Progress)
-	p.source.store = Store{Driver: named("db")}
-	p.destination.store = Store{Driver: named("s3")}
+	p.run.Source.Store = named("db")
+	p.run.Destination.Store = named("s3")
 	shared := new(Progress)
-	shared.destination.store = p.destination.store
+	shared.run.Destination.Store = p.run.Destination.Store
 	shared.pace.window = []sample{{destination: answers{inFlight: 32, limit: 32}}, {destination: answers{inFlight: 24, limit: 32}}}
 	limited := new(Progress)
-	limited.destination.store = Store{Driver: named("s3"), Limits: "--max-ops 50"}
+	limited.run.Destination = Side{Store: named("s3"), Limits: "--max-ops 50"}
 	for _, c := range []struct {
 		name       string
 		p          *Progress

@@ -1,4 +1,4 @@
-package pipeline
+package progress
 
 import "time"
 
@@ -75,12 +75,12 @@ func (a answers) share() float64 {
 	return float64(a.inFlight) / float64(a.limit)
 }
 
-func answersOf(s side) answers {
-	if s.store.Driver == nil {
+func answersOf(s Side) answers {
+	if s.Store == nil {
 		return answers{}
 	}
-	l := s.store.Meter.Measurements().Latency
-	return answers{count: l.Count, sum: l.Sum, inFlight: s.ops.InFlight(), limit: s.ops.Limit()}
+	l := s.Meter.Measurements().Latency
+	return answers{count: l.Count, sum: l.Sum, inFlight: s.Ops.InFlight(), limit: s.Ops.Limit()}
 }
 
 // pace remembers samples: the last ones all, and of the time before so few that

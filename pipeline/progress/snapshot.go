@@ -1,4 +1,4 @@
-package pipeline
+package progress
 
 import (
 	"time"
@@ -56,7 +56,8 @@ func (s Snapshot) Limit() (stage, why string) { return s.bottleneck.stage, s.bot
 // counts them: rows that tell no size count as 0 bytes.
 type Amount struct{ Documents, Bytes int64 }
 
-func (a *Amount) add(b Amount) {
+// Add adds another amount.
+func (a *Amount) Add(b Amount) {
 	a.Documents += b.Documents
 	a.Bytes += b.Bytes
 }

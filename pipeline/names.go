@@ -3,6 +3,8 @@ package pipeline
 import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/plan"
 	"github.com/kedge/kedge/pipeline/progress"
 )
 
@@ -22,6 +24,16 @@ type (
 	SideState   = progress.SideState
 	ClassCount  = progress.ClassCount
 	BucketCount = progress.BucketCount
+	// Plan is what a migration would do, and what it consists of.
+	Plan       = plan.Plan
+	PlanResume = plan.Resume
+	Sample     = plan.Sample
+	Share      = plan.Share
+	SizeClass  = plan.SizeClass
+	// Place is a place that rows name, with how many do.
+	Place = plan.Place
+	// Compression is a store's rule: which payloads are compressed when they are put.
+	Compression = forms.Compression
 	// FailureGroup is all failures of one class.
 	FailureGroup = failure.Group[checkpoint.Failure]
 )

@@ -39,12 +39,6 @@ type Result struct {
 	Began, Ended time.Time
 }
 
-// Place is a place that rows name, with how many do.
-type Place struct {
-	Place            string
-	Documents, Bytes int64
-}
-
 // maxPlaces is how many places elsewhere are told apart.
 const maxPlaces = 50
 

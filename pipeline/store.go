@@ -5,12 +5,13 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/metrics"
+	"github.com/kedge/kedge/pipeline/forms"
 )
 
 // Store is a driver opened with one configuration, with its compression rule.
 type Store struct {
 	drivers.Driver
-	Compression Compression
+	Compression forms.Compression
 	// Meter counts what the driver does; nil if nothing does.
 	Meter *metrics.Meter
 	// Limits says to what the operator keeps the store, for messages, as in
@@ -18,24 +19,17 @@ type Store struct {
 	Limits string
 }
 
-// Compression is a store's rule: which payloads are compressed when they are
-// put. Anchore compresses what is longer than MinBytes bytes as a plain
-// document, with zlib (RFC 1950) at level 3.
-type Compression struct {
-	Enabled  bool
-	MinBytes int64
+// rule is the store's compression rule, as far as its driver can follow it.
+func (s Store) rule() forms.Compression {
+	return forms.Compression{Enabled: s.Compression.Enabled && s.Capabilities().Compresses, MinBytes: s.Compression.MinBytes}
 }
 
 // compresses says whether a document of so many plain bytes is stored
 // compressed here.
-func (s Store) compresses(plainBytes int64) bool {
-	return s.mayCompress() && plainBytes > s.Compression.MinBytes
-}
+func (s Store) compresses(plainBytes int64) bool { return s.rule().Compresses(plainBytes) }
 
 // mayCompress says whether any document is stored compressed here.
-func (s Store) mayCompress() bool {
-	return s.Compression.Enabled && s.Capabilities().Compresses
-}
+func (s Store) mayCompress() bool { return s.rule().Enabled }
 
 // sync makes durable what was put before, where the driver needs that.
 func (s Store) sync(ctx context.Context) error {

@@ -1,16 +1,18 @@
-package pipeline
+package plan
 
 import (
 	"fmt"
 	"slices"
+
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
-// PlanUsers is how many users a plan shares out by name.
-const PlanUsers = 20
+// Users is how many users a Plan shares out by name.
+const Users = 20
 
 const (
-	maxPlanBuckets = 1000
-	maxPlanUsers   = 10000
+	maxBuckets = 1000
+	maxUsers   = 10000
 )
 
 // Share is the part of one bucket or one user; Name is "" for all others
@@ -18,7 +20,7 @@ const (
 type Share struct {
 	Name    string
 	Others  int64
-	Move    Amount
+	Move    progress.Amount
 	Staying int64
 }
 
@@ -27,7 +29,7 @@ type Share struct {
 // is not known.
 type SizeClass struct {
 	MaxBytes int64
-	Amount
+	progress.Amount
 }
 
 // sizeBounds are the classes of lengths, in bytes.
@@ -51,13 +53,13 @@ func shareOf(shares map[string]*Share, name string, most int) *Share {
 	return s
 }
 
-func (p *planner) sizeClass(bytes int64, known bool) *Amount {
+func (p *Plan) sizeClass(bytes int64, known bool) *progress.Amount {
 	last := len(sizeBounds) - 1
 	if !known {
-		return &p.plan.Sizes[last].Amount
+		return &p.Sizes[last].Amount
 	}
 	i := slices.IndexFunc(sizeBounds[:], func(bound int64) bool { return bytes <= bound || bound < 0 })
-	return &p.plan.Sizes[i].Amount
+	return &p.Sizes[i].Amount
 }
 
 // inOrder sorts shares and keeps so many of them by name.

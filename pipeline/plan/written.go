@@ -1,44 +1,12 @@
-package pipeline
+package plan
 
-// form is what becomes of a payload on the way.
-type form int
-
-const (
-	formCompress form = iota
-	formDecompress
-	formPass
-	formUndecided
-	formCount
+import (
+	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
-// formOf says what becomes of an item's payload of so many bytes, by the same
-// rule as recompress.
-func (m *migration) formOf(it *item, bytes int64, known bool) form {
-	switch {
-	case m.keepsForm():
-		return formPass
-	case it.doc.Compressed && !m.dst.mayCompress():
-		return formDecompress
-	case !it.doc.Compressed && !m.dst.mayCompress():
-		return formPass
-	case !known:
-		return formUndecided
-	case !it.doc.Compressed && m.dst.compresses(bytes):
-		return formCompress
-	case !it.doc.Compressed || m.dst.compresses(leastPlain(bytes)):
-		return formPass
-	default:
-		return formUndecided
-	}
-}
-
-// leastPlain is how many bytes the plain document in a zlib payload of so many
-// bytes has at least: what cannot be compressed becomes longer by 5 bytes in
-// 16 KiB, and a few more.
-func leastPlain(bytes int64) int64 { return bytes - bytes/1000 - 64 }
-
-func (f *Forms) of(which form) *Amount {
-	return [formCount]*Amount{&f.Compress, &f.Decompress, &f.Pass, &f.Undecided}[which]
+func (f *Forms) of(which forms.Change) *progress.Amount {
+	return [forms.Changes]*progress.Amount{&f.Compress, &f.Decompress, &f.Pass, &f.Undecided}[which]
 }
 
 // WrittenBytes says how many bytes of payloads would be put at the destination.
@@ -55,13 +23,13 @@ func (p *Plan) WrittenBytes() (bytes int64, exact, ok bool) {
 		}()
 	}
 	bytes, exact = p.Forms.Pass.Bytes, p.UnknownLength == 0
-	for f := range formCount {
+	for f := range forms.Changes {
 		a := *p.Forms.of(f)
-		if f == formPass || a.Documents == 0 {
+		if f == forms.Pass || a.Documents == 0 {
 			continue
 		}
 		exact = false
-		s := p.Sample.forms[f]
+		s := p.Sample.changes[f]
 		if s.read == 0 && a.Bytes > 0 {
 			return 0, false, false
 		}
@@ -75,7 +43,7 @@ func (p *Plan) WrittenBytes() (bytes int64, exact, ok bool) {
 // Decompressed says how many of the documents in Forms.Undecided the sample lets
 // expect to be stored plain; ok is false where it has none of them.
 func (p *Plan) Decompressed() (documents int64, ok bool) {
-	s := p.Sample.forms[formUndecided]
+	s := p.Sample.changes[forms.Undecided]
 	if s.documents == 0 {
 		return 0, false
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // AuditOptions say what an audit looks at. It changes nothing but its
@@ -256,10 +257,10 @@ func (a *audit) byStore(items []*item) map[*Store][]*item {
 	sorted := make(map[*Store][]*item)
 	for _, it := range items {
 		if it.doc.NoURI {
-			it.fail(stageEnumerate, failure.ClassNoURI, errNoURI)
+			it.fail(stageEnumerate, failure.ClassNoURI, store.ErrNoURI)
 			continue
 		}
-		if err := foreignBytes(it.doc); err != nil {
+		if err := store.ForeignBytes(it.doc); err != nil {
 			it.fail(stageEnumerate, failure.ClassInvalidKey, err)
 			continue
 		}

@@ -12,13 +12,14 @@ import (
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
 	var held []*item
 	var bytes int64
 	streamed := items
-	if batcher := s.batcher(); batcher != nil && s.Capabilities().BatchGet {
+	if batcher := s.Batcher(); batcher != nil && s.Capabilities().BatchGet {
 		streamed = nil
 		for _, it := range items {
 			if it.doc.Bytes < 0 || it.doc.Bytes > a.limits.StreamBytes || bytes+it.doc.Bytes > a.limits.BatchBytes {
@@ -76,7 +77,7 @@ func (a *audit) checkHeld(ctx context.Context, s *Store, batcher drivers.Batcher
 func checkHeldPayload(it *item, payload []byte, told string) error {
 	it.fetchedBytes = int64(len(payload))
 	sum := md5.Sum(payload)
-	if err := checkPayload(it, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil || !it.doc.Compressed {
+	if err := store.Check(it.doc, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil || !it.doc.Compressed {
 		return err
 	}
 	_, _, _, err := forms.Inflate(payload, 0)
@@ -89,15 +90,15 @@ func (a *audit) stream(ctx context.Context, s *Store, it *item, asAnchore bool) 
 	if s.Capabilities().Placer != nil {
 		ctx = drivers.WithMeant(ctx, drivers.Meant{MD5: it.doc.Digest, AsAnchore: asAnchore})
 	}
-	return again(ctx, *s, func() error {
-		r, info, err := s.Get(ctx, it.doc.URI)
+	return store.Again(ctx, *s, func() error {
+		r, info, err := store.Open(ctx, s, it.doc.URI)
 		if err != nil {
-			return &unopened{err}
+			return err
 		}
 		it.fetchedBytes = info.Bytes
-		var body io.ReadCloser = &checkedReader{source: r, sum: md5.New(), check: func(digest string, bytes int64) error {
-			return checkPayload(it, digest, info.MD5, bytes)
-		}}
+		body := store.Checked(r, func(digest string, bytes int64) error {
+			return store.Check(it.doc, digest, info.MD5, bytes)
+		})
 		if it.doc.Compressed {
 			body = forms.NewInflateReader(body)
 		}

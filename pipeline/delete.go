@@ -28,7 +28,7 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 	}
 	defer m.progress.Busy(progress.StageDelete)()
 	alone := items
-	if batcher := m.src.batcher(); batcher != nil && m.src.Capabilities().BatchDelete {
+	if batcher := m.src.Batcher(); batcher != nil && m.src.Capabilities().BatchDelete {
 		var together []*item
 		together, alone = m.apart(items)
 		if err := m.deleteBatch(ctx, batcher, together); err != nil {

@@ -2,10 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -13,6 +10,7 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // enumerate feeds the pipeline: first what an interrupted run left, then the
@@ -138,23 +136,6 @@ func (m *migration) atDestination(d catalog.Document) bool {
 // catalog then cannot say which of the two holds a document.
 func (m *migration) samePrefix() bool { return m.src.Prefix() == m.dst.Prefix() }
 
-var (
-	errNoURI = errors.New("the row's content_url is NULL: the catalog does not say where the document is")
-)
-
-// foreignBytes says which part of a row is not UTF-8: a database that does not
-// know what its text is in may hold such rows, and Anchore cannot read them.
-func foreignBytes(d catalog.Document) error {
-	for _, part := range []struct{ column, value string }{
-		{"bucket", d.Bucket}, {"archiveId", d.ArchiveID}, {"userId", d.UserID}, {"documentName", d.Name}, {"content_url", d.URI},
-	} {
-		if !utf8.ValidString(part.value) {
-			return fmt.Errorf("the row's %s holds bytes that are not UTF-8: %q", part.column, part.value)
-		}
-	}
-	return nil
-}
-
 // newItem makes an item of a row and fails it at once where it cannot move.
 func (m *migration) newItem(d catalog.Document) *item {
 	it := &item{doc: d, plainBytes: -1}
@@ -162,10 +143,10 @@ func (m *migration) newItem(d catalog.Document) *item {
 		return m.purgeItem(it)
 	}
 	if d.NoURI {
-		it.fail(stageEnumerate, failure.ClassNoURI, errNoURI)
+		it.fail(stageEnumerate, failure.ClassNoURI, store.ErrNoURI)
 		return it
 	}
-	if err := foreignBytes(d); err != nil {
+	if err := store.ForeignBytes(d); err != nil {
 		it.fail(stageEnumerate, failure.ClassInvalidKey, err)
 		return it
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/folding"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // settlement is what is known of the whole catalog once it has been looked
@@ -121,6 +122,6 @@ func (m *migration) harmless(ctx context.Context, it *item) bool {
 	if info.MD5 != "" {
 		return info.MD5 == it.digest
 	}
-	digest, err := readBack(ctx, m.dst, it.dest)
+	digest, err := store.Digest(ctx, m.dst, it.dest)
 	return err == nil && digest == it.digest
 }

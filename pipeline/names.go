@@ -6,6 +6,7 @@ import (
 	"github.com/kedge/kedge/pipeline/forms"
 	"github.com/kedge/kedge/pipeline/plan"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // What callers of a migration know these by.
@@ -34,9 +35,14 @@ type (
 	Place = plan.Place
 	// Compression is a store's rule: which payloads are compressed when they are put.
 	Compression = forms.Compression
+	// Store is a driver opened with one configuration, with its compression rule.
+	Store = store.Store
 	// FailureGroup is all failures of one class.
 	FailureGroup = failure.Group[checkpoint.Failure]
 )
 
 // ErrStalled ends a run that was asked to stop while a store does not answer.
 var ErrStalled = failure.ErrStalled
+
+// ReadPlain reads a document where its row says, and gives its plain bytes.
+var ReadPlain = store.ReadPlain

@@ -111,9 +111,9 @@ func (m *migration) staysAsItIs(it *item, bytes int64) bool {
 	case m.keepsForm():
 		return true
 	case it.doc.Compressed:
-		return m.dst.mayCompress() && m.dst.Compression.MinBytes < bytes // the plain document is longer than that
+		return m.dst.MayCompress() && m.dst.Compression.MinBytes < bytes // the plain document is longer than that
 	default:
-		return !m.dst.compresses(bytes)
+		return !m.dst.Compresses(bytes)
 	}
 }
 
@@ -135,12 +135,12 @@ func inflated(bytes int64) int64 { return 12*bytes + (1 << 10) }
 // fetched, when its compression changes on the way.
 func (m *migration) allow(it *item, bytes int64) int64 {
 	switch {
-	case it.doc.Compressed && !m.dst.mayCompress():
+	case it.doc.Compressed && !m.dst.MayCompress():
 		it.allowance = min(inflated(bytes), m.limits.StreamBytes)
 	case it.doc.Compressed:
 		// Stays compressed, unless the plain document is short for the rule.
 		it.allowance = min(inflated(bytes), max(m.dst.Compression.MinBytes, 0), m.limits.StreamBytes)
-	case m.dst.compresses(bytes):
+	case m.dst.Compresses(bytes):
 		it.allowance = bytes
 	default:
 		it.allowance = 0

@@ -31,7 +31,7 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 		return err
 	}
 	held := b.filter(func(it *item) bool { return it.pending() && !it.streamed && shared[it] == nil })
-	if batcher := m.dst.batcher(); batcher != nil && m.dst.Capabilities().BatchPut {
+	if batcher := m.dst.Batcher(); batcher != nil && m.dst.Capabilities().BatchPut {
 		err = m.putBatch(ctx, batcher, held)
 	} else {
 		err = m.destOps.Each(ctx, held, m.putOne)

@@ -28,7 +28,7 @@ func (m *migration) recompress(ctx context.Context, b *batch) error {
 func (m *migration) recompressOne(it *item) error {
 	if !it.doc.Compressed {
 		it.plainDigest, it.plainBytes = it.digest, it.bytes
-		if m.keepsForm() || !m.dst.compresses(it.bytes) {
+		if m.keepsForm() || !m.dst.Compresses(it.bytes) {
 			return nil
 		}
 		payload, err := forms.Deflate(it.payload)
@@ -44,7 +44,7 @@ func (m *migration) recompressOne(it *item) error {
 	}
 	it.plainDigest, it.plainBytes = digest, plainBytes
 	switch {
-	case m.keepsForm() || m.dst.compresses(plainBytes):
+	case m.keepsForm() || m.dst.Compresses(plainBytes):
 		it.compressed = true
 	case plainBytes > it.allowance:
 		it.streamed, it.payload = true, nil

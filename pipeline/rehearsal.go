@@ -208,7 +208,7 @@ func (m *migration) changeOf(it *item, bytes int64, known bool) forms.Change {
 	if m.keepsForm() {
 		return forms.Pass
 	}
-	return m.dst.rule().ChangeOf(it.doc.Compressed, bytes, known)
+	return m.dst.Rule().ChangeOf(it.doc.Compressed, bytes, known)
 }
 
 // offer offers a batch to be sampled.

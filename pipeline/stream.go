@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
-	"hash"
 	"io"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // stream makes the payload of a document that is never held as a whole: opened
@@ -24,7 +24,7 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 			return p, err
 		}
 		it.fetchedBytes = info.Bytes
-		if it.compressed = !m.keepsForm() && m.dst.compresses(info.Bytes); it.compressed {
+		if it.compressed = !m.keepsForm() && m.dst.Compresses(info.Bytes); it.compressed {
 			p.Open = func(ctx context.Context) (io.ReadCloser, error) {
 				r, err := m.openChecked(ctx, it)
 				if err != nil {
@@ -39,14 +39,14 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 		return p, nil
 	}
 	var plainBytes int64
-	err := again(ctx, m.src, func() (err error) {
+	err := store.Again(ctx, m.src, func() (err error) {
 		plainBytes, err = m.inflateThrough(ctx, it)
 		return err
 	})
 	if err != nil {
 		return p, err
 	}
-	if it.compressed = m.keepsForm() || m.dst.compresses(plainBytes); it.compressed {
+	if it.compressed = m.keepsForm() || m.dst.Compresses(plainBytes); it.compressed {
 		p.Length, p.MD5 = it.fetchedBytes, it.doc.Digest
 		p.Open = m.opener(it)
 		return p, nil
@@ -68,9 +68,9 @@ func (m *migration) opener(it *item) func(context.Context) (io.ReadCloser, error
 		if !it.unchecked {
 			return m.openChecked(ctx, it)
 		}
-		r, info, err := m.src.Get(m.meaning(ctx, it), it.doc.URI)
+		r, info, err := store.Open(m.meaning(ctx, it), m.src, it.doc.URI)
 		if err != nil {
-			return nil, failure.Classed(failure.ClassFetch, &unopened{err})
+			return nil, failure.Classed(failure.ClassFetch, err)
 		}
 		it.fetchedBytes = info.Bytes
 		return &passedOn{r}, nil
@@ -144,49 +144,19 @@ func (m *migration) inflateThrough(ctx context.Context, it *item) (plainBytes in
 // openChecked opens a payload at the source; its end is an error when it is
 // not what the catalog says.
 func (m *migration) openChecked(ctx context.Context, it *item) (io.ReadCloser, error) {
-	r, info, err := m.src.Get(m.meaning(ctx, it), it.doc.URI)
+	r, info, err := store.Open(m.meaning(ctx, it), m.src, it.doc.URI)
 	if err != nil {
-		return nil, failure.Classed(failure.ClassFetch, &unopened{err})
+		return nil, failure.Classed(failure.ClassFetch, err)
 	}
 	it.fetchedBytes = info.Bytes
-	return &checkedReader{source: r, sum: md5.New(), check: func(digest string, bytes int64) error {
+	return store.Checked(r, func(digest string, bytes int64) error {
 		if !it.doc.Compressed {
 			it.plainDigest, it.plainBytes = digest, bytes
 		}
-		err := checkPayload(it, digest, info.MD5, bytes)
+		err := store.Check(it.doc, digest, info.MD5, bytes)
 		if err != nil {
 			it.rottenDigest = digest
 		}
 		return err
-	}}, nil
+	}), nil
 }
-
-// checkedReader passes a payload on and checks it at its end.
-type checkedReader struct {
-	source io.ReadCloser
-	sum    hash.Hash
-	bytes  int64
-	check  func(digest string, bytes int64) error
-}
-
-// Read implements io.Reader.
-func (r *checkedReader) Read(p []byte) (int, error) {
-	n, err := r.source.Read(p)
-	r.sum.Write(p[:n])
-	r.bytes += int64(n)
-	switch err {
-	case nil:
-		return n, nil
-	case io.EOF:
-		if cerr := r.check(hex.EncodeToString(r.sum.Sum(nil)), r.bytes); cerr != nil {
-			return n, cerr
-		}
-		return n, io.EOF
-	default:
-		// The destination's driver fails for it, but not by its own fault.
-		return n, failure.Classed(failure.ClassFetch, err)
-	}
-}
-
-// Close closes the source.
-func (r *checkedReader) Close() error { return r.source.Close() }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // hashedThere says whether the MD5 of a payload that is held may be left to the
@@ -38,7 +39,7 @@ func (m *migration) readsBack(it *item, bytes int64) bool {
 func (it *item) rotten() (digest string, err error) {
 	sum := md5.Sum(it.payload)
 	digest = hex.EncodeToString(sum[:])
-	return digest, checkPayload(it, digest, "", int64(len(it.payload)))
+	return digest, store.Check(it.doc, digest, "", int64(len(it.payload)))
 }
 
 // takeBackCopy removes from the destination the copy of a rotten payload, with this
@@ -54,7 +55,7 @@ func (m *migration) takeBackCopy(ctx context.Context, it *item, digest string, r
 			return reason
 		}
 		var held string
-		if held, err = readBack(ctx, m.dst, it.dest); err == nil && held != digest {
+		if held, err = store.Digest(ctx, m.dst, it.dest); err == nil && held != digest {
 			return reason
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // holdsByWriting is holds for a source that does not tell a payload that is missing
@@ -35,7 +36,7 @@ func (m *migration) holdsByWriting(ctx context.Context, src, dst string, content
 		}
 		return false, fmt.Errorf("the source cannot be read: %w", err)
 	}
-	digest, err := readBack(ctx, m.dst, dst)
+	digest, err := store.Digest(ctx, m.dst, dst)
 	if err != nil {
 		return false, fmt.Errorf("the destination cannot be read: %w", err)
 	}

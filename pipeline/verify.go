@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // verify lets no document pass whose payload the destination has not proved to
@@ -20,7 +21,7 @@ import (
 func (m *migration) verify(ctx context.Context, b *batch) error {
 	defer m.progress.Busy(progress.StageVerify)()
 	// Before anything is read back: a read-back should find what is durable.
-	if err := m.dst.sync(ctx); err != nil {
+	if err := m.dst.Sync(ctx); err != nil {
 		return err
 	}
 	items := b.filter(func(it *item) bool {
@@ -56,7 +57,7 @@ func (m *migration) proven(it *item) bool {
 
 // proveByReading reads the payload back and compares its MD5.
 func (m *migration) proveByReading(ctx context.Context, it *item) {
-	digest, err := readBack(ctx, m.dst, it.dest)
+	digest, err := store.Digest(ctx, m.dst, it.dest)
 	if err == nil && digest == it.digest {
 		m.progress.Passed(progress.StageVerify, it)
 		return

@@ -60,6 +60,7 @@ var rules = []rule{
 	// The pipeline's own rooms, each of which knows as little as it can.
 	{packages: "pipeline/forms"},
 	{packages: "pipeline/failure", may: []string{"drivers", "pipeline/forms"}},
+	{packages: "pipeline/store", may: []string{"drivers", "drivers/metrics", "pipeline/catalog", "pipeline/failure", "pipeline/forms"}},
 	{packages: "pipeline/plan", may: []string{"checkpoint", "pipeline/catalog", "pipeline/failure", "pipeline/forms", "pipeline/progress"}},
 	{packages: "pipeline/progress", may: []string{"checkpoint", "drivers", "drivers/metrics", "pipeline/failure"}},
 	// Trees of files are moved by the same means, and never by way of documents.

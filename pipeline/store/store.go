@@ -1,4 +1,4 @@
-package pipeline
+package store
 
 import (
 	"context"
@@ -19,28 +19,28 @@ type Store struct {
 	Limits string
 }
 
-// rule is the store's compression rule, as far as its driver can follow it.
-func (s Store) rule() forms.Compression {
+// Rule is the store's compression rule, as far as its driver can follow it.
+func (s Store) Rule() forms.Compression {
 	return forms.Compression{Enabled: s.Compression.Enabled && s.Capabilities().Compresses, MinBytes: s.Compression.MinBytes}
 }
 
-// compresses says whether a document of so many plain bytes is stored
+// Compresses says whether a document of so many plain bytes is stored
 // compressed here.
-func (s Store) compresses(plainBytes int64) bool { return s.rule().Compresses(plainBytes) }
+func (s Store) Compresses(plainBytes int64) bool { return s.Rule().Compresses(plainBytes) }
 
-// mayCompress says whether any document is stored compressed here.
-func (s Store) mayCompress() bool { return s.rule().Enabled }
+// MayCompress says whether any document is stored compressed here.
+func (s Store) MayCompress() bool { return s.Rule().Enabled }
 
-// sync makes durable what was put before, where the driver needs that.
-func (s Store) sync(ctx context.Context) error {
+// Sync makes durable what was put before, where the driver needs that.
+func (s Store) Sync(ctx context.Context) error {
 	if syncer, ok := s.Driver.(drivers.Syncer); ok && s.Capabilities().NeedsSync {
 		return syncer.Sync(ctx)
 	}
 	return nil
 }
 
-// batcher gives the driver's batch operations, nil where there are none.
-func (s Store) batcher() drivers.Batcher {
+// Batcher gives the driver's batch operations, nil where there are none.
+func (s Store) Batcher() drivers.Batcher {
 	b, _ := s.Driver.(drivers.Batcher)
 	return b
 }

@@ -8,7 +8,9 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/folding"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // alike is what is known of stores that take different names for one (package
@@ -44,7 +46,7 @@ func (m *migration) findAlike(ctx context.Context) (err error) {
 // alikeAt finds the places at a store that it does not tell apart.
 func (m *migration) alikeAt(ctx context.Context, s Store, side string) (*folding.Groups, error) {
 	groups, err := folding.Find(ctx, m.Checkpoint+".places", func(ctx context.Context, tell func(folding.Claim) error) error {
-		return eachRow(ctx, m.cat, m.limits.PageRows, func(d catalog.Document) error {
+		return catalog.Each(ctx, m.cat, m.limits.PageRows, func(d catalog.Document) error {
 			if err := otherSpelling(ctx, s, side, d); err != nil {
 				return err
 			}
@@ -60,7 +62,7 @@ func (m *migration) alikeAt(ctx context.Context, s Store, side string) (*folding
 		if side == "source" {
 			mend = "move with --nodelete, and remove the source yourself"
 		}
-		return nil, &RefusedError{fmt.Sprintf("the %s, %s, takes names that differ only in case for one, and in the catalog %v: %s", side, s.Place(), err, mend)}
+		return nil, failure.Refused("the %s, %s, takes names that differ only in case for one, and in the catalog %v: %s", side, s.Place(), err, mend)
 	}
 	if err != nil {
 		if refused := (*RefusedError)(nil); errors.As(err, &refused) {
@@ -96,27 +98,7 @@ func otherSpelling(ctx context.Context, s Store, side string, d catalog.Document
 	if cerr := cancelled(ctx); cerr != nil {
 		return cerr
 	}
-	return &RefusedError{fmt.Sprintf("the %s, %s, takes names that differ only in case for one, and the catalog names documents in it by another spelling, such as %s: write the configuration's place as these rows have it", side, s.Place(), d.URI)}
-}
-
-// eachRow reads the whole catalog.
-func eachRow(ctx context.Context, cat catalog.Reader, rows int, fn func(catalog.Document) error) error {
-	var position catalog.Position
-	for {
-		page, err := cat.Page(ctx, catalog.Selection{}, position, rows)
-		if err != nil {
-			return err
-		}
-		for _, d := range page {
-			position = d.After()
-			if err := fn(d); err != nil {
-				return err
-			}
-		}
-		if len(page) < rows {
-			return nil
-		}
-	}
+	return failure.Refused("the %s, %s, takes names that differ only in case for one, and the catalog names documents in it by another spelling, such as %s: write the configuration's place as these rows have it", side, s.Place(), d.URI)
 }
 
 // askedOfSource is how many rows at most are looked at to find out whether the
@@ -200,7 +182,7 @@ func (m *migration) namedAlike(ctx context.Context, it *item) (bool, error) {
 		return false, err
 	}
 	for _, row := range rows {
-		if !row.NoURI && folding.Name(normal(row.URI)) == folding.Name(normal(it.doc.URI)) {
+		if !row.NoURI && survey.Name(row.URI) == survey.Name(it.doc.URI) {
 			return true, nil
 		}
 	}

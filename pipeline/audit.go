@@ -181,7 +181,7 @@ func (a *audit) count(ctx context.Context) error {
 	h := a.checkpoint.Header()
 	h.Documents, h.Bytes = int64(part*float64(totals.Documents+totals.NoURI)), int64(part*float64(totals.Bytes))
 	a.progress.Begin(h)
-	a.progress.Count(Amount{h.Documents, h.Bytes})
+	a.progress.Count(Amount{Documents: h.Documents, Bytes: h.Bytes})
 	return nil
 }
 

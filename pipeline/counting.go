@@ -90,12 +90,15 @@ func (m *migration) lookAgain(ctx context.Context, before checkpoint.Counts) err
 }
 
 func (m *migration) look(ctx context.Context, before checkpoint.Counts) error {
-	if !m.settled.known() {
-		if err := m.survey(ctx); err != nil {
-			return err
-		}
+	if err := m.survey(ctx); err != nil {
+		return err
 	}
 	return m.count(ctx, before)
+}
+
+// survey looks through the whole catalog, unless that was done.
+func (m *migration) survey(ctx context.Context) error {
+	return m.settled.Look(ctx, m.snapshot, m.src, m.dst)
 }
 
 // end waits for it when all is moved. A run that was asked to stop waits for a
@@ -130,7 +133,7 @@ func (m *migration) count(ctx context.Context, before checkpoint.Counts) error {
 	h := m.checkpoint.Header()
 	documents, all = max(h.Documents, documents), max(h.Bytes, all)
 	m.checkpoint.Recount(documents, all)
-	m.progress.Count(Amount{documents, all})
+	m.progress.Count(Amount{Documents: documents, Bytes: all})
 	m.result.Documents, m.result.Elsewhere = documents, elsewhere
 	if m.Counted != nil {
 		m.Counted(Total{TaskID: m.result.TaskID, Documents: documents, Bytes: bytes, Elsewhere: elsewhere})

@@ -11,6 +11,7 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // delete removes the source payloads of what was moved, after a last look at the
@@ -19,7 +20,7 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 	if m.KeepSource {
 		return nil
 	}
-	if err := m.settled.wait(ctx); err != nil {
+	if err := m.settled.Wait(ctx); err != nil {
 		return err
 	}
 	items, err := m.deletable(ctx, b)
@@ -53,7 +54,7 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 // the driver must know which payload is meant.
 func (m *migration) apart(items []*item) (together, alone []*item) {
 	for _, it := range items {
-		if len(placesOf(m.src, it.doc.URI)) == 1 {
+		if len(survey.Places(m.src, it.doc.URI)) == 1 {
 			together = append(together, it)
 		} else {
 			alone = append(alone, it)
@@ -170,7 +171,7 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 		m.deletedSource(it, err)
 		return false, cancelled(ctx)
 	}
-	alone := len(placesOf(m.src, it.doc.URI)) == 1
+	alone := len(survey.Places(m.src, it.doc.URI)) == 1
 	named = named || alone && it.shared == sharedByRow
 	switch {
 	case reason != nil:
@@ -178,7 +179,7 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 	case named:
 	case alone && it.shared == sharedUnknown:
 		m.leaveSource(it, errors.New("too many documents of the catalog have keys by which they may be at this place too"))
-	case !m.madeFromKey(it) || m.settled.isOdd(it.doc.URI):
+	case !m.madeFromKey(it) || m.settled.IsOdd(it.doc.URI):
 		// Any row may name such a place; and nothing tells which.
 		if _, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI); drivers.KindOf(err) != drivers.NotFound {
 			m.leaveSource(it, errors.New("the place is not made from the document's key, or other rows name it too"))
@@ -195,7 +196,7 @@ func (m *migration) samePayload(ctx context.Context, row catalog.Document, uri s
 	if row.NoURI || !strings.HasPrefix(row.URI, m.src.Scheme()) {
 		return false, nil
 	}
-	if meet(m.src, row.URI, uri) || normal(row.URI) == normal(uri) || m.alike.sourceFolds && oddName(row.URI) == oddName(uri) {
+	if survey.Meet(m.src, row.URI, uri) || survey.Normal(row.URI) == survey.Normal(uri) || m.alike.sourceFolds && survey.Name(row.URI) == survey.Name(uri) {
 		return true, nil
 	}
 	if !m.src.Capabilities().Identifies {

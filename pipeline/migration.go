@@ -27,6 +27,7 @@ import (
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/journal"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // Elsewhere says what is done about rows of the source's scheme that lie
@@ -154,7 +155,7 @@ type migration struct {
 	lateStream  gate
 	// snapshot is the catalog as it was before anything was changed.
 	snapshot  catalog.Snapshot
-	settled   *settlement
+	settled   *survey.Settlement
 	alike     alike
 	sourceOps gate // gets and deletes at the source
 	destOps   gate // puts and read-backs at the destination
@@ -228,7 +229,7 @@ func newMigration(o Options, stop <-chan struct{}) *migration {
 	o = o.withDefaults()
 	m := &migration{
 		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, progress: o.Progress,
-		limits: concurrency.LimitsFor(o.MemoryBytes), settled: newSettlement(), left: make(failure.Groups[checkpoint.Failure]),
+		limits: concurrency.LimitsFor(o.MemoryBytes), settled: survey.NewSettlement(), left: make(failure.Groups[checkpoint.Failure]),
 	}
 	// One stream is set aside for payloads that turn out longer than their rows
 	// say, when the batch has reserved its memory already.
@@ -332,7 +333,7 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 	recompressed := p.stage(progress.StageRecompress, concurrency.Processors(), fetched, m.recompress)
 	stored := p.stage(progress.StagePut, 4, recompressed, m.put)
 	verified := p.stage(progress.StageVerify, 4, stored, m.verify)
-	if !m.settled.known() {
+	if !m.settled.Known() {
 		p.room = waitingBatches
 	}
 	committed := p.stage(progress.StageCommit, 2, verified, m.commit)

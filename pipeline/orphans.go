@@ -16,6 +16,7 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/folding"
 	"github.com/kedge/kedge/pipeline/spread"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // The catalog's URIs and a store's listing are compared without holding either:
@@ -49,13 +50,13 @@ func (a *audit) orphans(ctx context.Context) (found int64, err error) {
 }
 
 func (a *audit) spreadCatalog(ctx context.Context, put func([16]byte, []byte) error) error {
-	return eachRow(ctx, a.Catalog, a.limits.PageRows, func(d catalog.Document) error {
+	return catalog.Each(ctx, a.Catalog, a.limits.PageRows, func(d catalog.Document) error {
 		if d.NoURI {
 			return nil
 		}
 		places := []string{d.URI}
 		if s := a.storeOf(d.URI); s != nil {
-			places = placesOf(*s, d.URI)
+			places = survey.Places(*s, d.URI)
 		}
 		for _, place := range places {
 			if err := put(foldedSum(place), sumOf(place)); err != nil {
@@ -90,10 +91,10 @@ func (a *audit) spreadStores(ctx context.Context, put func([16]byte, []byte) err
 
 // foldedSum is the sum of a URI's name to a store that does not tell names apart,
 // sumOf that of the URI itself.
-func foldedSum(uri string) [16]byte { return md5.Sum([]byte(oddName(uri))) }
+func foldedSum(uri string) [16]byte { return md5.Sum([]byte(survey.Name(uri))) }
 
 func sumOf(uri string) []byte {
-	sum := md5.Sum([]byte(normal(uri)))
+	sum := md5.Sum([]byte(survey.Normal(uri)))
 	return sum[:]
 }
 

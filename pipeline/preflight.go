@@ -20,7 +20,9 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/folding"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // refuse finds the reasons not to begin at all. Only a probe is written, and
@@ -45,7 +47,7 @@ func (m *migration) refuse(ctx context.Context) error {
 // and begins to read the catalog.
 func (m *migration) refuseUntried(ctx context.Context) error {
 	if m.src.Place() == m.dst.Place() {
-		return &RefusedError{fmt.Sprintf("source and destination are the same place, %s: nothing to migrate", m.src.Place())}
+		return failure.Refused("source and destination are the same place, %s: nothing to migrate", m.src.Place())
 	}
 	if err := m.refuseCheckpoint(); err != nil {
 		return err
@@ -60,7 +62,7 @@ func (m *migration) refuseUntried(ctx context.Context) error {
 		}
 	}
 	if m.Purge && m.samePrefix() {
-		return &RefusedError{fmt.Sprintf("source and destination give the same URIs, such as %s…: the catalog cannot say which of them holds a document", m.src.Prefix())}
+		return failure.Refused("source and destination give the same URIs, such as %s…: the catalog cannot say which of them holds a document", m.src.Prefix())
 	}
 	var err error
 	m.snapshot, err = m.cat.Snapshot(ctx)
@@ -76,7 +78,7 @@ func (m *migration) refuseCheckpoint() error {
 	}
 	for _, s := range []Store{m.src, m.dst} {
 		if strings.HasPrefix("file://"+path, s.Prefix()) {
-			return &RefusedError{fmt.Sprintf("the checkpoint %s lies inside of the archive %s, which must hold nothing else: choose another --checkpoint", path, s.Place())}
+			return failure.Refused("the checkpoint %s lies inside of the archive %s, which must hold nothing else: choose another --checkpoint", path, s.Place())
 		}
 	}
 	return nil
@@ -133,7 +135,7 @@ func (m *migration) probe(ctx context.Context) error {
 		return err
 	}
 	if same {
-		return &RefusedError{fmt.Sprintf("source and destination are the same place under two names: what is written to %s appears at %s", m.dst.Place(), m.src.Place())}
+		return failure.Refused("source and destination are the same place under two names: what is written to %s appears at %s", m.dst.Place(), m.src.Place())
 	}
 	return nil
 }
@@ -141,7 +143,7 @@ func (m *migration) probe(ctx context.Context) error {
 // holdsAnywhere is holds for all places that a payload may have at the source: the
 // destination may have put it at one that is not the URI's own.
 func (m *migration) holdsAnywhere(ctx context.Context, uri string, content []byte) (bool, error) {
-	for _, place := range placesOf(m.src, uri) {
+	for _, place := range survey.Places(m.src, uri) {
 		if same, err := m.holds(ctx, place, content); same || err != nil {
 			return same, err
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // prepare finds out what the rows alone do not say before anything is fetched:
@@ -55,7 +56,7 @@ func (m *migration) findSiblings(it *item, rows []catalog.Document) {
 
 // sameAtDestination says whether the destination may take two URIs for one place.
 func (m *migration) sameAtDestination(a, b string) bool {
-	return meet(m.dst, a, b) || m.alike.folds && oddName(a) == oddName(b)
+	return survey.Meet(m.dst, a, b) || m.alike.folds && survey.Name(a) == survey.Name(b)
 }
 
 // askLengths asks the source for the lengths that the catalog does not know.

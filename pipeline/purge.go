@@ -23,10 +23,8 @@ func (m *migration) beginPurge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !m.settled.known() {
-		if err := m.survey(ctx); err != nil {
-			return err
-		}
+	if err := m.survey(ctx); err != nil {
+		return err
 	}
 	h := m.checkpoint.Header()
 	if m.result.Resumed = m.checkpoint.Resumed() && !h.Finished; !m.result.Resumed {

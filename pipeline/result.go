@@ -87,10 +87,8 @@ func (m *migration) begin(ctx context.Context) (err error) {
 
 // beginAnew begins a pass over the whole catalog.
 func (m *migration) beginAnew(ctx context.Context) error {
-	if !m.settled.known() {
-		if err := m.survey(ctx); err != nil {
-			return err
-		}
+	if err := m.survey(ctx); err != nil {
+		return err
 	}
 	// Failures of the last pass are found again by enumeration, but for
 	// sources that could not be deleted: no row names them any more.

@@ -23,7 +23,7 @@ func (m *migration) hashedThere(it *item, told string, bytes int64) bool {
 	}
 	return it.doc.Digest != "" && (told == "" || told == it.doc.Digest) &&
 		!it.doc.Compressed && !it.siblings && !it.revived && it.dest != it.doc.URI &&
-		bytes > 0 && m.settled.known() && !m.provesNothing.Load()
+		bytes > 0 && m.settled.Known() && !m.provesNothing.Load()
 }
 
 // readsBack says whether the payload is read back from the destination unless its

@@ -97,10 +97,10 @@ func (m *migration) takeBack(ctx context.Context, it *item, reason error) error 
 	if it.siblings || it.dest == it.doc.URI {
 		return reason
 	}
-	if err := m.settled.wait(ctx); err != nil {
+	if err := m.settled.Wait(ctx); err != nil {
 		return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
 	}
-	if m.settled.isOdd(it.dest) {
+	if m.settled.IsOdd(it.dest) {
 		return reason
 	}
 	rows, err := m.cat.Rows(ctx, []drivers.Key{it.doc.Key})

@@ -15,6 +15,11 @@ type RefusedError struct{ Reason string }
 // Error gives the reason.
 func (e *RefusedError) Error() string { return e.Reason }
 
+// Refused refuses to begin, for a reason that is put together as by fmt.Sprintf.
+func Refused(format string, args ...any) error {
+	return &RefusedError{Reason: fmt.Sprintf(format, args...)}
+}
+
 // GaveUpError says that a store failed too often in a row, or that it has not
 // answered for as long as it is waited for. The run can be resumed.
 type GaveUpError struct {

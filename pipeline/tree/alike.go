@@ -52,14 +52,14 @@ func (m *migration) findAlike(ctx context.Context) error {
 		return nil
 	})
 	if errors.Is(err, folding.ErrTooMany) {
-		return &failure.RefusedError{Reason: fmt.Sprintf("the destination, %s, takes names that differ only in case for one, and in the registry %v: choose another destination", m.Destination.Place(), err)}
+		return failure.Refused("the destination, %s, takes names that differ only in case for one, and in the registry %v: choose another destination", m.Destination.Place(), err)
 	}
 	if err != nil {
 		return fmt.Errorf("look for names that the destination does not tell apart: %w", err)
 	}
 	if m.taken.Len() > 0 && !listed {
 		// What it lists does not tell whose place that is.
-		return &failure.RefusedError{Reason: fmt.Sprintf("the destination, %s, takes names that differ only in case, or in the form of their letters, for one, and lists them in another spelling than they were put; the registry has %d such names: choose another destination", m.Destination.Place(), m.taken.Len())}
+		return failure.Refused("the destination, %s, takes names that differ only in case, or in the form of their letters, for one, and lists them in another spelling than they were put; the registry has %d such names: choose another destination", m.Destination.Place(), m.taken.Len())
 	}
 	m.Log.WarnContext(ctx, "the destination takes names that differ only in case, or in the form of their letters, for one",
 		"place", m.Destination.Place(), "names_that_are_one", m.taken.Len())

@@ -39,7 +39,7 @@ func (m *migration) probe(ctx context.Context) error {
 	}
 	switch kind := drivers.KindOf(err); {
 	case err == nil && string(found) == string(content):
-		return &failure.RefusedError{Reason: fmt.Sprintf("source and destination are the same place under two names: what is written to %s appears at %s", m.Destination.Place(), m.Source.Place())}
+		return failure.Refused("source and destination are the same place under two names: what is written to %s appears at %s", m.Destination.Place(), m.Source.Place())
 	case err != nil && kind != drivers.NotFound && kind != drivers.TooLarge:
 		return fmt.Errorf("the source cannot be read: %w", err)
 	}

@@ -125,13 +125,13 @@ func (m *migration) streamCost() int64 {
 func (m *migration) refuse() error {
 	src, dst := m.Source.Place(), m.Destination.Place()
 	if src == dst {
-		return &failure.RefusedError{Reason: fmt.Sprintf("source and destination are the same place, %s: nothing to migrate", src)}
+		return failure.Refused("source and destination are the same place, %s: nothing to migrate", src)
 	}
 	for _, pair := range [][2]Store{{m.Source, m.Destination}, {m.Destination, m.Source}} {
 		inner := pair[1].Prefix()
 		// A folder's place has its symbolic links resolved.
 		if strings.HasPrefix(inner, pair[0].Prefix()+root) || strings.HasPrefix(pair[1].Place()+"/", pair[0].Place()+"/"+root) {
-			return &failure.RefusedError{Reason: fmt.Sprintf("%s lies inside of the registry's storage in %s: choose another root directory", inner, pair[0].Place())}
+			return failure.Refused("%s lies inside of the registry's storage in %s: choose another root directory", inner, pair[0].Place())
 		}
 	}
 	path, err := filepath.Abs(m.Checkpoint)
@@ -140,11 +140,11 @@ func (m *migration) refuse() error {
 	}
 	for _, s := range []Store{m.Source, m.Destination} {
 		if strings.HasPrefix("file://"+path, s.Prefix()+root) {
-			return &failure.RefusedError{Reason: fmt.Sprintf("the checkpoint %s lies inside of the registry's storage %s: choose another --checkpoint", path, s.Place())}
+			return failure.Refused("the checkpoint %s lies inside of the registry's storage %s: choose another --checkpoint", path, s.Place())
 		}
 	}
 	if cost := m.streamCost(); cost > m.MemoryBytes {
-		return &failure.RefusedError{Reason: fmt.Sprintf("one stream takes %d MiB (a part of a multipart upload: chunksize), more than --memory allows: raise --memory, or lower chunksize", (cost+1<<20-1)>>20)}
+		return failure.Refused("one stream takes %d MiB (a part of a multipart upload: chunksize), more than --memory allows: raise --memory, or lower chunksize", (cost+1<<20-1)>>20)
 	}
 	return nil
 }

@@ -1,13 +1,13 @@
-package pipeline
+package survey
 
 import (
 	"context"
-	"fmt"
-	"path"
 	"slices"
 	"strings"
 
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 const (
@@ -17,13 +17,18 @@ const (
 	maxNested = 1000
 )
 
-// survey looks once through the whole catalog for what could be overwritten or
+// Look looks once through the whole catalog for what could be overwritten or
 // deleted by mistake, and refuses the migration or settles what is odd.
 //
 // A migration begins with it: what it refuses is refused before anything is
 // put. A resumed one, which it let pass before, has it going on beside the
-// moving; for what may be done before it has ended see guard.go.
-func (m *migration) survey(ctx context.Context) error {
+// moving. Where it is settled already there is nothing to be done. What is refused
+// is a failure.RefusedError. One at a time.
+func (s *Settlement) Look(ctx context.Context, snapshot catalog.Snapshot, src, dst store.Store) error {
+	if s.Known() {
+		return nil
+	}
+	m := look{snapshot, src, dst}
 	forms := m.forms()
 	odd := make(map[string]bool)
 	nested := make(map[[2]string]bool)
@@ -31,8 +36,8 @@ func (m *migration) survey(ctx context.Context) error {
 		if !isOdd {
 			return m.noteNested(nested, forms[form].Scheme, place)
 		}
-		if odd[oddName(place)] = true; len(odd) > maxOdd {
-			return &RefusedError{fmt.Sprintf("more than %d rows of the catalog name %s… places that are not made from their keys, such as %q: this is not an archive that Anchore wrote", maxOdd, forms[form].Scheme, place)}
+		if odd[Name(place)] = true; len(odd) > maxOdd {
+			return failure.Refused("more than %d rows of the catalog name %s… places that are not made from their keys, such as %q: this is not an archive that Anchore wrote", maxOdd, forms[form].Scheme, place)
 		}
 		return nil
 	})
@@ -48,28 +53,34 @@ func (m *migration) survey(ctx context.Context) error {
 	if err := m.refuseMeeting(ctx, nested); err != nil {
 		return err
 	}
-	source, err := m.lookForClaims(ctx, m.src)
+	source, err := lookForClaims(ctx, snapshot, m.src)
 	if err != nil {
 		return err
 	}
-	destination, err := m.lookForClaims(ctx, m.dst)
+	destination, err := lookForClaims(ctx, snapshot, m.dst)
 	if err != nil {
 		return err
 	}
-	m.settled.settle(odd, source, destination)
+	s.settle(odd, source, destination)
 	return nil
 }
 
+// look is a look through the catalog, for two stores.
+type look struct {
+	snapshot catalog.Snapshot
+	src, dst store.Store
+}
+
 // forms are those of the source's rows and the destination's.
-func (m *migration) forms() []catalog.Form {
-	form := func(s Store) catalog.Form {
+func (m look) forms() []catalog.Form {
+	form := func(s store.Store) catalog.Form {
 		return catalog.Form{Scheme: s.Scheme(), Hashed: s.Capabilities().HashedPaths, Known: []string{s.Prefix()}}
 	}
 	source, destination := form(m.src), form(m.dst)
 	if source.Scheme != destination.Scheme {
 		return []catalog.Form{source, destination}
 	}
-	if !m.samePrefix() {
+	if m.src.Prefix() != m.dst.Prefix() {
 		source.Known = append(source.Known, m.dst.Prefix())
 	}
 	return []catalog.Form{source}
@@ -80,8 +91,8 @@ func (m *migration) forms() []catalog.Form {
 // could have one URI: s3://b/ and s3://b/new/ collide for a user named "new".
 // What is put must not overwrite a document there, and what is deleted must not
 // be one.
-func (m *migration) noteNested(nested map[[2]string]bool, scheme, place string) error {
-	for _, s := range []Store{m.src, m.dst} {
+func (m look) noteNested(nested map[[2]string]bool, scheme, place string) error {
+	for _, s := range []store.Store{m.src, m.dst} {
 		if s.Capabilities().HashedPaths || s.Scheme() != scheme {
 			continue // MD5s do not meet
 		}
@@ -94,7 +105,7 @@ func (m *migration) noteNested(nested map[[2]string]bool, scheme, place string) 
 				continue
 			}
 			if nested[[2]string{a, b}] = true; len(nested) > maxNested {
-				return &RefusedError{fmt.Sprintf("more than %d places that rows of the catalog name lie inside of %s, such as %s: documents there may have the same names", maxNested, a, b)}
+				return failure.Refused("more than %d places that rows of the catalog name lie inside of %s, such as %s: documents there may have the same names", maxNested, a, b)
 			}
 		}
 	}
@@ -103,7 +114,7 @@ func (m *migration) noteNested(nested map[[2]string]bool, scheme, place string) 
 
 // refuseMeeting refuses nested places of which the one continues the other with
 // what may be a user's name.
-func (m *migration) refuseMeeting(ctx context.Context, nested map[[2]string]bool) error {
+func (m look) refuseMeeting(ctx context.Context, nested map[[2]string]bool) error {
 	if len(nested) == 0 {
 		return nil
 	}
@@ -118,18 +129,8 @@ func (m *migration) refuseMeeting(ctx context.Context, nested map[[2]string]bool
 			return strings.HasPrefix(user+"/", extension) || strings.HasPrefix(extension, user+"/")
 		}
 		if i := slices.IndexFunc(users, meets); i >= 0 {
-			return &RefusedError{fmt.Sprintf("%s lies inside of %s, and the user %q may have documents there under the same names: choose another prefix", inner, outer, users[i])}
+			return failure.Refused("%s lies inside of %s, and the user %q may have documents there under the same names: choose another prefix", inner, outer, users[i])
 		}
 	}
 	return nil
-}
-
-// normal makes one of the spellings that may name the same place: those that
-// differ in empty or "." or ".." parts.
-func normal(uri string) string {
-	scheme, rest, ok := strings.Cut(uri, "://")
-	if !ok {
-		return uri
-	}
-	return scheme + "://" + path.Clean("/"+rest)
 }

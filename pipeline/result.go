@@ -127,7 +127,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	if err := m.checkpoint.Flush().Wait(ctx); err != nil {
 		return false, errors.Join(ran, err)
 	}
-	if m.result.Failures, m.result.Failed, err = groupFailures(m.checkpoint, nil); err != nil {
+	if m.result.Failures, m.result.Failed, err = failure.Gather(m.checkpoint, nil); err != nil {
 		return false, errors.Join(ran, err)
 	}
 	m.result.Left = m.left.Sorted()
@@ -173,20 +173,6 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	}
 	crash.Point("closed")
 	return finished && m.result.Failed == 0, ran
-}
-
-// groupFailures reads the failures from a checkpoint, calling each (if it is not
-// nil) with every one, and counts them by class.
-func groupFailures(c *checkpoint.Checkpoint, each func(checkpoint.Failure)) (list []FailureGroup, total int64, err error) {
-	groups := make(failure.Groups[checkpoint.Failure])
-	_, err = c.Failures(nil, func(f checkpoint.Failure) bool {
-		groups.Add(f.Class, f)
-		if each != nil {
-			each(f)
-		}
-		return true
-	})
-	return groups.Sorted(), groups.Total(), err
 }
 
 // ended is what the progress must know of how a batch ended.

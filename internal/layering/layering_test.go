@@ -59,7 +59,13 @@ var rules = []rule{
 
 	// The pipeline's own rooms, each of which knows as little as it can.
 	{packages: "pipeline/forms"},
-	{packages: "pipeline/failure", may: []string{"drivers", "pipeline/forms"}},
+	{packages: "pipeline/failure", may: []string{"checkpoint", "drivers", "pipeline/forms"}},
+	// Looks at what migrations have made, without any of their stages.
+	{packages: "pipeline/audit",
+		may: []string{
+			"checkpoint", "drivers", "drivers/metrics", "pipeline/catalog", "pipeline/concurrency", "pipeline/failure", "pipeline/folding",
+			"pipeline/forms", "pipeline/progress", "pipeline/spread", "pipeline/store", "pipeline/survey",
+		}},
 	{packages: "pipeline/store", may: []string{"drivers", "drivers/metrics", "pipeline/catalog", "pipeline/failure", "pipeline/forms"}},
 	{packages: "pipeline/survey", may: []string{"drivers", "pipeline/catalog", "pipeline/failure", "pipeline/folding", "pipeline/store"}},
 	{packages: "pipeline/plan", may: []string{"checkpoint", "pipeline/catalog", "pipeline/failure", "pipeline/forms", "pipeline/progress"}},

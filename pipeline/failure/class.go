@@ -2,9 +2,21 @@ package failure
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/forms"
+)
+
+// Stages, as failures name them.
+const (
+	StageEnumerate  = "enumerate"
+	StageFetch      = "fetch"
+	StageRecompress = "recompress"
+	StagePut        = "put"
+	StageVerify     = "verify"
+	StageCommit     = "commit"
+	StageDelete     = "delete"
 )
 
 // Classes of failures: stable words by which reports group them.
@@ -42,6 +54,9 @@ func StoreFault(class string) bool {
 		return false
 	}
 }
+
+// Reason is an error in one line, as failures keep it.
+func Reason(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // classedError carries the class of a failure through a stream.
 type classedError struct {

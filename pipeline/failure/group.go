@@ -3,6 +3,8 @@ package failure
 import (
 	"cmp"
 	"slices"
+
+	"github.com/kedge/kedge/checkpoint"
 )
 
 // Group is all failures of one class.
@@ -48,4 +50,18 @@ func (gs Groups[F]) Total() (total int64) {
 		total += g.Count
 	}
 	return total
+}
+
+// Gather reads the failures from a checkpoint, calling each (if it is not
+// nil) with every one, and counts them by class.
+func Gather(c *checkpoint.Checkpoint, each func(checkpoint.Failure)) (list []Group[checkpoint.Failure], total int64, err error) {
+	groups := make(Groups[checkpoint.Failure])
+	_, err = c.Failures(nil, func(f checkpoint.Failure) bool {
+		groups.Add(f.Class, f)
+		if each != nil {
+			each(f)
+		}
+		return true
+	})
+	return groups.Sorted(), groups.Total(), err
 }

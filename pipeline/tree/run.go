@@ -338,6 +338,6 @@ func (it *item) fail(ctx context.Context, class string, err error) error {
 		class = failure.ClassInvalidKey
 	}
 	it.held = false
-	it.failure = &Failure{Path: it.path, Class: class, Reason: strings.Join(strings.Fields(err.Error()), " ")}
+	it.failure = &Failure{Path: it.path, Class: class, Reason: failure.Reason(err)}
 	return nil
 }

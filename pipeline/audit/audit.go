@@ -1,4 +1,4 @@
-package pipeline
+package audit
 
 import (
 	"cmp"
@@ -21,11 +21,11 @@ import (
 	"github.com/kedge/kedge/pipeline/store"
 )
 
-// AuditOptions say what an audit looks at. It changes nothing but its
+// Options say what an audit looks at. It changes nothing but its
 // checkpoint.
-type AuditOptions struct {
+type Options struct {
 	// Stores are all that the installation has configured.
-	Stores  []Store
+	Stores  []store.Store
 	Catalog catalog.Catalog
 	// Checkpoint is the path of the file that lets an interrupted audit go on.
 	Checkpoint string
@@ -44,21 +44,21 @@ type AuditOptions struct {
 	Orphan func(uri string, info drivers.Info)
 	// Report, if set, is called with the progress every ReportEvery, two seconds
 	// if that is 0.
-	Report      func(Snapshot)
+	Report      func(progress.Snapshot)
 	ReportEvery time.Duration
 	// Progress, if set, can be asked at any time how far the audit has come. Its
 	// documents and bytes to check are counted with one query; of a sample they
 	// are what can be expected.
-	Progress *Progress
+	Progress *progress.Progress
 }
 
-// AuditResult is how an audit ended.
-type AuditResult struct {
+// Result is how an audit ended.
+type Result struct {
 	Resumed, Interrupted bool
 	// Documents were checked, with Bytes payload bytes as stored; NoDigest of
 	// them have none in the catalog.
 	Documents, Bytes, NoDigest int64
-	Failures                   []FailureGroup
+	Failures                   []failure.Group[checkpoint.Failure]
 	Failed                     int64
 	Orphans                    int64
 	Checkpoint                 string // where it is kept
@@ -67,48 +67,48 @@ type AuditResult struct {
 
 // audit is one run.
 type audit struct {
-	AuditOptions
+	Options
 	checkpoint *checkpoint.Checkpoint
 	stop       <-chan struct{}
 	limits     concurrency.Limits
 	budget     *semaphore.Weighted
-	ops        gate
-	progress   *Progress
+	ops        *concurrency.Gate[*document]
+	progress   *progress.Progress
 	stopped    bool
 	// folding says of stores that were asked whether they fold names.
-	folding map[*Store]bool
+	folding map[*store.Store]bool
 }
 
-// Audit reads every document of the catalog where its row says, and checks
+// Run reads every document of the catalog where its row says, and checks
 // digest, length and zlib. What is not well stands in the result; an error means
 // that the audit could not be finished.
-func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (AuditResult, error) {
+func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	if o.MemoryBytes == 0 {
-		o.MemoryBytes = DefaultMemoryBytes
+		o.MemoryBytes = concurrency.DefaultMemoryBytes
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &audit{AuditOptions: o, stop: stop, limits: concurrency.LimitsFor(o.MemoryBytes), budget: semaphore.NewWeighted(o.MemoryBytes)}
+	a := &audit{Options: o, stop: stop, limits: concurrency.LimitsFor(o.MemoryBytes), budget: semaphore.NewWeighted(o.MemoryBytes)}
 	workers := o.Workers
 	for _, s := range o.Stores {
 		if o.Workers == 0 {
 			workers = max(workers, s.Capabilities().Workers)
 		}
 	}
-	a.ops = concurrency.Fixed[*item](max(1, workers))
+	a.ops = concurrency.Fixed[*document](max(1, workers))
 	if a.progress = o.Progress; a.progress == nil {
-		a.progress = new(Progress)
+		a.progress = new(progress.Progress)
 	}
 	a.progress.Attach(a.asSeen())
 	defer a.progress.End()
-	result := AuditResult{Began: time.Now()}
+	result := Result{Began: time.Now()}
 	ctx, giveUp := context.WithCancelCause(ctx)
 	var watchers sync.WaitGroup
 	watchers.Go(func() { failure.StopInOutage(ctx, stop, giveUp, a.Stores...) })
 	err := a.run(ctx, &result)
 	if err != nil {
-		err = cmp.Or(failure.GaveUp(a.Stores...), cancelled(ctx), err)
+		err = cmp.Or(failure.GaveUp(a.Stores...), context.Cause(ctx), err)
 	}
 	giveUp(nil)
 	watchers.Wait()
@@ -127,8 +127,8 @@ func (a *audit) asSeen() (r progress.Run) {
 	return r
 }
 
-func (a *audit) run(ctx context.Context, result *AuditResult) (err error) {
-	if a.checkpoint, err = checkpoint.Open(a.Checkpoint, AuditIdentity(a.AuditOptions)); err != nil {
+func (a *audit) run(ctx context.Context, result *Result) (err error) {
+	if a.checkpoint, err = checkpoint.Open(a.Checkpoint, Identity(a.Options)); err != nil {
 		return err
 	}
 	finished := false
@@ -153,7 +153,7 @@ func (a *audit) run(ctx context.Context, result *AuditResult) (err error) {
 	}
 	h := a.checkpoint.Header()
 	result.Documents, result.Bytes, result.NoDigest = h.Counts.Moved, h.Counts.BytesRead, h.Counts.NoDigest
-	if result.Failures, result.Failed, err = groupFailures(a.checkpoint, a.Failed); err != nil {
+	if result.Failures, result.Failed, err = failure.Gather(a.checkpoint, a.Failed); err != nil {
 		return err
 	}
 	if result.Interrupted = a.stopped; a.stopped {
@@ -181,7 +181,7 @@ func (a *audit) count(ctx context.Context) error {
 	h := a.checkpoint.Header()
 	h.Documents, h.Bytes = int64(part*float64(totals.Documents+totals.NoURI)), int64(part*float64(totals.Bytes))
 	a.progress.Begin(h)
-	a.progress.Count(Amount{Documents: h.Documents, Bytes: h.Bytes})
+	a.progress.Count(progress.Amount{Documents: h.Documents, Bytes: h.Bytes})
 	return nil
 }
 
@@ -223,8 +223,8 @@ const auditWorkers = 4
 // check checks a batch and records what was found.
 func (a *audit) check(ctx context.Context, b *batch) error {
 	defer a.progress.Busy(progress.StageFetch)()
-	for store, items := range a.byStore(b.items) {
-		if err := a.checkIn(ctx, store, items); err != nil {
+	for s, items := range a.byStore(b.documents) {
+		if err := a.checkIn(ctx, s, items); err != nil {
 			return err
 		}
 	}
@@ -232,8 +232,8 @@ func (a *audit) check(ctx context.Context, b *batch) error {
 		return err
 	}
 	var o checkpoint.Outcome
-	ended := make([]progress.Ended, len(b.items))
-	for i, it := range b.items {
+	ended := make([]progress.Ended, len(b.documents))
+	for i, it := range b.documents {
 		ended[i] = progress.Ended{Document: it, Bucket: it.doc.Bucket, Done: true, Settled: true, BytesRead: it.fetchedBytes}
 		o.Counts.Moved++
 		o.Counts.BytesRead += it.fetchedBytes
@@ -253,21 +253,21 @@ func (a *audit) check(ctx context.Context, b *batch) error {
 
 // byStore sorts items by the store that reads them, and fails those that none
 // does.
-func (a *audit) byStore(items []*item) map[*Store][]*item {
-	sorted := make(map[*Store][]*item)
+func (a *audit) byStore(items []*document) map[*store.Store][]*document {
+	sorted := make(map[*store.Store][]*document)
 	for _, it := range items {
 		if it.doc.NoURI {
-			it.fail(stageEnumerate, failure.ClassNoURI, store.ErrNoURI)
+			it.fail(failure.StageEnumerate, failure.ClassNoURI, store.ErrNoURI)
 			continue
 		}
 		if err := store.ForeignBytes(it.doc); err != nil {
-			it.fail(stageEnumerate, failure.ClassInvalidKey, err)
+			it.fail(failure.StageEnumerate, failure.ClassInvalidKey, err)
 			continue
 		}
 		if s := a.storeOf(it.doc.URI); s != nil {
 			sorted[s] = append(sorted[s], it)
 		} else {
-			it.fail(stageEnumerate, failure.ClassNoStore, fmt.Errorf("no store of the configuration reads %s", it.doc.URI))
+			it.fail(failure.StageEnumerate, failure.ClassNoStore, fmt.Errorf("no store of the configuration reads %s", it.doc.URI))
 		}
 	}
 	return sorted
@@ -275,8 +275,8 @@ func (a *audit) byStore(items []*item) map[*Store][]*item {
 
 // storeOf is the store whose prefix fits best, else one with the same scheme:
 // rows of an earlier configuration are read too, where its backend can.
-func (a *audit) storeOf(uri string) *Store {
-	var best *Store
+func (a *audit) storeOf(uri string) *store.Store {
+	var best *store.Store
 	for i := range a.Stores {
 		s := &a.Stores[i]
 		if strings.HasPrefix(uri, s.Prefix()) && (best == nil || len(s.Prefix()) > len(best.Prefix())) {
@@ -291,8 +291,8 @@ func (a *audit) storeOf(uri string) *Store {
 	return best
 }
 
-// AuditIdentity is the identity of an audit, for naming its checkpoint.
-func AuditIdentity(o AuditOptions) checkpoint.Identity {
+// Identity is the identity of an audit, for naming its checkpoint.
+func Identity(o Options) checkpoint.Identity {
 	var places []string
 	for _, s := range o.Stores {
 		places = append(places, s.Place())

@@ -1,4 +1,4 @@
-package pipeline
+package audit
 
 import (
 	"context"
@@ -30,10 +30,10 @@ func (a *audit) enumerate(ctx context.Context, out chan<- *batch) error {
 			return err
 		}
 	}
-	cutting := concurrency.Cutter[*item]{
+	cutting := concurrency.Cutter[*document]{
 		Limits: a.limits,
-		Key:    func(it *item) drivers.Key { return it.doc.Key },
-		Bytes:  func(it *item) int64 { return it.doc.Bytes },
+		Key:    func(it *document) drivers.Key { return it.doc.Key },
+		Bytes:  func(it *document) int64 { return it.doc.Bytes },
 	}
 	position := catalog.Position(a.checkpoint.Header().Position)
 	for !a.stopping() {
@@ -46,7 +46,7 @@ func (a *audit) enumerate(ctx context.Context, out chan<- *batch) error {
 			if !a.sampled(d.Key) {
 				continue
 			}
-			if items := cutting.Add(&item{doc: d}); items != nil {
+			if items := cutting.Add(&document{doc: d}); items != nil {
 				if err := a.feed(ctx, out, items); err != nil {
 					return err
 				}
@@ -72,31 +72,14 @@ func (a *audit) stopping() bool {
 	}
 }
 
-func (a *audit) feed(ctx context.Context, out chan<- *batch, items []*item) error {
+func (a *audit) feed(ctx context.Context, out chan<- *batch, items []*document) error {
 	entries := make([]checkpoint.Entry, len(items))
 	for i, it := range items {
 		entries[i] = it.entry()
 	}
-	b := &batch{items: items}
+	b := &batch{documents: items}
 	b.number, _ = a.checkpoint.Intend(entries, checkpoint.Position(items[len(items)-1].doc.After()))
 	return send(ctx, out, b)
-}
-
-// revive reads the rows of a batch of an earlier run again; rows that are gone
-// need no check any more.
-func (a *audit) revive(ctx context.Context, b *batch) error {
-	rows, err := a.Catalog.Rows(ctx, b.keys())
-	if err != nil {
-		return err
-	}
-	for _, e := range b.entries {
-		for _, row := range rows {
-			if row.UserID == e.UserID && row.Bucket == e.Bucket && row.ArchiveID == e.ArchiveID && row.Name == e.Name {
-				b.items = append(b.items, &item{doc: row})
-			}
-		}
-	}
-	return nil
 }
 
 // sampled draws documents by their key, so that every run draws the same.

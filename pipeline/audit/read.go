@@ -1,4 +1,4 @@
-package pipeline
+package audit
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"github.com/kedge/kedge/pipeline/store"
 )
 
-func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
-	var held []*item
+func (a *audit) checkIn(ctx context.Context, s *store.Store, items []*document) error {
+	var held []*document
 	var bytes int64
 	streamed := items
 	if batcher := s.Batcher(); batcher != nil && s.Capabilities().BatchGet {
@@ -35,7 +35,7 @@ func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
 		}
 		streamed = append(streamed, left...)
 	}
-	return a.ops.Each(ctx, streamed, func(ctx context.Context, it *item) {
+	return a.ops.Each(ctx, streamed, func(ctx context.Context, it *document) {
 		a.conclude(ctx, s, it, a.stream(ctx, s, it, false))
 		a.progress.Passed(progress.StageFetch, it)
 	})
@@ -43,12 +43,12 @@ func (a *audit) checkIn(ctx context.Context, s *Store, items []*item) error {
 
 // checkHeld checks items whose payloads are read in one trip, and returns those
 // that turned out longer than their rows say.
-func (a *audit) checkHeld(ctx context.Context, s *Store, batcher drivers.Batcher, items []*item, bytes int64) (left []*item, err error) {
+func (a *audit) checkHeld(ctx context.Context, s *store.Store, batcher drivers.Batcher, items []*document, bytes int64) (left []*document, err error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
 	if err := a.budget.Acquire(ctx, min(bytes, a.MemoryBytes)); err != nil {
-		return nil, cancelled(ctx)
+		return nil, context.Cause(ctx)
 	}
 	defer a.budget.Release(min(bytes, a.MemoryBytes))
 	requests := make([]drivers.GetRequest, len(items))
@@ -71,10 +71,10 @@ func (a *audit) checkHeld(ctx context.Context, s *Store, batcher drivers.Batcher
 		a.conclude(ctx, s, it, err)
 		a.progress.Passed(progress.StageFetch, it)
 	}
-	return left, cancelled(ctx)
+	return left, context.Cause(ctx)
 }
 
-func checkHeldPayload(it *item, payload []byte, told string) error {
+func checkHeldPayload(it *document, payload []byte, told string) error {
 	it.fetchedBytes = int64(len(payload))
 	sum := md5.Sum(payload)
 	if err := store.Check(it.doc, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil || !it.doc.Compressed {
@@ -86,7 +86,7 @@ func checkHeldPayload(it *item, payload []byte, told string) error {
 
 // stream reads a payload to its end without holding it, where it is, or where
 // Anchore would look for it.
-func (a *audit) stream(ctx context.Context, s *Store, it *item, asAnchore bool) error {
+func (a *audit) stream(ctx context.Context, s *store.Store, it *document, asAnchore bool) error {
 	if s.Capabilities().Placer != nil {
 		ctx = drivers.WithMeant(ctx, drivers.Meant{MD5: it.doc.Digest, AsAnchore: asAnchore})
 	}
@@ -109,7 +109,7 @@ func (a *audit) stream(ctx context.Context, s *Store, it *item, asAnchore bool) 
 
 // conclude fails an item for what was found, unless its row has changed
 // meanwhile (a migration may be running): then it is looked at once more.
-func (a *audit) conclude(ctx context.Context, s *Store, it *item, err error) {
+func (a *audit) conclude(ctx context.Context, s *store.Store, it *document, err error) {
 	if err == nil {
 		err = a.unfound(ctx, s, it)
 	}
@@ -131,15 +131,15 @@ func (a *audit) conclude(ctx context.Context, s *Store, it *item, err error) {
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case drivers.KindOf(err) == drivers.NotFound && failure.ClassOf(err, "") != failure.ClassUnfound:
-		it.fail(stageFetch, failure.ClassMissingPayload, err)
+		it.fail(failure.StageFetch, failure.ClassMissingPayload, err)
 	default:
-		it.fail(stageFetch, failure.ClassOf(err, failure.ClassFetch), err)
+		it.fail(failure.StageFetch, failure.ClassOf(err, failure.ClassFetch), err)
 	}
 }
 
 // unfound says why Anchore would not find a sound document by its row's URI; nil
 // where it does.
-func (a *audit) unfound(ctx context.Context, s *Store, it *item) error {
+func (a *audit) unfound(ctx context.Context, s *store.Store, it *document) error {
 	c := s.Capabilities()
 	if !c.ParsesURI {
 		return nil

@@ -1,4 +1,4 @@
-package pipeline
+package audit
 
 import (
 	"bufio"
@@ -16,6 +16,7 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/folding"
 	"github.com/kedge/kedge/pipeline/spread"
+	"github.com/kedge/kedge/pipeline/store"
 	"github.com/kedge/kedge/pipeline/survey"
 )
 
@@ -46,7 +47,7 @@ func (a *audit) orphans(ctx context.Context) (found int64, err error) {
 			return found, fmt.Errorf("look for orphans: %w", err)
 		}
 	}
-	return found, cancelled(ctx)
+	return found, context.Cause(ctx)
 }
 
 func (a *audit) spreadCatalog(ctx context.Context, put func([16]byte, []byte) error) error {
@@ -157,7 +158,7 @@ func (a *audit) folds(ctx context.Context, uri string) (bool, error) {
 	folds, known, err := folding.Of(ctx, s, uri)
 	if err == nil && known {
 		if a.folding == nil {
-			a.folding = make(map[*Store]bool)
+			a.folding = make(map[*store.Store]bool)
 		}
 		a.folding[s] = folds
 	}

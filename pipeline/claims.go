@@ -2,50 +2,12 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/survey"
 )
-
-// claimed says why an item must not be put where it is going to be: the payload of
-// another row, which Anchore has put there because of its key, is what is there.
-func (m *migration) claimed(ctx context.Context, it *item) error {
-	c := m.settled.Destination
-	if c == nil {
-		return nil
-	}
-	places := []string{it.dest}
-	if _, awkward, _ := survey.ComesTo(it.doc.UserID + "/" + it.doc.Bucket + "/" + it.doc.ArchiveID); !awkward {
-		places = survey.Places(m.dst, it.dest) // where kedge puts it, below a prefix that is resolved
-	}
-	var keys []drivers.Key
-	for _, place := range places {
-		for _, row := range c.Rows[place] {
-			if row.Key != it.doc.Key {
-				keys = append(keys, row.Key)
-			}
-		}
-	}
-	if len(keys) == 0 && !c.Crowded || m.harmless(ctx, it) {
-		return cancelled(ctx)
-	}
-	if c.Crowded {
-		return fmt.Errorf("something else is at its place at the destination, %s, and too many documents of the catalog have keys by which they may be there to tell whose it is", it.dest)
-	}
-	rows, err := m.cat.Rows(ctx, keys)
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if !row.NoURI && survey.Meet(m.dst, row.URI, it.dest) {
-			return fmt.Errorf("its place at the destination, %s, is where Anchore has put the document %s: putting it would overwrite that", it.dest, row.Key)
-		}
-	}
-	return nil
-}
 
 // meaning is the context for an operation on an item's payload at the source.
 func (m *migration) meaning(ctx context.Context, it *item) context.Context {

@@ -8,6 +8,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/store"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // guard keeps pending items from being put where another document's payload may
@@ -63,4 +64,89 @@ func (m *migration) harmless(ctx context.Context, it *item) bool {
 	}
 	digest, err := store.Digest(ctx, m.dst, it.dest)
 	return err == nil && digest == it.digest
+}
+
+// claimed says why an item must not be put where it is going to be: the payload of
+// another row, which Anchore has put there because of its key, is what is there.
+func (m *migration) claimed(ctx context.Context, it *item) error {
+	c := m.settled.Destination
+	if c == nil {
+		return nil
+	}
+	places := []string{it.dest}
+	if _, awkward, _ := survey.ComesTo(it.doc.UserID + "/" + it.doc.Bucket + "/" + it.doc.ArchiveID); !awkward {
+		places = survey.Places(m.dst, it.dest) // where kedge puts it, below a prefix that is resolved
+	}
+	var keys []drivers.Key
+	for _, place := range places {
+		for _, row := range c.Rows[place] {
+			if row.Key != it.doc.Key {
+				keys = append(keys, row.Key)
+			}
+		}
+	}
+	if len(keys) == 0 && !c.Crowded || m.harmless(ctx, it) {
+		return cancelled(ctx)
+	}
+	if c.Crowded {
+		return fmt.Errorf("something else is at its place at the destination, %s, and too many documents of the catalog have keys by which they may be there to tell whose it is", it.dest)
+	}
+	rows, err := m.cat.Rows(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if !row.NoURI && survey.Meet(m.dst, row.URI, it.dest) {
+			return fmt.Errorf("its place at the destination, %s, is where Anchore has put the document %s: putting it would overwrite that", it.dest, row.Key)
+		}
+	}
+	return nil
+}
+
+// heldByAnother says why a document's place at the destination is another one's.
+func (m *migration) heldByAnother(dest string) error {
+	holder, ok := m.alike.dest.Holder(dest)
+	if !ok {
+		return nil
+	}
+	return fmt.Errorf("its place at the destination, %s, is also that of the document %s, %s: the destination takes names that differ only in case, or in the form of their letters, for one, and putting it would overwrite that document", dest, holder.Key, holder.Place)
+}
+
+// overAnother says why a document that has the place of others too, because the
+// destination does not tell their names apart, must not be put there: something else
+// is there, and it may be one of these. Their rows need not say so, as where source
+// and destination give the same URIs.
+func (m *migration) overAnother(ctx context.Context, it *item) error {
+	if len(m.alike.dest.Of(it.dest)) == 0 || m.harmless(ctx, it) {
+		return cancelled(ctx)
+	}
+	return fmt.Errorf("something else is at its place at the destination, %s, which takes names that differ only in case, or in the form of their letters, for one: putting it might overwrite another document", it.dest)
+}
+
+// namedAlike says whether another document's row names the file that an item's
+// source is, because the source does not tell the two names apart.
+func (m *migration) namedAlike(ctx context.Context, it *item) (bool, error) {
+	uri, err := m.src.URI(it.doc.Key)
+	if err != nil {
+		return false, nil
+	}
+	var keys []drivers.Key
+	for _, c := range m.alike.source.Of(uri) {
+		if c.Key != it.doc.Key {
+			keys = append(keys, c.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return false, nil
+	}
+	rows, err := m.cat.Rows(ctx, keys)
+	if err != nil {
+		return false, err
+	}
+	for _, row := range rows {
+		if !row.NoURI && survey.Name(row.URI) == survey.Name(it.doc.URI) {
+			return true, nil
+		}
+	}
+	return false, nil
 }

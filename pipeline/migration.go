@@ -2,16 +2,29 @@
 //
 //	enumerate -> prepare -> fetch -> recompress -> put -> verify -> commit -> delete -> finish
 //
-// Each stage is a function over a batch, in a file of its own, run by a bounded
-// pool and joined to the next by a bounded channel. It knows the drivers'
-// interface, the catalog and the checkpoint, and no backend.
+// Begin with Run in this file, which begins and ends a run, and with flow, which is the
+// whole way on one screen. Each stage is a function over a batch, in a file of its own
+// that is named after it. It is run by a bounded pool (pools.go) and joined to the next
+// by a bounded channel. A batch carries items, of which each is one document.
+//
+// What stands before the way: reasons not to begin (preflight.go), the task and the
+// checkpoint (result.go), what an interrupted run left (resume.go). Beside it: counting
+// and looking through the catalog (counting.go), watching lock, task and progress
+// (watch.go). A purge is a migration of what has been moved before (purge.go), a plan
+// one that changes nothing (rehearsal.go).
+//
+// The rooms below have one job each, and none of them knows an item: store and forms
+// (payloads), concurrency (how much at once), failure (what does not go on), progress,
+// plan, probe and survey (what could be lost), audit.
+//
+// The package knows the drivers' interface, the catalog and the checkpoint, and no
+// backend.
 package pipeline
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,8 +33,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/kedge/kedge/checkpoint"
-	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
@@ -29,110 +40,6 @@ import (
 	"github.com/kedge/kedge/pipeline/progress"
 	"github.com/kedge/kedge/pipeline/survey"
 )
-
-// Elsewhere says what is done about rows of the source's scheme that lie
-// neither in the source's place nor in the destination's.
-type Elsewhere string
-
-// What is done about rows elsewhere.
-const (
-	ElsewhereReport Elsewhere = "report" // left, named, and the run counts as failed
-	ElsewhereIgnore Elsewhere = "ignore" // left and named
-	ElsewhereMove   Elsewhere = "move"   // moved too
-)
-
-// Defaults of Options.
-const (
-	DefaultMemoryBytes        = concurrency.DefaultMemoryBytes
-	DefaultMaxBackendFailures = failure.DefaultMost
-)
-
-// Options say what a migration does. Source, Destination and Catalog are the
-// caller's to close.
-type Options struct {
-	Source, Destination Store
-	Catalog             catalog.Catalog
-	// Checkpoint is the path of the checkpoint file.
-	Checkpoint string
-	// Buckets keeps the migration to these logical buckets; all when empty.
-	Buckets []string
-	// KeepSource leaves the payloads at the source (--nodelete).
-	KeepSource bool
-	// Purge moves nothing: it deletes at the source what an earlier migration
-	// with KeepSource has left, of documents whose rows name the destination
-	// and whose bytes the destination proves now. With KeepSource it only looks
-	// what there is to delete.
-	Purge     bool
-	Elsewhere Elsewhere
-	// Beside are the prefixes of other stores that the installation is going to
-	// have: rows that name places there are where they should be, and not elsewhere.
-	Beside []string
-	// MoveUnreadable moves documents also to a URI that Anchore cannot read
-	// back (drivers.ReadableByAnchore).
-	MoveUnreadable bool
-	// ReadBack verifies every put by reading the payload back, whatever the
-	// destination proves by itself.
-	ReadBack bool
-	// MemoryBytes bounds the payload bytes held at once; 0 is the default.
-	MemoryBytes int64
-	// Workers is how many operations each side has in flight. 0 begins with what
-	// suits the drivers and finds out what is best.
-	Workers int
-	// MaxBackendFailures is how many documents in a row may fail because a
-	// store does not do its work before the run gives up; 0 is the default.
-	MaxBackendFailures int
-	// WaitForLock waits for the migration lock instead of failing.
-	WaitForLock bool
-	Log         *slog.Logger
-	// Started, if set, is called when the first document is about to be moved.
-	Started func(Start)
-	// Counted, if set, is called when it is known what the migration is about,
-	// perhaps while documents are moved already.
-	Counted func(Total)
-	// Report, if set, is called with the progress every ReportEvery, two seconds
-	// if that is 0.
-	Report      func(Snapshot)
-	ReportEvery time.Duration
-	// Progress, if set, can be asked at any time how far the run has come.
-	Progress *Progress
-}
-
-// asSeen is what the progress must know of the run.
-func (m *migration) asSeen() progress.Run {
-	r := progress.Run{
-		Source:      progress.Side{Store: m.src, Meter: m.src.Meter, Limits: m.src.Limits, Ops: m.sourceOps},
-		Destination: progress.Side{Store: m.dst, Meter: m.dst.Meter, Limits: m.dst.Limits, Ops: m.destOps},
-		Stores:      []drivers.Driver{m.src, m.dst},
-		Carrying:    []*metrics.Meter{m.src.Meter},
-	}
-	if m.Purge {
-		r.Carrying, r.Counted = []*metrics.Meter{m.dst.Meter}, true
-	}
-	return r
-}
-
-// Start is what is known before the first document moves.
-type Start struct {
-	TaskID     int64
-	Resumed    bool
-	Checkpoint string
-	// Documents is what the migration is about, over all its runs, as far as
-	// earlier runs have counted it; Moved is what they did.
-	Documents, Moved int64
-}
-
-// Total is what the migration is about.
-type Total struct {
-	TaskID int64
-	// Documents is over all runs of the migration; Bytes, as stored, is of what is
-	// left to be moved.
-	Documents, Bytes int64
-	// Elsewhere names the places of rows that the migration does not touch.
-	Elsewhere []Place
-}
-
-// errLockLost stops a run whose lock session has ended.
-var errLockLost = errors.New("the database session that held the migration lock has ended: stopped before anything more was changed (whether a commit under way took effect, the next run reads from the rows)")
 
 // migration is one run.
 type migration struct {
@@ -207,23 +114,6 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	return m.result, err
 }
 
-// gate bounds the operations on items in flight, over all batches.
-type gate = *concurrency.Gate[*item]
-
-// newGate bounds the operations in flight at a store.
-func (m *migration) newGate(s Store) gate {
-	c := s.Capabilities()
-	switch {
-	case m.Workers > 0:
-		return concurrency.Fixed[*item](m.Workers)
-	case c.BatchGet || c.BatchPut:
-		// So many connections there are; the catalog may be on them, too.
-		return concurrency.Tuned[*item](c.Workers, c.Workers, s.Meter.Retries)
-	default:
-		return concurrency.Tuned[*item](c.Workers, concurrency.MostOperations, s.Meter.Retries)
-	}
-}
-
 // newMigration makes a run of these options, which has not begun.
 func newMigration(o Options, stop <-chan struct{}) *migration {
 	o = o.withDefaults()
@@ -239,25 +129,6 @@ func newMigration(o Options, stop <-chan struct{}) *migration {
 	m.sourceOps, m.destOps = m.newGate(m.src), m.newGate(m.dst)
 	m.cpu = concurrency.Fixed[*item](concurrency.Processors())
 	return m
-}
-
-func (o Options) withDefaults() Options {
-	if o.MemoryBytes == 0 {
-		o.MemoryBytes = DefaultMemoryBytes
-	}
-	if o.MaxBackendFailures == 0 {
-		o.MaxBackendFailures = DefaultMaxBackendFailures
-	}
-	if o.Elsewhere == "" {
-		o.Elsewhere = ElsewhereReport
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Progress == nil {
-		o.Progress = new(Progress)
-	}
-	return o
 }
 
 // locked is the run while the lock is held.
@@ -347,70 +218,4 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 		return context.Cause(ctx) // what the stages met then is only the echo of it
 	}
 	return err
-}
-
-// waitingBatches is how many committed batches may wait to have their sources
-// deleted until the catalog has been looked through. They hold no payloads.
-const waitingBatches = 64
-
-// pools are the stages' workers, all owned by one errgroup.
-type pools struct {
-	g   *errgroup.Group
-	ctx context.Context
-	// progress is told which batches wait for which stage.
-	progress *Progress
-	// gaveUp fails when the run is to end because a store has been given up.
-	gaveUp func() error
-	// room is how many batches more than one may wait behind a stage.
-	room int
-}
-
-// stage runs work, which is that of s, on every batch of in with so many workers,
-// and passes it on.
-func (p pools) stage(s progress.Stage, workers int, in <-chan *batch, work func(context.Context, *batch) error) <-chan *batch {
-	out := make(chan *batch, 1+p.room)
-	p.progress.Staffed(s, workers)
-	var running sync.WaitGroup
-	running.Add(workers)
-	for range workers {
-		p.g.Go(func() error {
-			defer running.Done()
-			for {
-				select {
-				case <-p.ctx.Done():
-					return context.Cause(p.ctx)
-				case b, ok := <-in:
-					if !ok {
-						return nil
-					}
-					p.progress.Queued(s, -1)
-					err := work(p.ctx, b)
-					if err := cmp.Or(p.gaveUp(), err); err != nil {
-						return err
-					}
-					p.progress.Queued(s+1, 1)
-					select {
-					case out <- b:
-					case <-p.ctx.Done():
-						return context.Cause(p.ctx)
-					}
-				}
-			}
-		})
-	}
-	p.g.Go(func() error {
-		running.Wait()
-		close(out)
-		return nil
-	})
-	return out
-}
-
-// watchLock stops the run when the lock is lost.
-func (m *migration) watchLock(ctx context.Context) {
-	select {
-	case <-m.cat.Lost():
-		m.giveUp(errLockLost)
-	case <-ctx.Done():
-	}
 }

@@ -2,26 +2,18 @@ package pipeline
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
-	"crypto/md5"
-
-	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/folding"
+	"github.com/kedge/kedge/pipeline/probe"
 	"github.com/kedge/kedge/pipeline/survey"
 )
 
@@ -37,9 +29,11 @@ func (m *migration) refuse(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := m.probe(ctx); err != nil {
+	found, err := probe.Pair{Source: m.src, Destination: m.dst, Key: m.probeKey(), KeepSource: m.KeepSource}.Probe(ctx)
+	if err != nil {
 		return err
 	}
+	m.since, m.alike.folds = found.Since, found.Folds
 	return m.findAlike(ctx)
 }
 
@@ -91,121 +85,84 @@ func (m *migration) probeKey() drivers.Key {
 	return drivers.Key{UserID: "kedge-probe", Bucket: "kedge-probe", ArchiveID: m.identity().Fingerprint}
 }
 
-// probe writes a small payload to the destination and looks for it through the
-// source. Two stores may be one place under two names (two addresses of one
-// server, a symbolic link, a bind mount), and then deleting the source would
-// delete what was moved. It also shows, before the start, that the destination
-// can be written and the source can be read.
-func (m *migration) probe(ctx context.Context) error {
-	key := m.probeKey()
-	src, err := m.src.URI(key)
-	if err != nil {
-		return err
-	}
-	dst, err := m.dst.URI(key)
-	if err != nil {
-		return err
-	}
-	content := []byte("kedge probe " + rand.Text() + "\n")
-	sum := md5.Sum(content)
-	payload := drivers.InMemory(content, hex.EncodeToString(sum[:]))
-	payload.ReadBack = true // as documents are, so that the driver learns what it may leave out
-	if _, err := m.dst.Put(ctx, dst, payload); err != nil {
-		return fmt.Errorf("the destination cannot be written: %w", err)
-	}
-	if info, err := m.dst.Stat(ctx, dst); err == nil {
-		m.since = info.Modified
-	}
-	crash.Point("probed")
-	same, err := m.holdsAnywhere(ctx, src, content)
-	if drivers.KindOf(err) == drivers.Untold {
-		same, err = m.holdsByWriting(ctx, src, dst, content)
-	}
-	if err == nil && !same {
-		m.alike.folds, err = m.destinationFolds(ctx, key, dst)
-	}
-	// Also after an interrupt; but then nobody waits long for a store that is down.
-	clean, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainPatience, cancel) })()
-	if derr := m.dst.Delete(clean, dst); derr != nil && err == nil {
-		err = fmt.Errorf("the probe at the destination cannot be removed: %w", derr)
-	}
-	if err != nil {
-		return err
-	}
-	if same {
-		return failure.Refused("source and destination are the same place under two names: what is written to %s appears at %s", m.dst.Place(), m.src.Place())
-	}
-	return nil
+// alike is what is known of stores that take different names for one (package
+// folding). There two documents can have one place without their URIs saying so:
+// the second would overwrite the first, and who deletes the one deletes the other.
+type alike struct {
+	// dest are the places at the destination that it does not tell apart, source
+	// those at the source. Both are nil where names are told apart.
+	dest, source *folding.Groups
+	// folds: the destination does not tell names apart; sourceFolds: the source.
+	folds, sourceFolds bool
 }
 
-// holdsAnywhere is holds for all places that a payload may have at the source: the
-// destination may have put it at one that is not the URI's own.
-func (m *migration) holdsAnywhere(ctx context.Context, uri string, content []byte) (bool, error) {
-	for _, place := range survey.Places(m.src, uri) {
-		if same, err := m.holds(ctx, place, content); same || err != nil {
-			return same, err
+// findAlike finds the documents whose places a store does not tell apart, before
+// anything is moved. It looks through the whole catalog, whatever buckets are asked
+// for, but only where a store was found to fold names.
+func (m *migration) findAlike(ctx context.Context) (err error) {
+	if m.alike.folds && !m.Purge {
+		if m.alike.dest, err = m.alikeAt(ctx, m.dst, "destination"); err != nil {
+			return err
 		}
 	}
-	return false, nil
+	if m.KeepSource {
+		return nil // nothing is deleted there
+	}
+	if m.alike.sourceFolds, err = m.sourceFolds(ctx); err != nil || !m.alike.sourceFolds {
+		return err
+	}
+	m.alike.source, err = m.alikeAt(ctx, m.src, "source")
+	return err
 }
 
-// destinationFolds says whether the destination takes names for one that differ
-// only in case, or in the form of their letters. The probe is there under its URI.
-func (m *migration) destinationFolds(ctx context.Context, key drivers.Key, uri string) (bool, error) {
-	folds, _, err := folding.Of(ctx, m.dst, uri)
-	if err != nil || folds {
-		return folds, err
+// alikeAt finds the places at a store that it does not tell apart.
+func (m *migration) alikeAt(ctx context.Context, s Store, side string) (*folding.Groups, error) {
+	groups, err := survey.Alike{
+		Catalog: m.cat, Store: s, Side: side, File: m.Checkpoint + ".places", PageRows: m.limits.PageRows, SamePrefix: m.samePrefix(),
+	}.Find(ctx)
+	if err == nil {
+		m.Log.WarnContext(ctx, "the "+side+" takes names that differ only in case, or in the form of their letters, for one",
+			"place", s.Place(), "places_that_several_documents_have", groups.Len())
 	}
-	key.Bucket += folding.Accented
-	if uri, err = m.dst.URI(key); err != nil {
-		return false, nil // no such name can be held
-	}
-	return folding.Try(ctx, m.dst, uri, nil)
+	return groups, err
 }
 
-// holds says whether the source holds this content.
-func (m *migration) holds(ctx context.Context, uri string, content []byte) (bool, error) {
-	r, _, err := m.src.Get(ctx, uri)
-	if drivers.KindOf(err) == drivers.NotFound {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("the source cannot be read: %w", err)
-	}
-	defer r.Close()
-	found, err := io.ReadAll(io.LimitReader(r, int64(len(content))+1))
-	if err != nil {
-		return false, fmt.Errorf("the source cannot be read: %w", err)
-	}
-	return string(found) == string(content), nil
-}
+// askedOfSource is how many rows at most are looked at to find out whether the
+// source folds names.
+const askedOfSource = 16
 
-// identity tells this migration from others: same catalog, places, filters and
-// treatment of the source.
-func (m *migration) identity() checkpoint.Identity {
-	return Identity(m.Options)
-}
-
-// Identity is the identity of the migration that these options describe, for
-// naming its checkpoint. It opens nothing.
-func Identity(o Options) checkpoint.Identity {
-	buckets := slices.Clone(o.Buckets)
-	slices.Sort(buckets)
-	buckets = slices.Compact(buckets)
-	description := fmt.Sprintf("%s -> %s of %s", o.Source.Place(), o.Destination.Place(), o.Catalog.Place())
-	if o.Purge {
-		description = "purge of " + description
+// sourceFolds asks the source for documents that it has under other spellings of
+// their names. Nothing is written there. When nothing tells, it is taken to fold.
+func (m *migration) sourceFolds(ctx context.Context) (bool, error) {
+	selection := catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}
+	switch {
+	case m.Purge:
+		selection.Prefix = m.dst.Prefix()
+	case m.Elsewhere == ElsewhereMove:
+		selection.Prefix = m.src.Scheme()
 	}
-	if len(buckets) > 0 {
-		description += fmt.Sprintf(", buckets %q", buckets)
+	page, err := m.cat.Page(ctx, selection, catalog.Position{}, askedOfSource)
+	if err != nil || len(page) == 0 {
+		return false, err
 	}
-	if o.KeepSource {
-		description += ", --nodelete"
+	for _, d := range page {
+		if d.NoURI || !m.selected(d) {
+			continue
+		}
+		uri := d.URI
+		if m.Purge {
+			uri, _ = m.src.URI(d.Key) // selected only if the source can hold it
+		}
+		if _, err := m.src.Stat(ctx, uri); err != nil {
+			if cerr := cancelled(ctx); cerr != nil {
+				return false, cerr
+			}
+			continue // told when its turn comes
+		}
+		folds, known, err := folding.Of(ctx, m.src, uri)
+		if err != nil || known {
+			return folds, err
+		}
 	}
-	if o.Elsewhere == ElsewhereMove {
-		description += ", --elsewhere=move"
-	}
-	return checkpoint.Identify(description)
+	return true, nil
 }

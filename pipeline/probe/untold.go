@@ -1,4 +1,4 @@
-package pipeline
+package probe
 
 import (
 	"context"
@@ -16,27 +16,27 @@ import (
 // from one that may not be read. It puts something else there: if that can be read,
 // then what was put to the destination could have been, so that it is not there; and
 // the destination must still hold it.
-func (m *migration) holdsByWriting(ctx context.Context, src, dst string, content []byte) (same bool, err error) {
+func (p Pair) holdsByWriting(ctx context.Context, src, dst string, content []byte) (same bool, err error) {
 	other := []byte("kedge probe of the source " + rand.Text() + "\n")
 	sum := md5.Sum(other)
-	if _, err := m.src.Put(ctx, src, drivers.InMemory(other, hex.EncodeToString(sum[:]))); err != nil {
-		if m.KeepSource && drivers.KindOf(err) == drivers.Denied {
+	if _, err := p.Source.Put(ctx, src, drivers.InMemory(other, hex.EncodeToString(sum[:]))); err != nil {
+		if p.KeepSource && drivers.KindOf(err) == drivers.Denied {
 			return false, nil // nothing is deleted there, whatever it is
 		}
 		return false, fmt.Errorf("whether source and destination are one place cannot be found out: the source does not tell a document that is missing from one that may not be read, and cannot be written: %w", err)
 	}
 	defer func() {
-		if derr := m.src.Delete(context.WithoutCancel(ctx), src); derr != nil {
+		if derr := p.Source.Delete(context.WithoutCancel(ctx), src); derr != nil {
 			err = errors.Join(err, fmt.Errorf("the probe at the source cannot be removed: %w", derr))
 		}
 	}()
-	if there, err := m.holds(ctx, src, other); err != nil || !there {
+	if there, err := p.holds(ctx, src, other); err != nil || !there {
 		if err == nil {
 			err = errors.New("it gives something else than was put there")
 		}
 		return false, fmt.Errorf("the source cannot be read: %w", err)
 	}
-	digest, err := store.Digest(ctx, m.dst, dst)
+	digest, err := store.Digest(ctx, p.Destination, dst)
 	if err != nil {
 		return false, fmt.Errorf("the destination cannot be read: %w", err)
 	}

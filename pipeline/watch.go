@@ -2,11 +2,18 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/progress"
 )
+
+// errLockLost stops a run whose lock session has ended.
+var errLockLost = errors.New("the database session that held the migration lock has ended: stopped before anything more was changed (whether a commit under way took effect, the next run reads from the rows)")
 
 // taskInterval is how often the row in the table tasks is brought up to date.
 const taskInterval = 2 * time.Second
@@ -56,4 +63,27 @@ func (w *drainWatch) still(counts checkpoint.Counts, failed int64) bool {
 		*w = drainWatch{since: time.Now(), counts: counts, failed: failed}
 	}
 	return time.Since(w.since) > drainPatience
+}
+
+// watchLock stops the run when the lock is lost.
+func (m *migration) watchLock(ctx context.Context) {
+	select {
+	case <-m.cat.Lost():
+		m.giveUp(errLockLost)
+	case <-ctx.Done():
+	}
+}
+
+// asSeen is what the progress must know of the run.
+func (m *migration) asSeen() progress.Run {
+	r := progress.Run{
+		Source:      progress.Side{Store: m.src, Meter: m.src.Meter, Limits: m.src.Limits, Ops: m.sourceOps},
+		Destination: progress.Side{Store: m.dst, Meter: m.dst.Meter, Limits: m.dst.Limits, Ops: m.destOps},
+		Stores:      []drivers.Driver{m.src, m.dst},
+		Carrying:    []*metrics.Meter{m.src.Meter},
+	}
+	if m.Purge {
+		r.Carrying, r.Counted = []*metrics.Meter{m.dst.Meter}, true
+	}
+	return r
 }

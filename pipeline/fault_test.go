@@ -19,6 +19,7 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // installation is a small one on SQLite, in driver db, to be moved to localfs.
@@ -119,7 +120,7 @@ func (in *installation) check() (moved int) {
 			moved++
 		}
 		named[rows[0].URI] = true
-		got, err := pipeline.ReadPlain(in.t.Context(), d, rows[0])
+		got, err := store.ReadPlain(in.t.Context(), d, rows[0])
 		if err != nil || !bytes.Equal(got, plain) {
 			in.t.Errorf("%s is lost: %v", key, err)
 		}
@@ -263,7 +264,7 @@ func (in *installation) checkAllButOrphans() (moved int) {
 			d = in.dst
 			moved++
 		}
-		got, err := pipeline.ReadPlain(in.t.Context(), d, rows[0])
+		got, err := store.ReadPlain(in.t.Context(), d, rows[0])
 		if err != nil || !bytes.Equal(got, plain) {
 			in.t.Errorf("%s is lost: %v", key, err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // lookedThroughLate is a catalog that is looked through only when it is released,
@@ -163,6 +164,6 @@ func TestARefusalWhileDocumentsAreMoved(t *testing.T) {
 
 // read reads a payload from a store.
 func read(in *installation, d drivers.Driver, uri string) (string, error) {
-	payload, err := pipeline.ReadPlain(in.t.Context(), d, catalog.Document{URI: uri, Bytes: -1})
+	payload, err := store.ReadPlain(in.t.Context(), d, catalog.Document{URI: uri, Bytes: -1})
 	return string(payload), err
 }

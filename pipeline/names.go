@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"github.com/kedge/kedge/checkpoint"
-	"github.com/kedge/kedge/pipeline/audit"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 	"github.com/kedge/kedge/pipeline/plan"
@@ -38,21 +37,6 @@ type (
 	Compression = forms.Compression
 	// Store is a driver opened with one configuration, with its compression rule.
 	Store = store.Store
-	// AuditOptions say what an audit looks at, AuditResult how it ended.
-	AuditOptions = audit.Options
-	AuditResult  = audit.Result
 	// FailureGroup is all failures of one class.
 	FailureGroup = failure.Group[checkpoint.Failure]
-)
-
-// ErrStalled ends a run that was asked to stop while a store does not answer.
-var ErrStalled = failure.ErrStalled
-
-// What stands beside a migration.
-var (
-	// ReadPlain reads a document where its row says, and gives its plain bytes.
-	ReadPlain = store.ReadPlain
-	// Audit reads every document of the catalog where its row says.
-	Audit         = audit.Run
-	AuditIdentity = audit.Identity
 )

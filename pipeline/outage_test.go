@@ -14,6 +14,7 @@ import (
 	"github.com/kedge/kedge/drivers/retry"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // failing is a store whose server goes down after so many operations.
@@ -161,7 +162,7 @@ func TestStoppedDuringAnOutage(t *testing.T) {
 		<-paused
 		close(stop)
 	}()
-	if r, err := pipeline.Run(t.Context(), stop, o); !errors.Is(err, pipeline.ErrStalled) || r.State != catalog.TaskPending || r.Failed != 0 {
+	if r, err := pipeline.Run(t.Context(), stop, o); !errors.Is(err, failure.ErrStalled) || r.State != catalog.TaskPending || r.Failed != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	in.checkAllButOrphans()

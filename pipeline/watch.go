@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
 )
 
@@ -41,7 +42,7 @@ func (m *migration) keepTask(ctx context.Context) {
 			}
 		}
 		if m.stopping() && stalled.still(counts, failed) {
-			m.giveUp(ErrStalled)
+			m.giveUp(failure.ErrStalled)
 			return
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // demoCommand shows a migration on an installation of its own.
@@ -301,7 +302,7 @@ func (d *demo) verify(ctx context.Context, cat *anchore.Catalog) error {
 		if len(rows) != 1 {
 			return fmt.Errorf("document %d has %d rows in the catalog", n, len(rows))
 		}
-		plain, err := pipeline.ReadPlain(ctx, to.Driver, rows[0])
+		plain, err := store.ReadPlain(ctx, to.Driver, rows[0])
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers/all"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/audit"
 	"github.com/kedge/kedge/pipeline/catalog/anchore"
 )
 
@@ -72,20 +73,20 @@ func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts
 	if err != nil {
 		return err
 	}
-	o := pipeline.AuditOptions{
+	o := audit.Options{
 		Stores: stores, Catalog: cat, Checkpoint: c.Checkpoint, Buckets: c.Bucket, SamplePercent: float64(c.Sample),
 		Orphans: c.Orphans, MemoryBytes: c.Memory << 20, Workers: c.Workers, Log: a.log,
 	}
 	out := a.results()
 	o.Failed, o.Orphan = out.Failed, out.Orphan
 	if o.Checkpoint == "" {
-		if o.Checkpoint, err = defaultCheckpoint(pipeline.AuditIdentity(o).Fingerprint); err != nil {
+		if o.Checkpoint, err = defaultCheckpoint(audit.Identity(o).Fingerprint); err != nil {
 			return err
 		}
 	}
 	result, err := a.progress.Audit(ctx, interrupted.stop, o)
 	return summary.Audit{
-		AuditResult: result, Err: err, Orphans: c.Orphans, SamplePercent: float64(c.Sample), Bucket: len(c.Bucket) > 0,
+		Result: result, Err: err, Orphans: c.Orphans, SamplePercent: float64(c.Sample), Bucket: len(c.Bucket) > 0,
 	}.Conclude(out)
 }
 

@@ -97,13 +97,14 @@ var rules = []rule{
 	{packages: "cmd/kedge/internal/liveview"},
 	{packages: "cmd/kedge/internal/ending"},
 	// Tell of a run while it goes on, when it is over, and from afar.
-	{packages: "cmd/kedge/internal/progress", may: []string{"cmd/kedge/internal/liveview", "cmd/kedge/internal/observe", "drivers", "pipeline", "pipeline/tree"}},
-	{packages: "cmd/kedge/internal/summary", may: []string{"cmd/kedge/internal/ending", "cmd/kedge/internal/observe", "checkpoint", "drivers", "pipeline", "pipeline/tree"}},
+	{packages: "cmd/kedge/internal/progress", may: []string{"cmd/kedge/internal/liveview", "cmd/kedge/internal/observe", "drivers", "pipeline", "pipeline/audit", "pipeline/tree"},
+		testsMay: []string{"pipeline/failure", "pipeline/progress"}},
+	{packages: "cmd/kedge/internal/summary", may: []string{"cmd/kedge/internal/ending", "cmd/kedge/internal/observe", "checkpoint", "drivers", "pipeline", "pipeline/audit", "pipeline/tree"}},
 	// Knows a localfs destination's room, which no other store tells.
 	{packages: "cmd/kedge/internal/plantext", may: []string{"cmd/kedge/internal/cmdline", "cmd/kedge/internal/ending", "cmd/kedge/internal/observe", "cmd/kedge/internal/summary", "drivers", "drivers/localfs", "pipeline"}},
 	// Knows where a database's URL has its password.
 	{packages: "cmd/kedge/internal/cmdline", may: []string{"config"}},
-	{packages: "cmd/kedge/internal/watch", may: []string{"cmd/kedge/internal/ending", "cmd/kedge/internal/observe", "cmd/kedge/internal/summary", "drivers/metrics", "pipeline", "pipeline/tree"}},
+	{packages: "cmd/kedge/internal/watch", may: []string{"cmd/kedge/internal/ending", "cmd/kedge/internal/observe", "cmd/kedge/internal/summary", "drivers/metrics", "pipeline", "pipeline/journal", "pipeline/tree"}},
 	{packages: "cmd/...", may: []string{"cmd/...", "bench/...", "checkpoint", "config", "drivers/...", "internal/plot", "pipeline/..."}, testsMay: []string{testenv}},
 }
 

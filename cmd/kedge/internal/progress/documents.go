@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/cmd/kedge/internal/liveview"
 	"github.com/kedge/kedge/cmd/kedge/internal/observe"
 	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/audit"
 )
 
 // Run migrates or purges, and shows how far it has come.
@@ -20,7 +21,7 @@ func (t *Teller) Run(ctx context.Context, stop <-chan struct{}, o pipeline.Optio
 }
 
 // Audit audits, and shows how far it has come.
-func (t *Teller) Audit(ctx context.Context, stop <-chan struct{}, o pipeline.AuditOptions) (pipeline.AuditResult, error) {
+func (t *Teller) Audit(ctx context.Context, stop <-chan struct{}, o audit.Options) (audit.Result, error) {
 	w := t.documents(stop)
 	defer w.Close()
 	w.board.title = "Audit"
@@ -29,7 +30,7 @@ func (t *Teller) Audit(ctx context.Context, stop <-chan struct{}, o pipeline.Aud
 	if w.mode == plain {
 		o.Report, o.ReportEvery = w.report, Interval
 	}
-	return pipeline.Audit(ctx, stop, o)
+	return audit.Run(ctx, stop, o)
 }
 
 func (t *Teller) documents(stop <-chan struct{}) *documents {

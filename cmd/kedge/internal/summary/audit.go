@@ -9,7 +9,7 @@ import (
 	"github.com/kedge/kedge/cmd/kedge/internal/ending"
 	"github.com/kedge/kedge/cmd/kedge/internal/observe"
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline"
+	"github.com/kedge/kedge/pipeline/audit"
 	"github.com/kedge/kedge/pipeline/tree"
 )
 
@@ -52,7 +52,7 @@ func (o Output) OrphanFile(path string, bytes int64) {
 
 // Audit is what there is to tell of an audit that is over.
 type Audit struct {
-	pipeline.AuditResult
+	audit.Result
 	Err error
 	// Orphans: they were looked for.
 	Orphans bool
@@ -64,7 +64,7 @@ type Audit struct {
 
 // Conclude prints the result and turns it into the command's error.
 func (a Audit) Conclude(out Output) error {
-	r := a.AuditResult
+	r := a.Result
 	if a.Err != nil {
 		return fmt.Errorf("%w; %s", a.Err, again(a.Err))
 	}
@@ -88,7 +88,7 @@ func (a Audit) Conclude(out Output) error {
 }
 
 func (a Audit) write(out Output) {
-	r := a.AuditResult
+	r := a.Result
 	fmt.Fprintf(out, "%d documents (%s) checked: %d are not well\n", r.Documents, observe.ByteCount(r.Bytes), r.Failed)
 	if a.SamplePercent > 0 && a.SamplePercent < 100 {
 		fmt.Fprintf(out, "  a sample of %g%%\n", a.SamplePercent)

@@ -78,14 +78,7 @@ func (m *migration) walk(ctx context.Context, position catalog.Position, skip fu
 	return nil
 }
 
-func (m *migration) stopping() bool {
-	select {
-	case <-m.stop:
-		return true
-	default:
-		return false
-	}
-}
+func (m *migration) stopping() bool { return concurrency.Closed(m.stop) }
 
 // feed intends a batch of new items and sends it on its way.
 func (m *migration) feed(ctx context.Context, out chan<- *batch, items []*item, position checkpoint.Position) error {
@@ -96,16 +89,7 @@ func (m *migration) feed(ctx context.Context, out chan<- *batch, items []*item, 
 	b := &batch{items: items}
 	b.number, b.intended = m.checkpoint.Intend(entries, position)
 	crash.Point("enumerated")
-	return send(ctx, out, b)
-}
-
-func send(ctx context.Context, out chan<- *batch, b *batch) error {
-	select {
-	case out <- b:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return concurrency.Send(ctx, out, b)
 }
 
 // selected says whether a row is this migration's. The prefix alone does not

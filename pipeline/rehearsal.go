@@ -271,7 +271,7 @@ func (p *planner) readSample(ctx context.Context) error {
 			for _, d := range docs {
 				b.items = append(b.items, p.newItem(d))
 			}
-			if err := send(running, chosen, b); err != nil {
+			if err := concurrency.Send(running, chosen, b); err != nil {
 				return err
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
 )
 
@@ -29,7 +30,7 @@ func (m *migration) resume(ctx context.Context, out chan<- *batch) error {
 		return err
 	}
 	for _, b := range batches {
-		if err := send(ctx, out, b); err != nil {
+		if err := concurrency.Send(ctx, out, b); err != nil {
 			return err
 		}
 	}
@@ -64,7 +65,7 @@ func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlig
 				continue
 			}
 			b.number, b.intended = m.checkpoint.Intend(b.entries, m.checkpoint.Header().Position)
-			if err := send(ctx, out, b); err != nil {
+			if err := concurrency.Send(ctx, out, b); err != nil {
 				return err
 			}
 		}

@@ -67,13 +67,13 @@ var rules = []rule{
 			"pipeline/forms", "pipeline/progress", "pipeline/spread", "pipeline/store", "pipeline/survey",
 		}},
 	{packages: "pipeline/store", may: []string{"drivers", "drivers/metrics", "pipeline/catalog", "pipeline/failure", "pipeline/forms"}},
-	{packages: "pipeline/survey", may: []string{"drivers", "pipeline/catalog", "pipeline/failure", "pipeline/folding", "pipeline/store"}},
+	{packages: "pipeline/survey", may: []string{"drivers", "pipeline/catalog", "pipeline/concurrency", "pipeline/failure", "pipeline/folding", "pipeline/store"}},
 	{packages: "pipeline/probe", may: []string{"drivers", "internal/crash", "pipeline/failure", "pipeline/folding", "pipeline/store", "pipeline/survey"}},
 	{packages: "pipeline/plan", may: []string{"checkpoint", "pipeline/catalog", "pipeline/failure", "pipeline/forms", "pipeline/progress"}},
 	{packages: "pipeline/progress", may: []string{"checkpoint", "drivers", "drivers/metrics", "pipeline/failure"}},
 	// Trees of files are moved by the same means, and never by way of documents.
 	{packages: "pipeline/tree",
-		may:      []string{"checkpoint", "drivers", "pipeline/concurrency", "pipeline/failure", "pipeline/folding", "pipeline/journal"},
+		may:      []string{"checkpoint", "drivers", "pipeline/concurrency", "pipeline/failure", "pipeline/folding", "pipeline/journal", "pipeline/progress"},
 		testsMay: []string{testenv, "drivers/..."}},
 	{packages: "pipeline/concurrency", may: []string{"drivers"}, testsMay: []string{"pipeline/catalog"}},
 	// The pipeline works with any store: it never knows a backend, the

@@ -72,12 +72,3 @@ func (a *audit) revive(ctx context.Context, b *batch) error {
 func keyOf(e checkpoint.Entry) drivers.Key {
 	return drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID}
 }
-
-func send(ctx context.Context, out chan<- *batch, b *batch) error {
-	select {
-	case out <- b:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

@@ -26,7 +26,7 @@ func (a *audit) enumerate(ctx context.Context, out chan<- *batch) error {
 		if err := a.revive(ctx, b); err != nil {
 			return err
 		}
-		if err := send(ctx, out, b); err != nil {
+		if err := concurrency.Send(ctx, out, b); err != nil {
 			return err
 		}
 	}
@@ -63,14 +63,7 @@ func (a *audit) enumerate(ctx context.Context, out chan<- *batch) error {
 	return nil
 }
 
-func (a *audit) stopping() bool {
-	select {
-	case <-a.stop:
-		return true
-	default:
-		return false
-	}
-}
+func (a *audit) stopping() bool { return concurrency.Closed(a.stop) }
 
 func (a *audit) feed(ctx context.Context, out chan<- *batch, items []*document) error {
 	entries := make([]checkpoint.Entry, len(items))
@@ -79,7 +72,7 @@ func (a *audit) feed(ctx context.Context, out chan<- *batch, items []*document) 
 	}
 	b := &batch{documents: items}
 	b.number, _ = a.checkpoint.Intend(entries, checkpoint.Position(items[len(items)-1].doc.After()))
-	return send(ctx, out, b)
+	return concurrency.Send(ctx, out, b)
 }
 
 // sampled draws documents by their key, so that every run draws the same.

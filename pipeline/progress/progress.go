@@ -333,11 +333,17 @@ func (p *Progress) Watch(ctx context.Context) {
 	}
 }
 
-const defaultReportEvery = 2 * time.Second
-
 // Report calls back with the progress every so often, every two seconds if that is
 // 0, until ctx ends. call may be nil.
 func (p *Progress) Report(ctx context.Context, call func(Snapshot), every time.Duration) {
+	Report(ctx, p.Snapshot, call, every)
+}
+
+const defaultReportEvery = 2 * time.Second
+
+// Report calls back with what snapshot gives, every so often, every two seconds if that
+// is 0, until ctx ends. call may be nil.
+func Report[S any](ctx context.Context, snapshot func() S, call func(S), every time.Duration) {
 	if call == nil {
 		return
 	}
@@ -348,7 +354,7 @@ func (p *Progress) Report(ctx context.Context, call func(Snapshot), every time.D
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			call(p.Snapshot())
+			call(snapshot())
 		}
 	}
 }

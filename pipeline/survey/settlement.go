@@ -3,6 +3,8 @@ package survey
 import (
 	"context"
 	"sync"
+
+	"github.com/kedge/kedge/pipeline/concurrency"
 )
 
 // Settlement is what is known of the whole catalog once it has been looked
@@ -36,14 +38,7 @@ func (s *Settlement) settle(odd map[string]bool, source, destination *Claims) {
 }
 
 // Known says whether it is settled.
-func (s *Settlement) Known() bool {
-	select {
-	case <-s.done:
-		return true
-	default:
-		return false
-	}
-}
+func (s *Settlement) Known() bool { return concurrency.Closed(s.done) }
 
 // Wait returns when it is settled, or ctx has ended, with the reason for that.
 func (s *Settlement) Wait(ctx context.Context) error {

@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/kedge/kedge/pipeline/failure"
 )
@@ -43,25 +42,13 @@ func groupFailures(s *state, each func(Failure)) (list []FailureGroup, total int
 	return groups.Sorted(), groups.Total(), err
 }
 
-// keepReporting reports progress until ctx ends.
-func (m *migration) keepReporting(ctx context.Context) {
-	if m.Report == nil {
-		return
-	}
-	tick := time.NewTicker(reportInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		m.mu.Lock()
-		s := m.progress
-		m.mu.Unlock()
-		s.Paused = failure.Outages(m.stores()...)
-		m.Report(s)
-	}
+// snapshot tells how far the run has come.
+func (m *migration) snapshot() Snapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.progress
+	s.Paused = failure.Outages(m.stores()...)
+	return s
 }
 
 // count lists the source once more beside the work, so that progress has a

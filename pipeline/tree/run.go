@@ -16,8 +16,10 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/folding"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 const (
@@ -28,8 +30,6 @@ const (
 	rangesAtOnce = 8
 	// inlineBytes: a longer file is never held as a whole.
 	inlineBytes = 256 << 10
-	// reportInterval is how often progress is reported.
-	reportInterval = 2 * time.Second
 )
 
 // migration is one run.
@@ -223,14 +223,7 @@ func (m *migration) checkRepositories(ctx context.Context) error {
 }
 
 // stopping says whether the run was asked to stop.
-func (m *migration) stopping() bool {
-	select {
-	case <-m.stop:
-		return true
-	default:
-		return false
-	}
-}
+func (m *migration) stopping() bool { return concurrency.Closed(m.stop) }
 
 // steps runs the phases from the one under way on.
 func (m *migration) steps(ctx context.Context) error {
@@ -238,7 +231,7 @@ func (m *migration) steps(ctx context.Context) error {
 	defer giveUp(nil)
 	g, running := errgroup.WithContext(ctx)
 	working, done := context.WithCancel(running)
-	g.Go(func() error { m.keepReporting(working); return nil })
+	g.Go(func() error { progress.Report(working, m.snapshot, m.Report, 0); return nil })
 	g.Go(func() error { failure.StopInOutage(working, m.stop, giveUp, m.stores()...); return nil })
 	if !m.header.Counted {
 		g.Go(func() error { return m.count(working) })

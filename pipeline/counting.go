@@ -163,34 +163,41 @@ func (m *migration) toMove(ctx context.Context) (documents, bytes int64, elsewhe
 	if !overlap && ofScheme.Documents == t.Documents {
 		return documents, bytes, elsewhere, nil
 	}
-	documents, bytes = t.NoURI, 0
-	places := make(map[string]*Place)
+	moving, places, err := m.lookAtEach(ctx, all)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	for _, p := range places {
+		elsewhere = append(elsewhere, *p)
+	}
+	slices.SortFunc(elsewhere, func(a, b Place) int { return cmp.Compare(a.Place, b.Place) })
+	return t.NoURI + moving.Documents, moving.Bytes, elsewhere, nil
+}
+
+// lookAtEach looks at rows one by one: how many of those that have a URI are to be
+// moved, and which places elsewhere there are.
+func (m *migration) lookAtEach(ctx context.Context, all catalog.Selection) (moving Amount, elsewhere map[string]*Place, err error) {
+	elsewhere = make(map[string]*Place)
 	var position catalog.Position
 	for {
 		page, err := m.snapshot.Page(ctx, all, position, m.limits.PageRows)
 		if err != nil {
-			return 0, 0, nil, err
+			return moving, nil, err
 		}
 		for _, d := range page {
 			position = d.After()
 			switch {
 			case d.NoURI:
 			case m.selected(d):
-				documents++
-				bytes += max(d.Bytes, 0)
+				moving.Add(Amount{Documents: 1, Bytes: max(d.Bytes, 0)})
 			case !m.atDestination(d) && !slices.Contains(m.Beside, m.placeOf(d)):
-				m.addElsewhere(places, d)
+				m.addElsewhere(elsewhere, d)
 			}
 		}
 		if len(page) < m.limits.PageRows {
-			break
+			return moving, elsewhere, nil
 		}
 	}
-	for _, p := range places {
-		elsewhere = append(elsewhere, *p)
-	}
-	slices.SortFunc(elsewhere, func(a, b Place) int { return cmp.Compare(a.Place, b.Place) })
-	return documents, bytes, elsewhere, nil
 }
 
 // addElsewhere counts a row for its place; beyond maxPlaces, for a common one.

@@ -51,10 +51,8 @@ func (p pools) stage(s progress.Stage, workers int, in <-chan *batch, work func(
 						return err
 					}
 					p.progress.Queued(s+1, 1)
-					select {
-					case out <- b:
-					case <-p.ctx.Done():
-						return context.Cause(p.ctx)
+					if err := concurrency.Send(p.ctx, out, b); err != nil {
+						return err
 					}
 				}
 			}

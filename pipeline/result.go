@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
 )
@@ -130,10 +131,35 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	if m.result.Failures, m.result.Failed, err = failure.Gather(m.checkpoint, nil); err != nil {
 		return false, errors.Join(ran, err)
 	}
+	h := m.conclude(ran)
+	if concurrency.Closed(m.cat.Lost()) {
+		return false, ran // somebody else may hold the lock and the task by now
+	}
+	if !m.Purge {
+		// Before the checkpoint says that all is over: a run that finds it over
+		// begins another task and ends this one as failed, if it still says
+		// running.
+		if err := m.cat.UpdateTask(ctx, h.TaskID, m.result.State, h.Documents, h.Counts.Moved); err != nil {
+			return false, errors.Join(ran, err)
+		}
+		crash.Point("told")
+	}
+	if finished {
+		if err := m.checkpoint.Finish().Wait(ctx); err != nil {
+			return false, errors.Join(ran, err)
+		}
+	}
+	crash.Point("closed")
+	return finished && m.result.Failed == 0, ran
+}
+
+// conclude puts into the result how the run ended, and gives the checkpoint's header
+// with what is known better now.
+func (m *migration) conclude(ran error) checkpoint.Header {
 	m.result.Left = m.left.Sorted()
 	h := m.checkpoint.Header()
 	switch {
-	case !m.samePrefix() && finished:
+	case !m.samePrefix() && ran == nil && !m.stopped:
 		// A run that was killed before it had counted may have committed more than
 		// it had recorded, which the next one's count did not find any more.
 		h.Documents = max(h.Documents, h.Counts.Moved)
@@ -152,27 +178,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	default:
 		m.result.State = catalog.TaskComplete
 	}
-	select {
-	case <-m.cat.Lost():
-		return false, ran // somebody else may hold the lock and the task by now
-	default:
-	}
-	if !m.Purge {
-		// Before the checkpoint says that all is over: a run that finds it over
-		// begins another task and ends this one as failed, if it still says
-		// running.
-		if err := m.cat.UpdateTask(ctx, h.TaskID, m.result.State, h.Documents, h.Counts.Moved); err != nil {
-			return false, errors.Join(ran, err)
-		}
-		crash.Point("told")
-	}
-	if finished {
-		if err := m.checkpoint.Finish().Wait(ctx); err != nil {
-			return false, errors.Join(ran, err)
-		}
-	}
-	crash.Point("closed")
-	return finished && m.result.Failed == 0, ran
+	return h
 }
 
 // ended is what the progress must know of how a batch ended.

@@ -30,6 +30,11 @@ func (a *audit) enumerate(ctx context.Context, out chan<- *batch) error {
 			return err
 		}
 	}
+	return a.walk(ctx, out)
+}
+
+// walk feeds the catalog from where the audit had come to.
+func (a *audit) walk(ctx context.Context, out chan<- *batch) error {
 	cutting := concurrency.Cutter[*document]{
 		Limits: a.limits,
 		Key:    func(it *document) drivers.Key { return it.doc.Key },

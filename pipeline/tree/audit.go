@@ -82,19 +82,10 @@ func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (r AuditRe
 		}
 		r.Ended = time.Now()
 	}()
-	if err := Holds(ctx, o.Store); err != nil {
+	if err := m.beginAudit(ctx); err != nil {
 		return r, err
 	}
-	if !m.state.resumed {
-		if err := m.state.begin(phaseAuditBlobs); err != nil {
-			return r, err
-		}
-	}
-	if m.header, err = m.state.header(); err != nil {
-		return r, err
-	}
-	m.result.Pass, m.result.Resumed, r.Resumed = m.header.Pass, m.state.resumed, m.state.resumed
-	m.progress = Snapshot{Counts: m.header.Counts, Files: m.header.Files}
+	r.Resumed = m.result.Resumed
 	if err := m.steps(ctx); err != nil {
 		return r, err
 	}
@@ -109,14 +100,39 @@ func Audit(ctx context.Context, stop <-chan struct{}, o AuditOptions) (r AuditRe
 	if r.Failures, r.Failed, err = groupFailures(m.state, o.Failed); err != nil {
 		return r, err
 	}
-	return r, m.state.eachUnnamed(func(path string, p proof) error {
+	err = m.orphans(&r, o.Orphan)
+	return r, err
+}
+
+// beginAudit takes up an interrupted audit, or starts a new one.
+func (m *migration) beginAudit(ctx context.Context) (err error) {
+	if err := Holds(ctx, m.Source); err != nil {
+		return err
+	}
+	if !m.state.resumed {
+		if err := m.state.begin(phaseAuditBlobs); err != nil {
+			return err
+		}
+	}
+	if m.header, err = m.state.header(); err != nil {
+		return err
+	}
+	m.result.Pass, m.result.Resumed = m.header.Pass, m.state.resumed
+	m.progress = Snapshot{Counts: m.header.Counts, Files: m.header.Files}
+	return nil
+}
+
+// orphans counts the blobs that no link names, and calls tell, if it is not nil, with
+// each of them.
+func (m *migration) orphans(r *AuditResult, tell func(path string, bytes int64)) error {
+	return m.state.eachUnnamed(func(path string, p proof) error {
 		if classify(path).class != classBlob {
 			return nil
 		}
 		r.Orphans++
 		r.OrphanBytes += p.bytes
-		if o.Orphan != nil {
-			o.Orphan(path, p.bytes)
+		if tell != nil {
+			tell(path, p.bytes)
 		}
 		return nil
 	})

@@ -117,9 +117,9 @@ func Inflate(payload []byte, limit int64) (plain []byte, digest string, plainByt
 	return kept.Bytes(), digest, plainBytes, nil
 }
 
-// DeflateReader compresses what it reads, as it is read. Not safe for concurrent
+// deflateReader compresses what it reads, as it is read. Not safe for concurrent
 // use.
-type DeflateReader struct {
+type deflateReader struct {
 	source io.ReadCloser
 	writer *zlib.Writer
 	chunk  *[]byte
@@ -128,14 +128,14 @@ type DeflateReader struct {
 }
 
 // NewDeflateReader compresses a plain document. Closing it closes the source.
-func NewDeflateReader(source io.ReadCloser) *DeflateReader {
-	d := &DeflateReader{source: source, writer: deflaters.Get().(*zlib.Writer), chunk: chunks.Get().(*[]byte)}
+func NewDeflateReader(source io.ReadCloser) io.ReadCloser {
+	d := &deflateReader{source: source, writer: deflaters.Get().(*zlib.Writer), chunk: chunks.Get().(*[]byte)}
 	d.writer.Reset(&d.buffer)
 	return d
 }
 
 // Read implements io.Reader.
-func (d *DeflateReader) Read(p []byte) (int, error) {
+func (d *deflateReader) Read(p []byte) (int, error) {
 	for d.buffer.Len() == 0 {
 		if d.err != nil {
 			return 0, d.err
@@ -155,7 +155,7 @@ func (d *DeflateReader) Read(p []byte) (int, error) {
 }
 
 // Close gives back what is pooled and closes the source.
-func (d *DeflateReader) Close() error {
+func (d *deflateReader) Close() error {
 	if d.writer != nil {
 		deflaters.Put(d.writer)
 		chunks.Put(d.chunk)
@@ -165,9 +165,9 @@ func (d *DeflateReader) Close() error {
 	return d.source.Close()
 }
 
-// InflateReader gives the plain bytes of a zlib stream, as it is read: an error of
+// inflateReader gives the plain bytes of a zlib stream, as it is read: an error of
 // the source as it is, any other as ErrZlib. Not safe for concurrent use.
-type InflateReader struct {
+type inflateReader struct {
 	source *errorKeeper
 	closer io.Closer
 	z      inflater
@@ -175,8 +175,8 @@ type InflateReader struct {
 }
 
 // NewInflateReader decompresses a payload. Closing it closes the source.
-func NewInflateReader(source io.ReadCloser) *InflateReader {
-	return &InflateReader{source: &errorKeeper{reader: source}, closer: source}
+func NewInflateReader(source io.ReadCloser) io.ReadCloser {
+	return &inflateReader{source: &errorKeeper{reader: source}, closer: source}
 }
 
 // errorKeeper remembers the error a reader ended with, to tell it from what a
@@ -196,7 +196,7 @@ func (k *errorKeeper) Read(p []byte) (int, error) {
 }
 
 // Read implements io.Reader.
-func (r *InflateReader) Read(p []byte) (int, error) {
+func (r *inflateReader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -218,7 +218,7 @@ func (r *InflateReader) Read(p []byte) (int, error) {
 // reason leaves the source's own errors alone and calls all others ErrZlib. The
 // source is read to its end first, whatever was wrong: that its digest is wrong
 // says more than that it cannot be decompressed.
-func (r *InflateReader) reason(err error) error {
+func (r *inflateReader) reason(err error) error {
 	if r.source.err == nil {
 		_, _ = io.Copy(io.Discard, r.source) // the keeper remembers the error
 	}
@@ -233,7 +233,7 @@ func (r *InflateReader) reason(err error) error {
 }
 
 // Close gives back what is pooled and closes the source.
-func (r *InflateReader) Close() error {
+func (r *inflateReader) Close() error {
 	if r.z != nil {
 		inflaters.Put(r.z)
 		r.z = nil

@@ -104,11 +104,11 @@ func TestTheSourcesErrorIsPassedOn(t *testing.T) {
 	for _, n := range []int{0, 1, 20, 5000} {
 		source := io.MultiReader(bytes.NewReader(stdDeflate(t, noise(100000))[:n]), iotest.ErrReader(broken))
 		if _, err := io.Copy(io.Discard, NewInflateReader(io.NopCloser(source))); !errors.Is(err, broken) || errors.Is(err, ErrZlib) {
-			t.Errorf("InflateReader after %d bytes: %v", n, err)
+			t.Errorf("inflateReader after %d bytes: %v", n, err)
 		}
 		source = io.MultiReader(strings.NewReader("some text"), iotest.ErrReader(broken))
 		if _, err := io.Copy(io.Discard, NewDeflateReader(io.NopCloser(source))); !errors.Is(err, broken) {
-			t.Errorf("DeflateReader: %v", err)
+			t.Errorf("deflateReader: %v", err)
 		}
 	}
 }

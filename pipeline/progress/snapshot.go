@@ -86,7 +86,7 @@ type StageState struct {
 	Busy      time.Duration
 	BusyShare float64
 	// Latency is of whole batches.
-	Latency LatencyState
+	Latency metrics.Latency
 }
 
 // SideState is a store at one moment.
@@ -100,14 +100,8 @@ type SideState struct {
 	// operations, see metrics.Measurements.
 	Operations, Errors, Retries int64
 	Bytes                       int64
-	Latency                     LatencyState
+	Latency                     metrics.Latency
 }
-
-// LatencyState is how long operations took, by LatencyBounds.
-type LatencyState = metrics.Latency
-
-// LatencyBounds are the upper bounds of a LatencyState's buckets.
-var LatencyBounds = metrics.LatencyBounds
 
 // SizeBounds are the upper bounds of Snapshot.SizeBuckets in bytes.
 var SizeBounds = []int64{

@@ -112,30 +112,16 @@ func (a *audit) compare(ctx context.Context, named, held string) (orphans int64,
 	defer f.Close()
 	in := bufio.NewReaderSize(f, 64<<10)
 	for {
-		var sums [32]byte // folded, and its own
-		if _, err := io.ReadFull(in, sums[:]); err == io.EOF {
-			return orphans, nil
-		} else if err != nil {
+		p, more, err := readPayload(in, held)
+		if err != nil || !more {
 			return orphans, err
 		}
-		bytes, err := binary.ReadVarint(in)
-		if err != nil {
-			return orphans, err
-		}
-		length, err := binary.ReadUvarint(in)
-		if err != nil || length > orphanURIBytes {
-			return orphans, fmt.Errorf("%s is damaged", held)
-		}
-		uri := make([]byte, length)
-		if _, err := io.ReadFull(in, uri); err != nil {
-			return orphans, err
-		}
-		if rows.exactly[sums] {
+		if rows.exactly[p.sums] {
 			continue
 		}
-		if rows.folded[[16]byte(sums[:16])] {
+		if rows.folded[[16]byte(p.sums[:16])] {
 			// A row names it, if its store takes the row's spelling for it.
-			if folds, err := a.folds(ctx, string(uri)); err != nil {
+			if folds, err := a.folds(ctx, p.uri); err != nil {
 				return orphans, err
 			} else if folds {
 				continue
@@ -143,9 +129,36 @@ func (a *audit) compare(ctx context.Context, named, held string) (orphans int64,
 		}
 		orphans++
 		if a.Orphan != nil {
-			a.Orphan(string(uri), drivers.Info{Bytes: bytes})
+			a.Orphan(p.uri, drivers.Info{Bytes: p.bytes})
 		}
 	}
+}
+
+// payload is one that a store lists.
+type payload struct {
+	sums  [32]byte // folded, and its own
+	bytes int64
+	uri   string
+}
+
+// readPayload reads what put has written of the next one; more is false at the end.
+func readPayload(in *bufio.Reader, file string) (p payload, more bool, err error) {
+	if _, err := io.ReadFull(in, p.sums[:]); err == io.EOF {
+		return p, false, nil
+	} else if err != nil {
+		return p, false, err
+	}
+	if p.bytes, err = binary.ReadVarint(in); err != nil {
+		return p, false, err
+	}
+	length, err := binary.ReadUvarint(in)
+	if err != nil || length > orphanURIBytes {
+		return p, false, fmt.Errorf("%s is damaged", file)
+	}
+	uri := make([]byte, length)
+	_, err = io.ReadFull(in, uri)
+	p.uri = string(uri)
+	return p, true, err
 }
 
 // folds says whether the store of a payload takes names for one that differ only in

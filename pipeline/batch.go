@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"strings"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -33,30 +32,22 @@ type batch struct {
 type item struct {
 	doc  catalog.Document
 	dest string // its URI at the destination
+	life
 
-	// moved: the catalog's row names the destination. Set by commit, or when
-	// an earlier run had come so far.
-	moved bool
-	// earlier: it was moved by an earlier run; what is left is to delete the
-	// source. counted: and that run counted it.
-	earlier, counted bool
-	// absent: a purge found nothing at the source that is this document's alone.
-	absent  bool
-	failure *checkpoint.Failure
-
-	// revived: an earlier run had it in flight, or failed at it.
+	// revived: an earlier run had it in flight, or failed at it, so that what it
+	// put may be at the destination.
 	revived bool
-	// unchecked: what is read of it is compared with the digest by the destination.
-	unchecked bool
-	// unhashed: digest is what the catalog says of the payload that is held, and
-	// the destination compares.
-	unhashed bool
-	// streamed: the payload is never held as a whole, see stream.go.
-	streamed bool
+	mover   mover
+	neighbours
+
+	carriage carriage
 	// allowance is how many bytes of it may be held beside the payload as
 	// fetched, when its compression changes.
 	allowance int64
 	payload   []byte
+	// rotten is the MD5 of what was streamed from the source and is not what the
+	// catalog says; "" else, and of what is held.
+	rotten string
 
 	// What is stored at the destination. For a streamed item digest and bytes
 	// are known after the put.
@@ -65,46 +56,47 @@ type item struct {
 	bytes      int64
 	receipt    drivers.Receipt
 
-	// siblings: other rows have the same key under another documentName, so
-	// that they share places. taken is the one that names dest already.
-	siblings bool
-	// shared is who else may have his payload at the source's place.
-	shared sharing
-	taken  *catalog.Document
-
 	fetchedBytes int64
 	// plainDigest and plainBytes are of the plain document, "" and -1 where it
 	// was not looked at.
 	plainDigest string
 	plainBytes  int64
-	// rottenDigest is the MD5 of what was streamed from the source and is not what
-	// the catalog says.
-	rottenDigest string
 
 	progress.Track
 }
 
-// Stages, as failures name them.
+// mover says which run has moved a document, or is to. An earlier one has only where
+// it was found moved.
+type mover uint8
+
 const (
-	stageEnumerate  = "enumerate"
-	stageFetch      = "fetch"
-	stageRecompress = "recompress"
-	stagePut        = "put"
-	stageVerify     = "verify"
-	stageCommit     = "commit"
-	stageDelete     = "delete"
+	thisRun       mover = iota
+	earlierRun          // which did not count it: this one does
+	earlierCounts       // which counted it: what is left is to delete the source
 )
 
-// fail marks the item as failed, for the first reason that is given.
-func (it *item) fail(stage, class string, err error) {
-	if it.failure != nil {
-		return
-	}
-	it.payload = nil
-	it.failure = &checkpoint.Failure{
-		Entry: it.entry(), Stage: stage, Class: class,
-		Reason: strings.Join(strings.Fields(err.Error()), " "),
-	}
+// carriage is how a payload travels, and who compares it with the catalog's digest.
+// A held one may come to be streamed, never the other way round.
+type carriage uint8
+
+const (
+	held              carriage = iota // as a whole, in memory; its MD5 is computed here
+	heldUnhashed                      // the same; the destination compares. Keeps its form
+	streamed                          // never as a whole, see stream.go; compared here as it passes
+	streamedUnchecked                 // the same, during one put of which the destination compares
+)
+
+func (c carriage) streamed() bool { return c >= streamed }
+
+// neighbours are the rows of other documents that have one of an item's places.
+type neighbours struct {
+	// siblings: other rows have the same key under another documentName, so that
+	// they share places. atDest is the one of these that names dest already.
+	siblings bool
+	atDest   *catalog.Document
+	// atSource is who else may have his payload at the source's place; delete finds
+	// that out.
+	atSource sharing
 }
 
 func (it *item) entry() checkpoint.Entry {
@@ -122,12 +114,20 @@ func (it *item) CatalogBytes() int64 { return max(it.doc.Bytes, 0) }
 // WorkBytes is how long an item's payload is, as far as that is known.
 func (it *item) WorkBytes() int64 { return max(it.bytes, it.fetchedBytes, it.doc.Bytes, 0) }
 
-// pending says whether the item still has to be moved.
-func (it *item) pending() bool { return it.failure == nil && !it.moved }
+// Stages, as failures name them.
+const (
+	stageEnumerate  = "enumerate"
+	stageFetch      = "fetch"
+	stageRecompress = "recompress"
+	stagePut        = "put"
+	stageVerify     = "verify"
+	stageCommit     = "commit"
+	stageDelete     = "delete"
+)
 
 // pending gives the items that still have to be moved.
 func (b *batch) pending() []*item {
-	return b.filter((*item).pending)
+	return b.filter(func(it *item) bool { return it.pending() })
 }
 
 func (b *batch) filter(keep func(*item) bool) []*item {

@@ -17,7 +17,7 @@ import (
 // fails ends the run: whether it took effect is found out from the rows when
 // the run is resumed.
 func (m *migration) commit(ctx context.Context, b *batch) error {
-	items := b.pending()
+	items := b.filter(func(it *item) bool { return it.pending() && it.ready(stateCommitted) })
 	if len(items) == 0 {
 		return nil
 	}
@@ -39,11 +39,11 @@ func (m *migration) commit(ctx context.Context, b *batch) error {
 	crash.Point("committed")
 	var missed []*item
 	for i, it := range items {
-		if it.moved = applied[i]; !it.moved {
+		if !applied[i] {
 			missed = append(missed, it)
-			continue
+		} else if it.commit() {
+			m.progress.Passed(progress.StageCommit, it)
 		}
-		m.progress.Passed(progress.StageCommit, it)
 	}
 	return m.explain(ctx, missed)
 }
@@ -67,12 +67,12 @@ func (m *migration) explain(ctx context.Context, missed []*item) error {
 			if row.Name != it.doc.Name {
 				continue
 			}
-			if row.URI == it.dest && row.Digest == it.digest {
-				it.moved = true
+			if !it.moved() && row.URI == it.dest && row.Digest == it.digest {
+				it.commit()
 			}
 			reason = rowChanged(row.URI)
 		}
-		if !it.moved {
+		if !it.moved() {
 			it.fail(stageCommit, failure.ClassRowChanged, m.takeBack(ctx, it, reason))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
@@ -28,26 +29,31 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 		return err
 	}
 	defer m.progress.Busy(progress.StageDelete)()
-	alone := items
+	if err := m.deleteSources(ctx, items); err != nil {
+		return err
+	}
+	crash.Point("deleted")
+	return m.judge(items, stageDelete)
+}
+
+// deleteSources deletes the sources of committed documents, and of no others. Nothing
+// else in kedge deletes a document at the source.
+func (m *migration) deleteSources(ctx context.Context, items []*item) error {
+	alone := slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return !it.ready(stateSourceGone) })
 	if batcher := m.src.Batcher(); batcher != nil && m.src.Capabilities().BatchDelete {
 		var together []*item
-		together, alone = m.apart(items)
+		together, alone = m.apart(alone)
 		if err := m.deleteBatch(ctx, batcher, together); err != nil {
 			return err
 		}
 	}
-	err = m.sourceOps.Each(ctx, alone, func(ctx context.Context, it *item) {
-		if it.shared == sharedByNone {
+	return m.sourceOps.Each(ctx, alone, func(ctx context.Context, it *item) {
+		if it.atSource == sharedByNone {
 			ctx = m.meaning(ctx, it)
 		}
 		m.deletedSource(it, m.src.Delete(ctx, it.doc.URI))
 		crash.Point("deleting")
 	})
-	if err != nil {
-		return err
-	}
-	crash.Point("deleted")
-	return m.judge(items, stageDelete)
 }
 
 // apart gives the items that can be deleted by their URIs alone, and those of which
@@ -84,16 +90,24 @@ func (m *migration) deleteBatch(ctx context.Context, batcher drivers.Batcher, it
 func (m *migration) deletedSource(it *item, err error) {
 	switch {
 	case err == nil:
-	case drivers.KindOf(err) == drivers.InvalidKey && it.shared == sharedByRow:
+		it.sourceGone()
+	case drivers.KindOf(err) == drivers.InvalidKey && it.atSource == sharedByRow:
 		// That row's document goes with the payload, when it is moved.
-	case drivers.KindOf(err) == drivers.InvalidKey:
-		m.leaveSource(it, err)
-		return
 	default:
-		it.fail(stageDelete, failure.ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
+		m.notDeleted(it, err)
 		return
 	}
 	m.progress.Passed(progress.StageDelete, it)
+}
+
+// notDeleted fails an item whose source could not be deleted, or of which that must
+// not be tried, because a store did not say what speaks against it.
+func (m *migration) notDeleted(it *item, err error) {
+	if drivers.KindOf(err) == drivers.InvalidKey {
+		m.leaveSource(it, err)
+		return
+	}
+	it.fail(stageDelete, failure.ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
 }
 
 // leaveSource leaves a source for good: it is not kedge's to delete.
@@ -105,7 +119,7 @@ func (m *migration) leaveSource(it *item, reason error) {
 func (m *migration) deletable(ctx context.Context, b *batch) ([]*item, error) {
 	moved := b.filter(func(it *item) bool {
 		// One that was found at the destination only has no source.
-		return it.moved && it.failure == nil && !it.absent && !(it.earlier && it.doc.URI == it.dest)
+		return it.moved() && !it.ended() && !(it.mover != thisRun && it.doc.URI == it.dest)
 	})
 	if len(moved) == 0 {
 		return nil, nil
@@ -133,7 +147,7 @@ func (m *migration) deletable(ctx context.Context, b *batch) ([]*item, error) {
 		case !named:
 			items = append(items, it)
 		case m.Purge:
-			it.absent = true // another document's payload is there, and none of its own
+			it.nothingLeft() // another document's payload is there, and none of its own
 		}
 	}
 	return items, cancelled(ctx)
@@ -157,7 +171,7 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 		}
 		same, err := m.samePayload(ctx, row, it.doc.URI)
 		if err != nil {
-			m.deletedSource(it, err) // who cannot tell does not delete
+			m.notDeleted(it, err) // who cannot tell does not delete
 			return false, cancelled(ctx)
 		}
 		named = named || same
@@ -167,17 +181,17 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 			return false, err
 		}
 	}
-	if it.shared, err = m.sharingOf(ctx, it); err != nil {
-		m.deletedSource(it, err)
+	if it.atSource, err = m.sharingOf(ctx, it); err != nil {
+		m.notDeleted(it, err)
 		return false, cancelled(ctx)
 	}
 	alone := len(survey.Places(m.src, it.doc.URI)) == 1
-	named = named || alone && it.shared == sharedByRow
+	named = named || alone && it.atSource == sharedByRow
 	switch {
 	case reason != nil:
 		it.fail(stageDelete, failure.ClassRowChanged, reason)
 	case named:
-	case alone && it.shared == sharedUnknown:
+	case alone && it.atSource == sharedUnknown:
 		m.leaveSource(it, errors.New("too many documents of the catalog have keys by which they may be at this place too"))
 	case !m.madeFromKey(it) || m.settled.IsOdd(it.doc.URI):
 		// Any row may name such a place; and nothing tells which.
@@ -226,12 +240,12 @@ func (m *migration) tellApart(ctx context.Context, it *item) error {
 		return nil
 	}
 	if err != nil {
-		m.deletedSource(it, err)
+		m.notDeleted(it, err)
 		return cancelled(ctx)
 	}
 	dest, err := m.dst.Stat(ctx, it.dest)
 	if err != nil {
-		m.deletedSource(it, err)
+		m.notDeleted(it, err)
 		return cancelled(ctx)
 	}
 	if source.Identity == dest.Identity {
@@ -245,4 +259,56 @@ func (m *migration) tellApart(ctx context.Context, it *item) error {
 func (m *migration) madeFromKey(it *item) bool {
 	uri, err := m.src.URI(it.doc.Key)
 	return err == nil && strings.HasSuffix(it.doc.URI, strings.TrimPrefix(uri, m.src.Prefix()))
+}
+
+// sharing says who else may have his payload at one of an item's places at the
+// source.
+type sharing uint8
+
+const (
+	sharedByNone  sharing = iota
+	sharedByRow           // a row with another key that still names it
+	sharedUnknown         // nobody can tell
+)
+
+// sharingOf looks for rows with other keys than the item's whose payload is where the
+// item's is. Of two documents that come to one place it is only the last that was
+// put, so that a row with another digest has nothing there.
+func (m *migration) sharingOf(ctx context.Context, it *item) (sharing, error) {
+	claims := m.settled.Source
+	if claims == nil {
+		return sharedByNone, nil
+	}
+	places := survey.Places(m.src, it.doc.URI)
+	tail := it.doc.UserID + "/" + it.doc.Bucket + "/" + it.doc.ArchiveID
+	plain, awkward, ok := survey.ComesTo(tail)
+	var keys []drivers.Key
+	switch {
+	case awkward && len(places) == 1:
+		return sharedByNone, nil // nobody else comes to such a name
+	case claims.Crowded, awkward && !ok:
+		return sharedUnknown, nil
+	case awkward:
+		keys = append(keys, plain)
+	case len(places) > 1 && !slices.ContainsFunc(places[1:], func(place string) bool { return strings.HasSuffix(place, tail) }):
+		return sharedUnknown, nil // all documents with that prefix come to one place
+	}
+	for _, place := range places {
+		for _, row := range claims.Rows[place] {
+			keys = append(keys, row.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return sharedByNone, nil
+	}
+	rows, err := m.cat.Rows(ctx, keys)
+	for _, row := range rows {
+		if row.Key == it.doc.Key || row.NoURI || !survey.Meet(m.src, row.URI, it.doc.URI) {
+			continue
+		}
+		if it.mover != thisRun || row.Digest == "" || it.doc.Digest == "" || row.Digest == it.doc.Digest {
+			return sharedByRow, err
+		}
+	}
+	return sharedByNone, err
 }

@@ -18,7 +18,7 @@ func (m *migration) fetch(ctx context.Context, b *batch) error {
 	if m.Purge {
 		return m.findLeft(ctx, b)
 	}
-	items := b.filter(func(it *item) bool { return it.pending() && !it.streamed })
+	items := b.filter(func(it *item) bool { return it.pending() && !it.carriage.streamed() })
 	var err error
 	if batcher := m.src.Batcher(); batcher != nil && m.src.Capabilities().BatchGet {
 		err = m.fetchBatch(ctx, batcher, items)
@@ -69,23 +69,24 @@ func (m *migration) fetchOne(ctx context.Context, it *item) {
 func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told string, err error) {
 	switch {
 	case err == nil && m.hashedThere(it, told, int64(len(payload))):
-		it.payload, it.digest, it.bytes = payload, it.doc.Digest, int64(len(payload))
-		it.fetchedBytes, it.unhashed = it.bytes, true
-		m.progress.Passed(progress.StageFetch, it)
+		if it.hold(payload, it.doc.Digest, heldUnhashed) {
+			m.progress.Passed(progress.StageFetch, it)
+		}
 	case err == nil:
 		sum := md5.Sum(payload)
-		if err := store.Check(it.doc, hex.EncodeToString(sum[:]), told, int64(len(payload))); err != nil {
+		digest := hex.EncodeToString(sum[:])
+		if err := store.Check(it.doc, digest, told, int64(len(payload))); err != nil {
 			if it.revived {
-				err = m.takeBackCopy(ctx, it, hex.EncodeToString(sum[:]), err)
+				err = m.takeBackCopy(ctx, it, digest, err)
 			}
 			it.fail(stageFetch, failure.ClassOf(err, failure.ClassFetch), err)
 			return
 		}
-		it.payload, it.digest, it.bytes = payload, hex.EncodeToString(sum[:]), int64(len(payload))
-		it.fetchedBytes = it.bytes
-		m.progress.Passed(progress.StageFetch, it)
+		if it.hold(payload, digest, held) {
+			m.progress.Passed(progress.StageFetch, it)
+		}
 	case drivers.KindOf(err) == drivers.TooLarge:
-		it.streamed = true
+		it.carriage = streamed
 	default:
 		m.notFetched(ctx, it, err)
 	}
@@ -97,8 +98,11 @@ func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 	case drivers.KindOf(err) != drivers.NotFound:
 		it.fail(stageFetch, failure.ClassOf(err, failure.ClassFetch), err)
 	case m.samePrefix() && m.alreadyThere(ctx, it):
-		it.moved, it.earlier, it.counted = true, true, m.sweeping
-		it.compressed, it.digest, it.bytes = it.doc.Compressed, it.doc.Digest, it.doc.Bytes
+		if m.sweeping {
+			it.foundMoved(earlierCounts)
+		} else {
+			it.foundMoved(earlierRun)
+		}
 	default:
 		it.fail(stageFetch, failure.ClassMissingPayload, err)
 	}
@@ -116,4 +120,15 @@ func (m *migration) alreadyThere(ctx context.Context, it *item) bool {
 	}
 	digest, err := store.Digest(ctx, m.dst, it.dest)
 	return err == nil && digest == it.doc.Digest
+}
+
+// meaning is the context for an operation on an item's payload at the source.
+func (m *migration) meaning(ctx context.Context, it *item) context.Context {
+	if m.src.Capabilities().Placer == nil {
+		return ctx
+	}
+	if it.mover != thisRun { // its row tells the destination's digest
+		return drivers.WithMeant(ctx, drivers.Meant{})
+	}
+	return drivers.WithMeant(ctx, drivers.Meant{MD5: it.doc.Digest})
 }

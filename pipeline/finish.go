@@ -20,6 +20,7 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	var o checkpoint.Outcome
 	now := time.Now()
 	for _, it := range b.items {
+		it.conclude(m.KeepSource)
 		switch {
 		case it.failure == nil:
 			o.Cleared = append(o.Cleared, it.entry())
@@ -39,7 +40,7 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 		case m.skips(it):
 			o.Counts.Add(checkpoint.Counts{Skipped: 1, BytesCounted: max(it.doc.Bytes, 0)})
 		}
-		if it.absent || m.Purge && m.KeepSource {
+		if it.state == stateNothingLeft || m.Purge && m.KeepSource {
 			continue // nothing was done
 		}
 		if err := m.journal.Append(m.record(it, now)); err != nil {
@@ -60,17 +61,17 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 // counts says whether the item counts as done by this batch.
 func (m *migration) counts(it *item) bool {
 	if m.Purge {
-		return it.failure == nil && !it.absent
+		return it.failure == nil && !m.skips(it)
 	}
-	return it.moved && !it.counted
+	return it.moved() && it.mover != earlierCounts
 }
 
 // skips says whether there was nothing to be done for the item.
-func (m *migration) skips(it *item) bool { return it.absent && it.failure == nil }
+func (m *migration) skips(it *item) bool { return it.state == stateNothingLeft }
 
 func countsOf(it *item) checkpoint.Counts {
 	c := checkpoint.Counts{Moved: 1, BytesRead: it.fetchedBytes, BytesWritten: it.receipt.Bytes, BytesCounted: max(it.doc.Bytes, 0)}
-	if it.earlier {
+	if it.mover != thisRun {
 		c.AlreadyThere = 1
 	} else if it.doc.Digest == "" {
 		c.NoDigest = 1
@@ -85,7 +86,7 @@ func (m *migration) record(it *item, now time.Time) journal.Record {
 		UserID: it.doc.UserID, Bucket: it.doc.Bucket, ArchiveID: it.doc.ArchiveID, DocumentName: it.doc.Name,
 		From: it.doc.URI, PlainDigest: it.plainDigest, PlainBytes: it.plainBytes, StoredBytes: -1,
 	}
-	if it.moved {
+	if it.moved() {
 		r.To, r.StoredDigest, r.StoredBytes, r.Compressed = it.dest, it.digest, it.bytes, it.compressed
 	}
 	if it.failure != nil {
@@ -96,9 +97,9 @@ func (m *migration) record(it *item, now time.Time) journal.Record {
 
 func (m *migration) outcome(it *item) journal.Result {
 	switch {
-	case it.moved && it.failure != nil:
+	case it.state == stateSourceLeft:
 		return journal.Left
-	case it.failure != nil:
+	case it.state == stateStays:
 		return journal.Failed
 	case m.KeepSource:
 		return journal.Kept

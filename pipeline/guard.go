@@ -56,7 +56,7 @@ func (m *migration) harmless(ctx context.Context, it *item) bool {
 	if drivers.KindOf(err) == drivers.NotFound {
 		return true
 	}
-	if err != nil || it.streamed || info.Bytes != it.bytes {
+	if err != nil || it.carriage.streamed() || info.Bytes != it.bytes {
 		return false
 	}
 	if info.MD5 != "" {

@@ -49,7 +49,7 @@ func (m *migration) findSiblings(it *item, rows []catalog.Document) {
 		}
 		it.siblings = true
 		if !row.NoURI && row.URI != it.doc.URI && m.sameAtDestination(row.URI, it.dest) {
-			it.taken = &rows[i]
+			it.atDest = &rows[i]
 		}
 	}
 }
@@ -67,7 +67,9 @@ func (m *migration) askLengths(ctx context.Context, b *batch) error {
 		switch {
 		case err == nil:
 			it.fetchedBytes = info.Bytes
-			it.streamed = info.Bytes > m.limits.StreamBytes
+			if info.Bytes > m.limits.StreamBytes {
+				it.carriage = streamed
+			}
 		case drivers.KindOf(err) == drivers.NotFound && m.samePrefix():
 			// fetch finds out whether it is at the destination already.
 		case drivers.KindOf(err) == drivers.NotFound:
@@ -89,8 +91,8 @@ func (m *migration) plan(b *batch) int64 {
 		}
 		bytes := max(it.doc.Bytes, it.fetchedBytes)
 		cost := bytes + m.allow(it, bytes)
-		if it.streamed = it.streamed || bytes > m.limits.StreamBytes || total+cost > 2*m.limits.BatchBytes; it.streamed {
-			b.streams = true
+		if it.carriage.streamed() || bytes > m.limits.StreamBytes || total+cost > 2*m.limits.BatchBytes {
+			it.carriage, b.streams = streamed, true
 			stream = max(stream, m.streamCost(m.passes(it, bytes)))
 			continue
 		}

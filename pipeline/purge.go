@@ -47,15 +47,14 @@ func (m *migration) beginPurge(ctx context.Context) error {
 // purgeItem makes an item of a row that names the destination.
 func (m *migration) purgeItem(it *item) *item {
 	it.dest = it.doc.URI
-	it.moved, it.earlier = true, true
-	it.compressed, it.digest, it.bytes = it.doc.Compressed, it.doc.Digest, it.doc.Bytes
+	it.foundMoved(earlierRun)
 	it.doc.URI, _ = m.src.URI(it.doc.Key) // selected only if the source can hold it
 	return it
 }
 
 // findLeft asks the source which payloads it still has.
 func (m *migration) findLeft(ctx context.Context, b *batch) error {
-	items := b.filter(func(it *item) bool { return it.failure == nil && !it.absent })
+	items := b.filter(func(it *item) bool { return it.state == stateMovedBefore })
 	err := m.sourceOps.Each(ctx, items, func(ctx context.Context, it *item) {
 		info, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI)
 		switch {
@@ -63,7 +62,7 @@ func (m *migration) findLeft(ctx context.Context, b *batch) error {
 			it.fetchedBytes = info.Bytes
 			m.progress.Passed(progress.StageFetch, it)
 		case drivers.KindOf(err) == drivers.NotFound && !it.revived:
-			it.absent = true
+			it.nothingLeft()
 		case drivers.KindOf(err) == drivers.NotFound:
 			// Deleted by a killed run, perhaps not to the end: folders.
 		default:

@@ -30,17 +30,17 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	held := b.filter(func(it *item) bool { return it.pending() && !it.streamed && shared[it] == nil })
+	whole := b.filter(func(it *item) bool { return it.pending() && !it.carriage.streamed() && shared[it] == nil })
 	if batcher := m.dst.Batcher(); batcher != nil && m.dst.Capabilities().BatchPut {
-		err = m.putBatch(ctx, batcher, held)
+		err = m.putBatch(ctx, batcher, whole)
 	} else {
-		err = m.destOps.Each(ctx, held, m.putOne)
+		err = m.destOps.Each(ctx, whole, m.putOne)
 	}
 	if err != nil {
 		return err
 	}
-	streamed := b.filter(func(it *item) bool { return it.pending() && it.streamed && shared[it] == nil })
-	for _, it := range streamed {
+	streams := b.filter(func(it *item) bool { return it.pending() && it.carriage.streamed() && shared[it] == nil })
+	for _, it := range streams {
 		put := func() { m.putStream(ctx, it) }
 		if !b.streams {
 			late := put
@@ -51,16 +51,17 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 		}
 	}
 	for it, first := range shared {
-		if it.failure == nil {
-			it.receipt = first.receipt
+		switch {
+		case it.ended():
+		case first.failure != nil:
+			it.fail(first.failure.Stage, first.failure.Class, errors.New(first.failure.Reason))
+		default:
 			it.digest, it.bytes, it.compressed = first.digest, first.bytes, first.compressed
-			if first.failure != nil {
-				it.fail(first.failure.Stage, first.failure.Class, errors.New(first.failure.Reason))
-			}
+			it.taken(first.receipt)
 		}
 	}
 	crash.Point("put")
-	return m.judge(append(held, streamed...), stagePut)
+	return m.judge(append(whole, streams...), stagePut)
 }
 
 // shareDestinations settles who puts where several rows have one key, and so
@@ -73,13 +74,13 @@ func (m *migration) shareDestinations(ctx context.Context, b *batch) (map[*item]
 		if !it.siblings {
 			continue
 		}
-		if it.taken != nil {
+		if it.atDest != nil {
 			digest, err := m.digestToBe(ctx, it)
 			if cerr := cancelled(ctx); cerr != nil {
 				return nil, cerr
 			}
-			if err != nil || it.taken.Digest != digest || it.taken.Compressed != it.compressed {
-				it.fail(stagePut, failure.ClassPlaceTaken, placeTaken(it.dest, it.taken.Name))
+			if err != nil || it.atDest.Digest != digest || it.atDest.Compressed != it.compressed {
+				it.fail(stagePut, failure.ClassPlaceTaken, placeTaken(it.dest, it.atDest.Name))
 				continue
 			}
 		}
@@ -102,13 +103,13 @@ func samePayload(a, b *item) bool {
 	if a.doc.URI == b.doc.URI && a.doc.Digest == b.doc.Digest && a.doc.Compressed == b.doc.Compressed {
 		return true
 	}
-	return !a.streamed && !b.streamed && a.digest == b.digest && a.compressed == b.compressed
+	return !a.carriage.streamed() && !b.carriage.streamed() && a.digest == b.digest && a.compressed == b.compressed
 }
 
 // digestToBe is the digest of what would be stored. A streamed payload is read
 // for it.
 func (m *migration) digestToBe(ctx context.Context, it *item) (string, error) {
-	if !it.streamed {
+	if !it.carriage.streamed() {
 		return it.digest, nil
 	}
 	payload, err := m.stream(ctx, it)
@@ -152,9 +153,10 @@ func (m *migration) putBatch(ctx context.Context, batcher drivers.Batcher, items
 
 func (m *migration) putOne(ctx context.Context, it *item) {
 	payload := drivers.InMemory(corrupted(it))
-	payload.Computed, payload.ReadBack = !it.unhashed, it.unhashed
+	unhashed := it.carriage == heldUnhashed
+	payload.Computed, payload.ReadBack = !unhashed, unhashed
 	receipt, err := m.dst.Put(ctx, it.dest, payload)
-	if it.unhashed {
+	if unhashed {
 		receipt, err = m.settleUnhashed(ctx, it, receipt, err)
 	}
 	m.stored(it, receipt, err)
@@ -204,8 +206,8 @@ func (m *migration) putStream(ctx context.Context, it *item) {
 		}
 	}
 	receipt, err := put(ctx, it.dest, payload)
-	if err != nil && it.revived && it.rottenDigest != "" {
-		err = m.takeBackCopy(ctx, it, it.rottenDigest, err) // of a run that could hold it
+	if err != nil && it.revived && it.rotten != "" {
+		err = m.takeBackCopy(ctx, it, it.rotten, err) // of a run that could hold it
 	}
 	it.digest, it.bytes = receipt.MD5, receipt.Bytes
 	m.stored(it, receipt, err)
@@ -213,15 +215,17 @@ func (m *migration) putStream(ctx context.Context, it *item) {
 
 func (m *migration) stored(it *item, receipt drivers.Receipt, err error) {
 	crash.Point("putting")
-	if !it.unhashed || err != nil || receipt.ProvenMD5 != "" {
+	if it.carriage != heldUnhashed || err != nil || receipt.ProvenMD5 != "" {
 		it.payload = nil // else it is hashed if it proves wrong when it is read back
 	}
-	it.receipt = receipt
 	if err != nil {
 		it.fail(stagePut, failure.ClassOf(err, failure.ClassPut), err)
 		return
 	}
-	if it.streamed {
+	if !it.taken(receipt) {
+		return
+	}
+	if it.carriage.streamed() {
 		m.progress.Passed(progress.StageFetch, it)
 		m.progress.Passed(progress.StageRecompress, it)
 	}

@@ -14,12 +14,12 @@ import (
 // rule asks for, and leaves them untouched where it asks for what they are. A
 // compressed payload is checked to be sound in either case.
 func (m *migration) recompress(ctx context.Context, b *batch) error {
-	items := b.filter(func(it *item) bool { return it.pending() && !it.streamed })
+	items := b.filter(func(it *item) bool { return it.pending() && !it.carriage.streamed() })
 	defer m.progress.Busy(progress.StageRecompress)()
 	return m.cpu.Each(ctx, items, func(_ context.Context, it *item) {
 		if err := m.recompressOne(it); err != nil {
 			it.fail(stageRecompress, failure.ClassOf(err, failure.ClassZlib), err)
-		} else if !it.streamed {
+		} else if !it.carriage.streamed() {
 			m.progress.Passed(progress.StageRecompress, it)
 		}
 	})
@@ -47,7 +47,7 @@ func (m *migration) recompressOne(it *item) error {
 	case m.keepsForm() || m.dst.Compresses(plainBytes):
 		it.compressed = true
 	case plainBytes > it.allowance:
-		it.streamed, it.payload = true, nil
+		it.letGo()
 	default:
 		it.replace(plain, false)
 	}

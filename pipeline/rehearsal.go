@@ -306,7 +306,7 @@ func (p *planner) readSample(ctx context.Context) error {
 func (p *planner) drain(ctx context.Context, b *batch) error {
 	for _, it := range b.items {
 		it.payload = nil
-		if it.failure != nil || !it.streamed {
+		if it.failure != nil || !it.carriage.streamed() {
 			continue
 		}
 		if err := p.readThrough(ctx, it); err != nil {

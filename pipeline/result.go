@@ -191,9 +191,9 @@ func (m *migration) ended(items []*item) []progress.Ended {
 		}
 		if e.Done {
 			e.BytesRead, e.BytesWritten = it.fetchedBytes, it.receipt.Bytes
-			e.Sized = m.Purge || !it.earlier
+			e.Sized = m.Purge || it.mover == thisRun
 		}
-		e.Settled = e.Done || m.skips(it) || it.failure != nil && (m.Purge || !it.counted)
+		e.Settled = e.Done || m.skips(it) || it.failure != nil && (m.Purge || it.mover != earlierCounts)
 		list[i] = e
 	}
 	return list

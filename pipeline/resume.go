@@ -96,7 +96,9 @@ func (m *migration) revive(b *batch, rows map[drivers.Key][]catalog.Document) {
 	for _, e := range b.entries {
 		it := m.reviveEntry(e, rows[drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID}])
 		it.revived = true
-		it.counted = it.earlier && b.recounted
+		if b.recounted && it.mover == earlierRun {
+			it.mover = earlierCounts
+		}
 		b.items = append(b.items, it)
 	}
 }
@@ -115,10 +117,8 @@ func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *it
 		case row.URI == e.URI && !m.Purge:
 			return m.newItem(row)
 		case m.atDestination(row):
-			it := &item{
-				doc: row, dest: row.URI, moved: true, earlier: true, plainBytes: -1,
-				compressed: row.Compressed, digest: row.Digest, bytes: row.Bytes,
-			}
+			it := &item{doc: row, dest: row.URI, plainBytes: -1}
+			it.foundMoved(earlierRun)
 			it.doc.URI = e.URI // the source, as delete needs it
 			return it
 		default:

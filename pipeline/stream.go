@@ -65,7 +65,7 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 // opener opens a payload that keeps its form, at the source.
 func (m *migration) opener(it *item) func(context.Context) (io.ReadCloser, error) {
 	return func(ctx context.Context) (io.ReadCloser, error) {
-		if !it.unchecked {
+		if it.carriage != streamedUnchecked {
 			return m.openChecked(ctx, it)
 		}
 		r, info, err := store.Open(m.meaning(ctx, it), m.src, it.doc.URI)
@@ -102,9 +102,9 @@ func (m *migration) checkedThere(it *item, p drivers.Payload) bool {
 // at here, for what is wrong with it to be found. A destination that says nothing
 // of what it holds is not relied on again.
 func (m *migration) putUnchecked(ctx context.Context, it *item, p drivers.Payload) (drivers.Receipt, error) {
-	it.unchecked = true
+	it.carriage = streamedUnchecked
 	receipt, err := m.dst.Put(ctx, it.dest, p)
-	it.unchecked = false
+	it.carriage = streamed
 	switch {
 	case err == nil && receipt.ProvenMD5 == p.MD5:
 		if !it.doc.Compressed {
@@ -155,7 +155,7 @@ func (m *migration) openChecked(ctx context.Context, it *item) (io.ReadCloser, e
 		}
 		err := store.Check(it.doc, digest, info.MD5, bytes)
 		if err != nil {
-			it.rottenDigest = digest
+			it.rotten = digest
 		}
 		return err
 	}), nil

@@ -34,9 +34,9 @@ func (m *migration) readsBack(it *item, bytes int64) bool {
 	return m.dst.Capabilities().TakesUnhashed && m.staysAsItIs(it, bytes)
 }
 
-// rotten says what is wrong with a payload as it came from the source, which was not
+// whatIsWrong says what is wrong with a payload as it came from the source, which was not
 // hashed before, and tells its MD5. nil if it is what the catalog says.
-func (it *item) rotten() (digest string, err error) {
+func (it *item) whatIsWrong() (digest string, err error) {
 	sum := md5.Sum(it.payload)
 	digest = hex.EncodeToString(sum[:])
 	return digest, store.Check(it.doc, digest, "", int64(len(it.payload)))
@@ -93,7 +93,7 @@ func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt driver
 	case err != nil && (drivers.KindOf(err) == drivers.Temporary || cancelled(ctx) != nil):
 		return receipt, err
 	}
-	sum, wrong := it.rotten()
+	sum, wrong := it.whatIsWrong()
 	switch {
 	case wrong == nil:
 		return receipt, err

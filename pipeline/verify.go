@@ -25,14 +25,17 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 		return err
 	}
 	items := b.filter(func(it *item) bool {
-		return it.failure == nil && !it.absent && (!it.moved || it.earlier && (m.Purge || !m.KeepSource))
+		if it.state == stateMovedBefore {
+			return m.Purge || !m.KeepSource
+		}
+		return it.pending() && it.ready(stateProved)
 	})
 	unproven := make([]*item, 0, len(items))
 	for _, it := range items {
-		if !m.proven(it) {
-			unproven = append(unproven, it)
-		} else {
+		if it.prove(m.told(it)) {
 			m.progress.Passed(progress.StageVerify, it)
+		} else {
+			unproven = append(unproven, it)
 		}
 	}
 	if err := m.destOps.Each(ctx, unproven, m.proveByReading); err != nil {
@@ -47,27 +50,32 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 	return m.judge(items, stageVerify)
 }
 
-// proven says whether the put's receipt is proof enough.
-func (m *migration) proven(it *item) bool {
-	if crash.Mutated("skip-verify") {
-		return true
+// told gives the MD5 that the destination told of what it holds, "" where the
+// payload is read back whatever it says.
+func (m *migration) told(it *item) string {
+	switch {
+	case crash.Mutated("skip-verify"):
+		return it.digest
+	case m.ReadBack || it.moved():
+		return ""
+	default:
+		return it.receipt.ProvenMD5
 	}
-	return !m.ReadBack && !it.earlier && it.digest != "" && it.receipt.ProvenMD5 == it.digest
 }
 
 // proveByReading reads the payload back and compares its MD5.
 func (m *migration) proveByReading(ctx context.Context, it *item) {
 	digest, err := store.Digest(ctx, m.dst, it.dest)
-	if err == nil && digest == it.digest {
+	if err == nil && it.prove(digest) {
 		m.progress.Passed(progress.StageVerify, it)
 		return
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || it.ended() {
 		return
 	}
-	if it.unhashed && it.payload != nil {
+	if it.carriage == heldUnhashed && it.payload != nil {
 		// Whose fault it is.
-		if _, wrong := it.rotten(); wrong != nil {
+		if _, wrong := it.whatIsWrong(); wrong != nil {
 			wrong = m.takeBack(ctx, it, wrong)
 			it.fail(stageFetch, failure.ClassOf(wrong, failure.ClassFetch), wrong)
 			return
@@ -82,7 +90,7 @@ func (m *migration) proveByReading(ctx context.Context, it *item) {
 		err = fmt.Errorf("read back %s: its MD5 is %s, %s was put", it.dest, digest, it.digest)
 	}
 	stage := stageVerify
-	if it.moved {
+	if it.moved() {
 		stage = stageDelete // the row is at the destination already; the source stays
 	} else {
 		err = m.takeBack(ctx, it, err)

@@ -1,0 +1,187 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/failure"
+)
+
+// state is how far a document has come. docs/architecture.md draws the whole
+// ("The life of a document"). A state changes in this file and nowhere else; a
+// test looks for that.
+//
+// What comes next, a payload that an earlier run has copied and proved while its
+// row still names the source, is one more state before stateMovedBefore:
+// "copied before", from found, when the record of the proof holds; and on to
+// proved, from where everything is as it is now.
+type state uint8
+
+const (
+	// The row names the source.
+	stateFound  state = iota // nothing is done yet, or the payload has to be streamed
+	stateHeld                // the payload is in memory, in the form that it came in or is to be put in
+	statePut                 // the destination took the payload
+	stateProved              // and holds it, by its own MD5 or read back
+
+	// The row names the destination.
+	stateMovedBefore // as this run found it; what the destination holds is not proved yet
+	stateCommitted   // and the destination has proved what it holds: now the source may go
+	stateSourceGone
+	stateNothingLeft // purge: there is no payload of this document's own at the source
+	stateSourceLeft  // the source stays, for the reason in failure
+
+	// The row names the source, or what somebody else has written there, and the
+	// document stays where it was, for the reason in failure.
+	stateStays
+
+	stateCount
+)
+
+var stateNames = [stateCount]string{"found", "held", "put", "proved", "moved before", "committed", "source gone", "nothing left", "source left", "stays"}
+
+// String names the state.
+func (s state) String() string { return stateNames[s] }
+
+// followers are the states that may follow each. A document that has one may also
+// fail, which ends it; one that has none has ended.
+var followers = [stateCount][]state{
+	stateFound:       {stateHeld, statePut, stateMovedBefore},
+	stateHeld:        {stateFound, statePut},
+	statePut:         {stateProved},
+	stateProved:      {stateCommitted},
+	stateMovedBefore: {stateCommitted, stateNothingLeft},
+	stateCommitted:   {stateSourceGone, stateNothingLeft},
+}
+
+// life is what has become of a document so far.
+type life struct {
+	state state
+	// failure is why it stays, or its source does; nil in all other states.
+	failure *checkpoint.Failure
+}
+
+// pending says whether the document is still to be moved.
+func (l *life) pending() bool { return l.state <= stateProved }
+
+// moved says whether its row names the destination.
+func (l *life) moved() bool { return l.state >= stateMovedBefore && l.state <= stateSourceLeft }
+
+// ended says that nothing can happen to it any more.
+func (l *life) ended() bool { return len(followers[l.state]) == 0 }
+
+// ready says whether a document may come to a state next. If not, the document
+// fails.
+func (it *item) ready(next state) bool {
+	return slices.Contains(followers[it.state], next) || it.refuse(next)
+}
+
+// refuse fails a document that is asked to come to a state that it may not come to.
+// The fault is kedge's, and nothing is lost while row, payload and source stay as
+// they are.
+func (it *item) refuse(next state) bool {
+	err := fmt.Errorf("a fault of kedge's own: a document that is %q cannot come to be %q", it.state, next)
+	if it.moved() {
+		it.fail(stageDelete, failure.ClassDelete, err)
+	} else {
+		it.fail(stageVerify, failure.ClassVerify, err)
+	}
+	return false
+}
+
+func (it *item) enter(next state) bool {
+	if !it.ready(next) {
+		return false
+	}
+	it.state = next
+	return true
+}
+
+// fail ends a document for the first reason that is given: it stays, or, where
+// its row names the destination already, its source does.
+func (it *item) fail(stage, class string, err error) {
+	if it.ended() {
+		return
+	}
+	if it.moved() {
+		it.state = stateSourceLeft
+	} else {
+		it.state = stateStays
+	}
+	it.payload = nil
+	it.failure = &checkpoint.Failure{
+		Entry: it.entry(), Stage: stage, Class: class,
+		Reason: strings.Join(strings.Fields(err.Error()), " "),
+	}
+}
+
+// hold takes the payload of a document that is found. Its digest was computed from
+// these bytes, or is the catalog's, with which the destination will compare them.
+func (it *item) hold(payload []byte, digest string, how carriage) bool {
+	if how.streamed() || it.carriage.streamed() {
+		return it.refuse(stateHeld)
+	}
+	if !it.enter(stateHeld) {
+		return false
+	}
+	it.payload, it.digest, it.bytes, it.carriage = payload, digest, int64(len(payload)), how
+	it.fetchedBytes = it.bytes
+	return true
+}
+
+// letGo gives up a payload that is held and has to be streamed after all.
+func (it *item) letGo() {
+	if it.enter(stateFound) {
+		it.payload, it.carriage = nil, streamed
+	}
+}
+
+// foundMoved notes that the row, or where that cannot tell, the destination, shows
+// that an earlier run has moved the document.
+func (it *item) foundMoved(by mover) {
+	if it.enter(stateMovedBefore) {
+		it.mover = by
+		it.compressed, it.digest, it.bytes = it.doc.Compressed, it.doc.Digest, it.doc.Bytes
+	}
+}
+
+// taken notes that the destination took the payload, which was held or streamed.
+func (it *item) taken(receipt drivers.Receipt) bool {
+	if it.state == stateFound && !it.carriage.streamed() {
+		return it.refuse(statePut) // there was nothing to put
+	}
+	it.receipt = receipt
+	return it.enter(statePut)
+}
+
+// prove notes that the destination holds a payload with this MD5. It says whether
+// that is the one that was put, or of which the row tells.
+func (it *item) prove(md5 string) bool {
+	if md5 == "" || md5 != it.digest {
+		return false
+	}
+	if it.state == stateMovedBefore {
+		return it.enter(stateCommitted)
+	}
+	return it.enter(stateProved)
+}
+
+// conclude lets no document end on its way: what was neither moved nor failed until
+// now does so, and so does one whose source was to go and was not looked at.
+func (it *item) conclude(keepSource bool) {
+	if it.pending() || it.state == stateMovedBefore && !keepSource {
+		it.refuse(stateSourceGone)
+	}
+}
+
+// commit notes that the row was changed, durably, to name the destination.
+func (it *item) commit() bool { return it.enter(stateCommitted) }
+
+// sourceGone notes that the source was deleted, durably.
+func (it *item) sourceGone() bool { return it.enter(stateSourceGone) }
+
+// nothingLeft notes that no payload of the document's own is at the source.
+func (it *item) nothingLeft() bool { return it.enter(stateNothingLeft) }

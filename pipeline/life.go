@@ -74,15 +74,16 @@ func (l *life) moved() bool { return l.state >= stateMovedBefore && l.state <= s
 func (l *life) ended() bool { return len(followers[l.state]) == 0 }
 
 // ready says whether a document may come to a state next. If not, the document
-// fails.
+// fails: the fault is kedge's, and nothing is lost while row, payload and source stay
+// as they are.
 func (it *item) ready(next state) bool {
-	return slices.Contains(followers[it.state], next) || it.refuse(next)
-}
-
-// refuse fails a document that is asked to come to a state that it may not come to.
-// The fault is kedge's, and nothing is lost while row, payload and source stay as
-// they are.
-func (it *item) refuse(next state) bool {
+	legal := slices.Contains(followers[it.state], next)
+	if it.state == stateFound && (next == stateHeld || next == statePut) {
+		legal = it.carriage.streamed() == (next == statePut) // what is not streamed is held before it is put
+	}
+	if legal {
+		return true
+	}
 	err := fmt.Errorf("a fault of kedge's own: a document that is %q cannot come to be %q", it.state, next)
 	if it.moved() {
 		it.fail(stageDelete, failure.ClassDelete, err)
@@ -121,9 +122,6 @@ func (it *item) fail(stage, class string, err error) {
 // hold takes the payload of a document that is found. Its digest was computed from
 // these bytes, or is the catalog's, with which the destination will compare them.
 func (it *item) hold(payload []byte, digest string, how carriage) bool {
-	if how.streamed() || it.carriage.streamed() {
-		return it.refuse(stateHeld)
-	}
 	if !it.enter(stateHeld) {
 		return false
 	}
@@ -150,9 +148,6 @@ func (it *item) foundMoved(by mover) {
 
 // taken notes that the destination took the payload, which was held or streamed.
 func (it *item) taken(receipt drivers.Receipt) bool {
-	if it.state == stateFound && !it.carriage.streamed() {
-		return it.refuse(statePut) // there was nothing to put
-	}
 	it.receipt = receipt
 	return it.enter(statePut)
 }
@@ -173,7 +168,7 @@ func (it *item) prove(md5 string) bool {
 // now does so, and so does one whose source was to go and was not looked at.
 func (it *item) conclude(keepSource bool) {
 	if it.pending() || it.state == stateMovedBefore && !keepSource {
-		it.refuse(stateSourceGone)
+		it.ready(stateSourceGone)
 	}
 }
 

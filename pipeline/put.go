@@ -30,7 +30,16 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	whole := b.filter(func(it *item) bool { return it.pending() && !it.carriage.streamed() && shared[it] == nil })
+	var whole, streams []*item
+	for _, it := range b.pending() {
+		switch {
+		case shared[it] != nil || !it.ready(statePut):
+		case it.carriage.streamed():
+			streams = append(streams, it)
+		default:
+			whole = append(whole, it)
+		}
+	}
 	if batcher := m.dst.Batcher(); batcher != nil && m.dst.Capabilities().BatchPut {
 		err = m.putBatch(ctx, batcher, whole)
 	} else {
@@ -39,7 +48,6 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	streams := b.filter(func(it *item) bool { return it.pending() && it.carriage.streamed() && shared[it] == nil })
 	for _, it := range streams {
 		put := func() { m.putStream(ctx, it) }
 		if !b.streams {
@@ -51,17 +59,20 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 		}
 	}
 	for it, first := range shared {
-		switch {
-		case it.ended():
-		case first.failure != nil:
-			it.fail(first.failure.Stage, first.failure.Class, errors.New(first.failure.Reason))
-		default:
-			it.digest, it.bytes, it.compressed = first.digest, first.bytes, first.compressed
-			it.taken(first.receipt)
-		}
+		it.follow(first)
 	}
 	crash.Point("put")
 	return m.judge(append(whole, streams...), stagePut)
+}
+
+// follow has an item be where another one, with the same payload, was put.
+func (it *item) follow(first *item) {
+	if f := first.failure; f != nil {
+		it.fail(f.Stage, f.Class, errors.New(f.Reason))
+		return
+	}
+	it.digest, it.bytes, it.compressed = first.digest, first.bytes, first.compressed
+	it.taken(first.receipt)
 }
 
 // shareDestinations settles who puts where several rows have one key, and so

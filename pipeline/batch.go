@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"context"
-
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
@@ -114,17 +112,6 @@ func (it *item) CatalogBytes() int64 { return max(it.doc.Bytes, 0) }
 // WorkBytes is how long an item's payload is, as far as that is known.
 func (it *item) WorkBytes() int64 { return max(it.bytes, it.fetchedBytes, it.doc.Bytes, 0) }
 
-// Stages, as failures name them.
-const (
-	stageEnumerate  = "enumerate"
-	stageFetch      = "fetch"
-	stageRecompress = "recompress"
-	stagePut        = "put"
-	stageVerify     = "verify"
-	stageCommit     = "commit"
-	stageDelete     = "delete"
-)
-
 // pending gives the items that still have to be moved.
 func (b *batch) pending() []*item {
 	return b.filter(func(it *item) bool { return it.pending() })
@@ -157,12 +144,4 @@ func (b *batch) keys() []drivers.Key {
 		add(drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID})
 	}
 	return keys
-}
-
-// cancelled gives the reason why ctx has ended, nil while it has not.
-func cancelled(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
 }

@@ -73,7 +73,7 @@ func (m *migration) explain(ctx context.Context, missed []*item) error {
 			reason = rowChanged(row.URI)
 		}
 		if !it.moved() {
-			it.fail(stageCommit, failure.ClassRowChanged, m.takeBack(ctx, it, reason))
+			it.fail(failure.StageCommit, failure.ClassRowChanged, m.takeBack(ctx, it, reason))
 		}
 	}
 	return nil

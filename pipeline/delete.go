@@ -33,7 +33,7 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 		return err
 	}
 	crash.Point("deleted")
-	return m.judge(items, stageDelete)
+	return m.judge(items, failure.StageDelete)
 }
 
 // deleteSources deletes the sources of committed documents, and of no others. Nothing
@@ -107,12 +107,12 @@ func (m *migration) notDeleted(it *item, err error) {
 		m.leaveSource(it, err)
 		return
 	}
-	it.fail(stageDelete, failure.ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
+	it.fail(failure.StageDelete, failure.ClassDelete, fmt.Errorf("the document was moved, its source could not be deleted: %w", err))
 }
 
 // leaveSource leaves a source for good: it is not kedge's to delete.
 func (m *migration) leaveSource(it *item, reason error) {
-	it.fail(stageDelete, failure.ClassLeft, fmt.Errorf("the document was moved, its source %s is left: %w", it.doc.URI, reason))
+	it.fail(failure.StageDelete, failure.ClassLeft, fmt.Errorf("the document was moved, its source %s is left: %w", it.doc.URI, reason))
 }
 
 // deletable gives the items whose source may go.
@@ -150,7 +150,7 @@ func (m *migration) deletable(ctx context.Context, b *batch) ([]*item, error) {
 			it.nothingLeft() // another document's payload is there, and none of its own
 		}
 	}
-	return items, cancelled(ctx)
+	return items, context.Cause(ctx)
 }
 
 // mayGo looks once more at everything that speaks against deleting a source:
@@ -172,7 +172,7 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 		same, err := m.samePayload(ctx, row, it.doc.URI)
 		if err != nil {
 			m.notDeleted(it, err) // who cannot tell does not delete
-			return false, cancelled(ctx)
+			return false, context.Cause(ctx)
 		}
 		named = named || same
 	}
@@ -183,13 +183,13 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 	}
 	if it.atSource, err = m.sharingOf(ctx, it); err != nil {
 		m.notDeleted(it, err)
-		return false, cancelled(ctx)
+		return false, context.Cause(ctx)
 	}
 	alone := len(survey.Places(m.src, it.doc.URI)) == 1
 	named = named || alone && it.atSource == sharedByRow
 	switch {
 	case reason != nil:
-		it.fail(stageDelete, failure.ClassRowChanged, reason)
+		it.fail(failure.StageDelete, failure.ClassRowChanged, reason)
 	case named:
 	case alone && it.atSource == sharedUnknown:
 		m.leaveSource(it, errors.New("too many documents of the catalog have keys by which they may be at this place too"))
@@ -241,12 +241,12 @@ func (m *migration) tellApart(ctx context.Context, it *item) error {
 	}
 	if err != nil {
 		m.notDeleted(it, err)
-		return cancelled(ctx)
+		return context.Cause(ctx)
 	}
 	dest, err := m.dst.Stat(ctx, it.dest)
 	if err != nil {
 		m.notDeleted(it, err)
-		return cancelled(ctx)
+		return context.Cause(ctx)
 	}
 	if source.Identity == dest.Identity {
 		m.leaveSource(it, fmt.Errorf("it and %s are one and the same file", it.dest))

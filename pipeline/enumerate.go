@@ -127,26 +127,26 @@ func (m *migration) newItem(d catalog.Document) *item {
 		return m.purgeItem(it)
 	}
 	if d.NoURI {
-		it.fail(stageEnumerate, failure.ClassNoURI, store.ErrNoURI)
+		it.fail(failure.StageEnumerate, failure.ClassNoURI, store.ErrNoURI)
 		return it
 	}
 	if err := store.ForeignBytes(d); err != nil {
-		it.fail(stageEnumerate, failure.ClassInvalidKey, err)
+		it.fail(failure.StageEnumerate, failure.ClassInvalidKey, err)
 		return it
 	}
 	dest, err := m.dst.URI(d.Key)
 	if err != nil {
-		it.fail(stageEnumerate, failure.ClassInvalidKey, err)
+		it.fail(failure.StageEnumerate, failure.ClassInvalidKey, err)
 		return it
 	}
 	it.dest = dest
 	if !m.MoveUnreadable {
 		if err := drivers.FoundByAnchore(m.dst.Driver, dest); err != nil {
-			it.fail(stageEnumerate, failure.ClassUnreadableKey, err)
+			it.fail(failure.StageEnumerate, failure.ClassUnreadableKey, err)
 		}
 	}
 	if err := m.heldByAnother(dest); err != nil {
-		it.fail(stageEnumerate, failure.ClassPlaceTaken, err)
+		it.fail(failure.StageEnumerate, failure.ClassPlaceTaken, err)
 	}
 	return it
 }

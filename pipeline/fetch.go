@@ -28,7 +28,7 @@ func (m *migration) fetch(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	return m.judge(items, stageFetch)
+	return m.judge(items, failure.StageFetch)
 }
 
 // heldBytes is how long a payload may be to be held in memory.
@@ -51,7 +51,7 @@ func (m *migration) fetchBatch(ctx context.Context, batcher drivers.Batcher, ite
 	for i, it := range items {
 		m.fetched(ctx, it, results[i].Payload, results[i].Info.MD5, results[i].Err)
 	}
-	return cancelled(ctx)
+	return context.Cause(ctx)
 }
 
 func (m *migration) fetchOne(ctx context.Context, it *item) {
@@ -79,7 +79,7 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told 
 			if it.revived {
 				err = m.takeBackCopy(ctx, it, digest, err)
 			}
-			it.fail(stageFetch, failure.ClassOf(err, failure.ClassFetch), err)
+			it.fail(failure.StageFetch, failure.ClassOf(err, failure.ClassFetch), err)
 			return
 		}
 		if it.hold(payload, digest, held) {
@@ -96,7 +96,7 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told 
 func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 	switch {
 	case drivers.KindOf(err) != drivers.NotFound:
-		it.fail(stageFetch, failure.ClassOf(err, failure.ClassFetch), err)
+		it.fail(failure.StageFetch, failure.ClassOf(err, failure.ClassFetch), err)
 	case m.samePrefix() && m.alreadyThere(ctx, it):
 		if m.sweeping {
 			it.foundMoved(earlierCounts)
@@ -104,7 +104,7 @@ func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 			it.foundMoved(earlierRun)
 		}
 	default:
-		it.fail(stageFetch, failure.ClassMissingPayload, err)
+		it.fail(failure.StageFetch, failure.ClassMissingPayload, err)
 	}
 }
 

@@ -32,7 +32,7 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 	}
 	for _, it := range items {
 		if m.settled.IsOdd(it.dest) {
-			it.fail(stagePut, failure.ClassPlaceTaken, fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", it.dest))
+			it.fail(failure.StagePut, failure.ClassPlaceTaken, fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", it.dest))
 			continue
 		}
 		err := m.claimed(ctx, it)
@@ -40,10 +40,10 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 			err = m.overAnother(ctx, it)
 		}
 		if err != nil {
-			if cerr := cancelled(ctx); cerr != nil {
+			if cerr := context.Cause(ctx); cerr != nil {
 				return cerr
 			}
-			it.fail(stagePut, failure.ClassPlaceTaken, err)
+			it.fail(failure.StagePut, failure.ClassPlaceTaken, err)
 		}
 	}
 	return nil
@@ -86,7 +86,7 @@ func (m *migration) claimed(ctx context.Context, it *item) error {
 		}
 	}
 	if len(keys) == 0 && !c.Crowded || m.harmless(ctx, it) {
-		return cancelled(ctx)
+		return context.Cause(ctx)
 	}
 	if c.Crowded {
 		return fmt.Errorf("something else is at its place at the destination, %s, and too many documents of the catalog have keys by which they may be there to tell whose it is", it.dest)
@@ -118,7 +118,7 @@ func (m *migration) heldByAnother(dest string) error {
 // and destination give the same URIs.
 func (m *migration) overAnother(ctx context.Context, it *item) error {
 	if len(m.alike.dest.Of(it.dest)) == 0 || m.harmless(ctx, it) {
-		return cancelled(ctx)
+		return context.Cause(ctx)
 	}
 	return fmt.Errorf("something else is at its place at the destination, %s, which takes names that differ only in case, or in the form of their letters, for one: putting it might overwrite another document", it.dest)
 }

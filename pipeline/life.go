@@ -3,7 +3,6 @@ package pipeline
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -86,9 +85,9 @@ func (it *item) ready(next state) bool {
 	}
 	err := fmt.Errorf("a fault of kedge's own: a document that is %q cannot come to be %q", it.state, next)
 	if it.moved() {
-		it.fail(stageDelete, failure.ClassDelete, err)
+		it.fail(failure.StageDelete, failure.ClassDelete, err)
 	} else {
-		it.fail(stageVerify, failure.ClassVerify, err)
+		it.fail(failure.StageVerify, failure.ClassVerify, err)
 	}
 	return false
 }
@@ -115,7 +114,7 @@ func (it *item) fail(stage, class string, err error) {
 	it.payload = nil
 	it.failure = &checkpoint.Failure{
 		Entry: it.entry(), Stage: stage, Class: class,
-		Reason: strings.Join(strings.Fields(err.Error()), " "),
+		Reason: failure.Reason(err),
 	}
 }
 

@@ -32,7 +32,7 @@ func documentIn(s state) *item {
 // failed, with its row and its source as they were.
 func unharmed(t *testing.T, before state, it *item) {
 	t.Helper()
-	want, class, stage := stateStays, failure.ClassVerify, stageVerify
+	want, class, stage := stateStays, failure.ClassVerify, failure.StageVerify
 	switch before {
 	case stateStays, stateSourceLeft, stateSourceGone, stateNothingLeft:
 		if it.state != before || (it.failure != nil) != (before == stateStays || before == stateSourceLeft) || it.failure != nil && it.failure.Reason != "the first reason" {
@@ -40,7 +40,7 @@ func unharmed(t *testing.T, before state, it *item) {
 		}
 		return
 	case stateMovedBefore, stateCommitted:
-		want, class, stage = stateSourceLeft, failure.ClassDelete, stageDelete
+		want, class, stage = stateSourceLeft, failure.ClassDelete, failure.StageDelete
 	}
 	if it.state != want || it.failure == nil || it.failure.Class != class || it.failure.Stage != stage || !strings.Contains(it.failure.Reason, "kedge's own") || it.payload != nil {
 		t.Errorf("%q became %q, %+v; want %q", before, it.state, it.failure, want)
@@ -131,8 +131,8 @@ func TestWhatProves(t *testing.T) {
 func TestADocumentFailsForTheFirstReason(t *testing.T) {
 	for _, from := range states() {
 		it := documentIn(from)
-		it.fail(stagePut, failure.ClassPut, errors.New("a\n reason"))
-		it.fail(stageCommit, failure.ClassRowChanged, errors.New("another"))
+		it.fail(failure.StagePut, failure.ClassPut, errors.New("a\n reason"))
+		it.fail(failure.StageCommit, failure.ClassRowChanged, errors.New("another"))
 		switch {
 		case from == stateSourceGone || from == stateNothingLeft:
 			if it.state != from || it.failure != nil {
@@ -336,12 +336,12 @@ func RunWithout(ctx context.Context, o Options, left string) (Result, error) {
 			work func(context.Context, *batch) error
 		}{
 			{"prepare", m.prepare},
-			{stageFetch, m.fetch},
-			{stageRecompress, m.recompress},
-			{stagePut, m.put},
-			{stageVerify, m.verify},
-			{stageCommit, m.commit},
-			{stageDelete, m.delete},
+			{failure.StageFetch, m.fetch},
+			{failure.StageRecompress, m.recompress},
+			{failure.StagePut, m.put},
+			{failure.StageVerify, m.verify},
+			{failure.StageCommit, m.commit},
+			{failure.StageDelete, m.delete},
 			{"finish", m.finish},
 		} {
 			if stage.name == left {

@@ -154,7 +154,7 @@ func (m *migration) sourceFolds(ctx context.Context) (bool, error) {
 			uri, _ = m.src.URI(d.Key) // selected only if the source can hold it
 		}
 		if _, err := m.src.Stat(ctx, uri); err != nil {
-			if cerr := cancelled(ctx); cerr != nil {
+			if cerr := context.Cause(ctx); cerr != nil {
 				return false, cerr
 			}
 			continue // told when its turn comes

@@ -36,7 +36,7 @@ func (m *migration) prepare(ctx context.Context, b *batch) error {
 	}
 	b.reserved = min(m.plan(b), m.budgetBytes)
 	if err := m.budget.Acquire(ctx, b.reserved); err != nil {
-		return cancelled(ctx)
+		return context.Cause(ctx)
 	}
 	return nil
 }
@@ -73,9 +73,9 @@ func (m *migration) askLengths(ctx context.Context, b *batch) error {
 		case drivers.KindOf(err) == drivers.NotFound && m.samePrefix():
 			// fetch finds out whether it is at the destination already.
 		case drivers.KindOf(err) == drivers.NotFound:
-			it.fail(stageFetch, failure.ClassMissingPayload, err)
+			it.fail(failure.StageFetch, failure.ClassMissingPayload, err)
 		default:
-			it.fail(stageFetch, failure.ClassFetch, err)
+			it.fail(failure.StageFetch, failure.ClassFetch, err)
 		}
 	})
 }

@@ -66,11 +66,11 @@ func (m *migration) findLeft(ctx context.Context, b *batch) error {
 		case drivers.KindOf(err) == drivers.NotFound:
 			// Deleted by a killed run, perhaps not to the end: folders.
 		default:
-			it.fail(stageFetch, failure.ClassFetch, err)
+			it.fail(failure.StageFetch, failure.ClassFetch, err)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	return m.judge(items, stageFetch)
+	return m.judge(items, failure.StageFetch)
 }

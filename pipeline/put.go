@@ -62,7 +62,7 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 		it.follow(first)
 	}
 	crash.Point("put")
-	return m.judge(append(whole, streams...), stagePut)
+	return m.judge(append(whole, streams...), failure.StagePut)
 }
 
 // follow has an item be where another one, with the same payload, was put.
@@ -87,11 +87,11 @@ func (m *migration) shareDestinations(ctx context.Context, b *batch) (map[*item]
 		}
 		if it.atDest != nil {
 			digest, err := m.digestToBe(ctx, it)
-			if cerr := cancelled(ctx); cerr != nil {
+			if cerr := context.Cause(ctx); cerr != nil {
 				return nil, cerr
 			}
 			if err != nil || it.atDest.Digest != digest || it.atDest.Compressed != it.compressed {
-				it.fail(stagePut, failure.ClassPlaceTaken, placeTaken(it.dest, it.atDest.Name))
+				it.fail(failure.StagePut, failure.ClassPlaceTaken, placeTaken(it.dest, it.atDest.Name))
 				continue
 			}
 		}
@@ -102,7 +102,7 @@ func (m *migration) shareDestinations(ctx context.Context, b *batch) (map[*item]
 		case samePayload(other, it):
 			shared[it] = other
 		default:
-			it.fail(stagePut, failure.ClassPlaceTaken, placeTaken(it.dest, other.doc.Name))
+			it.fail(failure.StagePut, failure.ClassPlaceTaken, placeTaken(it.dest, other.doc.Name))
 		}
 	}
 	return shared, nil
@@ -201,7 +201,7 @@ func (m *migration) abortUploads(ctx context.Context, it *item) error {
 func (m *migration) putStream(ctx context.Context, it *item) {
 	if it.revived {
 		if err := m.abortUploads(ctx, it); err != nil {
-			it.fail(stagePut, failure.ClassPut, err)
+			it.fail(failure.StagePut, failure.ClassPut, err)
 			return
 		}
 	}
@@ -230,7 +230,7 @@ func (m *migration) stored(it *item, receipt drivers.Receipt, err error) {
 		it.payload = nil // else it is hashed if it proves wrong when it is read back
 	}
 	if err != nil {
-		it.fail(stagePut, failure.ClassOf(err, failure.ClassPut), err)
+		it.fail(failure.StagePut, failure.ClassOf(err, failure.ClassPut), err)
 		return
 	}
 	if !it.taken(receipt) {

@@ -18,7 +18,7 @@ func (m *migration) recompress(ctx context.Context, b *batch) error {
 	defer m.progress.Busy(progress.StageRecompress)()
 	return m.cpu.Each(ctx, items, func(_ context.Context, it *item) {
 		if err := m.recompressOne(it); err != nil {
-			it.fail(stageRecompress, failure.ClassOf(err, failure.ClassZlib), err)
+			it.fail(failure.StageRecompress, failure.ClassOf(err, failure.ClassZlib), err)
 		} else if !it.carriage.streamed() {
 			m.progress.Passed(progress.StageRecompress, it)
 		}

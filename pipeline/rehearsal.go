@@ -242,7 +242,7 @@ func (p *planner) measure(ctx context.Context) error {
 	s.AllBatches, s.Long = p.sample.Offered, p.sample.Long
 	p.askDestination(ctx)
 	if p.options.SampleTime <= 0 || len(p.sample.Batches) == 0 {
-		return cancelled(ctx)
+		return context.Cause(ctx)
 	}
 	limited, cancel := context.WithTimeout(ctx, p.options.SampleTime+samplePatience)
 	defer cancel()
@@ -314,7 +314,7 @@ func (p *planner) drain(ctx context.Context, b *batch) error {
 		}
 	}
 	p.budget.Release(b.reserved)
-	return cancelled(ctx)
+	return context.Cause(ctx)
 }
 
 // readThrough reads the stream that would be put.

@@ -93,7 +93,7 @@ func (m *migration) beginAnew(ctx context.Context) error {
 	}
 	// Failures of the last pass are found again by enumeration, but for
 	// sources that could not be deleted: no row names them any more.
-	if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return f.Stage != stageDelete }); err != nil {
+	if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return f.Stage != failure.StageDelete }); err != nil {
 		return err
 	}
 	id, err := m.cat.StartTask(ctx, m.src.Name(), m.dst.Name(), 0)

@@ -46,7 +46,7 @@ func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlig
 		last, err := m.checkpoint.Failures(after, func(f checkpoint.Failure) bool {
 			switch {
 			case inFlight[f.Entry]:
-			case f.Stage == stageDelete:
+			case f.Stage == failure.StageDelete:
 				moved = append(moved, f.Entry)
 			default:
 				rest = append(rest, f.Entry)
@@ -122,10 +122,10 @@ func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *it
 			it.doc.URI = e.URI // the source, as delete needs it
 			return it
 		default:
-			gone.fail(stageEnumerate, failure.ClassRowChanged, rowChanged(row.URI))
+			gone.fail(failure.StageEnumerate, failure.ClassRowChanged, rowChanged(row.URI))
 			return gone
 		}
 	}
-	gone.fail(stageEnumerate, failure.ClassRowChanged, errRowGone)
+	gone.fail(failure.StageEnumerate, failure.ClassRowChanged, errRowGone)
 	return gone
 }

@@ -90,7 +90,7 @@ func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt driver
 		return receipt, nil
 	case err == nil && receipt.ProvenMD5 == "":
 		m.provesNothing.Store(true)
-	case err != nil && (drivers.KindOf(err) == drivers.Temporary || cancelled(ctx) != nil):
+	case err != nil && (drivers.KindOf(err) == drivers.Temporary || context.Cause(ctx) != nil):
 		return receipt, err
 	}
 	sum, wrong := it.whatIsWrong()
@@ -103,6 +103,6 @@ func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt driver
 	default:
 		wrong = m.takeBackCopy(ctx, it, sum, wrong)
 	}
-	it.fail(stageFetch, failure.ClassOf(wrong, failure.ClassFetch), wrong)
+	it.fail(failure.StageFetch, failure.ClassOf(wrong, failure.ClassFetch), wrong)
 	return receipt, wrong
 }

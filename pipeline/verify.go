@@ -47,7 +47,7 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 	m.budget.Release(b.reserved)
 	b.reserved = 0
 	crash.Point("verified")
-	return m.judge(items, stageVerify)
+	return m.judge(items, failure.StageVerify)
 }
 
 // told gives the MD5 that the destination told of what it holds, "" where the
@@ -77,7 +77,7 @@ func (m *migration) proveByReading(ctx context.Context, it *item) {
 		// Whose fault it is.
 		if _, wrong := it.whatIsWrong(); wrong != nil {
 			wrong = m.takeBack(ctx, it, wrong)
-			it.fail(stageFetch, failure.ClassOf(wrong, failure.ClassFetch), wrong)
+			it.fail(failure.StageFetch, failure.ClassOf(wrong, failure.ClassFetch), wrong)
 			return
 		}
 	}
@@ -89,9 +89,9 @@ func (m *migration) proveByReading(ctx context.Context, it *item) {
 	default:
 		err = fmt.Errorf("read back %s: its MD5 is %s, %s was put", it.dest, digest, it.digest)
 	}
-	stage := stageVerify
+	stage := failure.StageVerify
 	if it.moved() {
-		stage = stageDelete // the row is at the destination already; the source stays
+		stage = failure.StageDelete // the row is at the destination already; the source stays
 	} else {
 		err = m.takeBack(ctx, it, err)
 	}

@@ -5,7 +5,8 @@
 // Begin with Run in this file, which begins and ends a run, and with flow, which is the
 // whole way on one screen. Each stage is a function over a batch, in a file of its own
 // that is named after it. It is run by a bounded pool (pools.go) and joined to the next
-// by a bounded channel. A batch carries items, of which each is one document.
+// by a bounded channel. A batch carries items, of which each is one document;
+// life.go says what may become of it.
 //
 // What stands before the way: reasons not to begin (preflight.go), the task and the
 // checkpoint (result.go), what an interrupted run left (resume.go). Beside it: counting

@@ -195,3 +195,19 @@ func quoteLine(err error) string {
 	}
 	return " (the line: " + line + ")"
 }
+
+// distribute gives each explanation the warnings about its section, and the first
+// one those about none of them.
+func distribute(f *config.File, list []explanation) {
+	for _, w := range f.Warnings() {
+		of := 0
+		for i, e := range list {
+			if e.Section != "" && (w.Path == e.Section || strings.HasPrefix(w.Path, e.Section+".")) {
+				of = i
+			}
+		}
+		if len(list) > 0 {
+			list[of].Warnings = append(list[of].Warnings, w.String())
+		}
+	}
+}

@@ -218,7 +218,7 @@ func (w *wired) migrate(run wireRun, rest func()) wireEnd {
 	before := goleak.IgnoreCurrent()
 	var stdout bytes.Buffer
 	var stderr sharedBuffer // the log and the progress both write to it
-	a := &app{globals: &globals{Output: "json", LogLevel: "info", DBTimeout: -1}, stdout: &output{w: &stdout}, stderr: &stderr}
+	a := &app{globals: &globals{databaseFlags: databaseFlags{DBTimeout: -1}, outputFlags: outputFlags{Output: "json", LogLevel: "info"}}, stdout: &output{w: &stdout}, stderr: &stderr}
 	a.log = newLog(a.stderr, a.globals)
 	ctx, cancel := context.WithTimeout(w.Context(), wireDeadline)
 	defer cancel()

@@ -109,8 +109,8 @@ func (c *migrateCommand) nextTreeSteps(r tree.Result, err error) []string {
 
 // Names of the flags that the commands below are given again.
 var (
-	// databaseFlags are those with which every command finds the same database.
-	databaseFlags = []string{"db-connect", "db-use-ssl", "db-retries", "db-timeout", "db-connect-timeout"}
+	// sameDatabase are those with which every command finds the same database.
+	sameDatabase = []string{"db-connect", "db-use-ssl", "db-retries", "db-timeout", "db-connect-timeout"}
 
 	onlyNow    = []string{"dry-run", "output"}
 	bothWays   = []string{"bucket", "workers", "memory", "max-failures", "give-up-after", "unreadable-keys", "verify", "dontask"}
@@ -125,7 +125,7 @@ func (c *migrateCommand) goOn(a *app) string {
 
 // moveElsewhere is the command that also moves what is elsewhere.
 func (c *migrateCommand) moveElsewhere(a *app) string {
-	keep := slices.Concat(databaseFlags, bothWays, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "nodelete"})
+	keep := slices.Concat(sameDatabase, bothWays, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "nodelete"})
 	return a.line.Command("migrate", keep, []string{"--elsewhere=move"}, c.Source, c.Destination)
 }
 
@@ -146,18 +146,18 @@ func (c *migrateCommand) goBack(a *app) string {
 			more = append(more, f.flag)
 		}
 	}
-	return a.line.Command("migrate", slices.Concat(databaseFlags, bothWays), more, c.Destination, c.Source)
+	return a.line.Command("migrate", slices.Concat(sameDatabase, bothWays), more, c.Destination, c.Source)
 }
 
 // purge is the command that deletes what --nodelete leaves.
 func (c *migrateCommand) purge(a *app) string {
-	keep := slices.Concat(databaseFlags, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "dontask"})
+	keep := slices.Concat(sameDatabase, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "dontask"})
 	return a.line.Command("purge", keep, nil, c.Source, c.Destination)
 }
 
 // verify is the command that reads every document where it is then.
 func (c *migrateCommand) verify(a *app) string {
-	return a.line.Command("verify", slices.Concat(databaseFlags, []string{"bucket"}), nil, c.Destination)
+	return a.line.Command("verify", slices.Concat(sameDatabase, []string{"bucket"}), nil, c.Destination)
 }
 
 // checks are the commands that try both sides.
@@ -169,5 +169,5 @@ func (c *migrateCommand) checks(a *app) (source, destination string) {
 	if c.ToAnalysisArchive {
 		to = append(to, "--analysis-archive")
 	}
-	return a.line.Command("check", databaseFlags, from, c.Source), a.line.Command("check", databaseFlags, to, c.Destination)
+	return a.line.Command("check", sameDatabase, from, c.Source), a.line.Command("check", sameDatabase, to, c.Destination)
 }

@@ -81,11 +81,10 @@ func (e *Error) Unwrap() error { return e.Err }
 // error without one, for nil, and for a cancelled context, which is nobody's
 // fault.
 func KindOf(err error) Kind {
-	if errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) {
 		return Other
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return Other

@@ -23,9 +23,11 @@ package limit
 import (
 	"context"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/decorator"
 )
 
 // Limits are what a store may be asked for in a second. What has not been used
@@ -42,147 +44,87 @@ type Limits struct {
 }
 
 // New gives a driver that does what d does, within limits: d itself where there
-// are none. It is a Batcher if d is one, and a Syncer, a Lister, an Aborter, an
-// Inspector, a Tree and Watched whatever d is. Many goroutines share the limits
-// evenly. Sync and Inspect are not limited.
+// are none. Many goroutines share the limits evenly. Sync and Inspect are not
+// limited.
 func New(d drivers.Driver, l Limits) drivers.Driver {
-	m := &limited{Driver: d, operations: newMeter(l.Operations), bytes: newMeter(float64(l.Bytes))}
+	m := &meters{operations: newMeter(l.Operations), bytes: newMeter(float64(l.Bytes))}
 	if m.operations == nil && m.bytes == nil {
 		return d
 	}
-	if batcher, ok := d.(drivers.Batcher); ok {
-		return &batching{limited: m, batcher: batcher}
-	}
-	return m
+	return decorator.New(d, decorator.Hooks[waits]{Before: m.before, After: m.after, Body: m.body, Open: m.open, Listed: m.listed})
 }
 
-// limited is a driver with its meters.
-type limited struct {
-	drivers.Driver
-	operations, bytes *meter
+type operation = decorator.Operation[waits]
+
+// waits are what one operation has waited for: before its attempt, and while its
+// source was read.
+type waits struct {
+	before time.Duration
+	source atomic.Int64 // nanoseconds
 }
 
-var (
-	_ drivers.Syncer    = (*limited)(nil)
-	_ drivers.Lister    = (*limited)(nil)
-	_ drivers.Aborter   = (*limited)(nil)
-	_ drivers.Inspector = (*limited)(nil)
-	_ drivers.Tree      = (*limited)(nil)
-	_ drivers.Watched   = (*limited)(nil)
-	_ drivers.Batcher   = (*batching)(nil)
-)
+// meters are what the operations of a driver share.
+type meters struct{ operations, bytes *meter }
 
-// admit waits until so many operations with so many bytes may begin.
-func (l *limited) admit(ctx context.Context, op, uri string, operations int, bytes int64) (waited time.Duration, err error) {
-	waited, err = l.operations.take(ctx, int64(operations))
-	if err == nil {
-		var more time.Duration
-		more, err = l.bytes.take(ctx, bytes)
-		waited += more
-	}
-	if err != nil {
-		return waited, &drivers.Error{Op: op, URI: uri, Err: err}
-	}
-	return waited, nil
-}
-
-// one does one operation when it may begin.
-func (l *limited) one(ctx context.Context, op, uri string, f func() error) error {
-	waited, err := l.admit(ctx, op, uri, 1, 0)
-	if err != nil {
-		return err
-	}
-	return holding(f(), waited)
-}
-
-// Get waits before it opens the payload; the body waits as it is read.
-func (l *limited) Get(ctx context.Context, uri string) (body io.ReadCloser, info drivers.Info, err error) {
-	err = l.one(ctx, "get", uri, func() (err error) {
-		body, info, err = l.Driver.Get(ctx, uri)
-		return err
-	})
-	if err == nil {
-		body = l.metered(ctx, body, nil)
-	}
-	return body, info, err
-}
-
-// Put waits before it begins; a streamed payload waits as it is read, each time
-// that it is.
-func (l *limited) Put(ctx context.Context, uri string, payload drivers.Payload) (drivers.Receipt, error) {
-	before := int64(len(payload.Bytes))
-	if payload.Streamed() {
-		before = 0
-	}
-	waited, err := l.admit(ctx, "put", uri, 1, before)
-	if err != nil {
-		return drivers.Receipt{}, err
-	}
-	if !payload.Streamed() {
-		receipt, err := l.Driver.Put(ctx, uri, payload)
-		return receipt, holding(err, waited)
-	}
-	var spent spent
-	open := payload.Open
-	payload.Open = func(ctx context.Context) (io.ReadCloser, error) {
-		r, err := open(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return l.metered(ctx, r, &spent), nil
-	}
-	receipt, err := l.Driver.Put(ctx, uri, payload)
-	return receipt, holding(err, waited+spent.total())
-}
-
-// Stat waits, and asks for a payload's length.
-func (l *limited) Stat(ctx context.Context, uri string) (info drivers.Info, err error) {
-	err = l.one(ctx, "stat", uri, func() (err error) {
-		info, err = l.Driver.Stat(ctx, uri)
-		return err
-	})
-	return info, err
-}
-
-// Delete waits, and removes a payload.
-func (l *limited) Delete(ctx context.Context, uri string) error {
-	return l.one(ctx, "delete", uri, func() error { return l.Driver.Delete(ctx, uri) })
-}
-
-// AbortUploads waits, and removes unfinished uploads where the driver can leave
-// any.
-func (l *limited) AbortUploads(ctx context.Context, uri string) error {
-	aborter, ok := l.Driver.(drivers.Aborter)
-	if !ok {
+// before waits until the operation may begin: for each of its parts, and for the
+// payloads in memory that it puts.
+func (m *meters) before(ctx context.Context, op *operation) *drivers.Error {
+	if op.Name == decorator.Sync {
 		return nil
 	}
-	return l.one(ctx, "abort", uri, func() error { return aborter.AbortUploads(ctx, uri) })
+	return m.admit(ctx, op, op.Parts(), op.Bytes)
 }
 
-// Sync does not wait, and does nothing where the driver needs no Sync.
-func (l *limited) Sync(ctx context.Context) error {
-	if syncer, ok := l.Driver.(drivers.Syncer); ok {
-		return syncer.Sync(ctx)
+func (m *meters) admit(ctx context.Context, op *operation, operations int, bytes int64) *drivers.Error {
+	waited, err := m.operations.take(ctx, int64(operations))
+	op.Own.before += waited
+	if err == nil {
+		waited, err = m.bytes.take(ctx, bytes)
+		op.Own.before += waited
 	}
-	if err := ctx.Err(); err != nil {
-		return &drivers.Error{Op: "sync", URI: l.Place(), Err: err}
+	if err != nil {
+		return &drivers.Error{Err: err}
 	}
 	return nil
 }
 
-// Inspect asks the driver at once; one that cannot tell finds nothing.
-func (l *limited) Inspect(ctx context.Context) ([]drivers.Finding, error) {
-	inspector, ok := l.Driver.(drivers.Inspector)
-	if !ok {
-		return nil, nil
+// after tells how long a failed operation waited, and waits for the bytes that a
+// batch has brought: how many they are is not known before. So as much as one
+// trip of each caller may come ahead of its time.
+func (m *meters) after(ctx context.Context, op *operation) {
+	waited := op.Own.before + time.Duration(op.Own.source.Load())
+	for i := range op.Parts() {
+		err := op.Err(i)
+		*err = decorator.Hold(*err, waited)
 	}
-	return inspector.Inspect(ctx)
+	if op.Name == decorator.Get {
+		// The payloads are there, also when the wait is cut short.
+		_, _ = m.bytes.take(ctx, op.Moved)
+	}
 }
 
-// Outage is the driver's; one that is not Watched has none.
-func (l *limited) Outage() (drivers.Outage, bool) {
-	if watched, ok := l.Driver.(drivers.Watched); ok {
-		return watched.Outage()
+// body waits as it is read.
+func (m *meters) body(ctx context.Context, _ *operation, r io.ReadCloser) io.ReadCloser {
+	return m.metered(ctx, r, nil)
+}
+
+// open gives a source that waits as it is read, each time that it is.
+func (m *meters) open(ctx context.Context, op *operation, open decorator.Opener) (io.ReadCloser, error) {
+	r, err := open(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return drivers.Outage{}, false
+	return m.metered(ctx, r, &op.Own.source), nil
+}
+
+// listedPerOperation is how many payloads count as one operation when they are
+// listed: as many as S3 lists in one request.
+const listedPerOperation = 1000
+
+// listed waits after each thousand.
+func (m *meters) listed(ctx context.Context, op *operation) *drivers.Error {
+	if op.Listed == 1 || op.Listed%listedPerOperation != 1 {
+		return nil
+	}
+	return m.admit(ctx, op, 1, 0)
 }

@@ -2,11 +2,12 @@ package limit
 
 import (
 	"context"
-	"errors"
 	"math"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/kedge/kedge/drivers/decorator"
 )
 
 // meter hands out so many tokens a second, to whoever asks first. A nil meter
@@ -48,7 +49,7 @@ func (m *meter) take(ctx context.Context, n int64) (waited time.Duration, err er
 		if delay <= 0 {
 			continue
 		}
-		err := sleep(ctx, delay)
+		err := decorator.Sleep(ctx, delay)
 		waited += time.Since(now)
 		if err != nil {
 			reserved.Cancel()
@@ -56,43 +57,4 @@ func (m *meter) take(ctx context.Context, n int64) (waited time.Duration, err er
 		}
 	}
 	return waited, nil
-}
-
-func sleep(ctx context.Context, wait time.Duration) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// heldError is the failure of an operation that waited for its limits.
-type heldError struct {
-	error
-	held time.Duration
-}
-
-// Unwrap gives the failure.
-func (e *heldError) Unwrap() error { return e.error }
-
-// Held is how long the operation waited, for its limits and for what stands
-// inside: time for which drivers/retry does not blame it.
-func (e *heldError) Held() time.Duration { return e.held }
-
-// holding adds to a failure how long its operation waited.
-func holding(err error, waited time.Duration) error {
-	if err == nil || waited <= 0 {
-		return err
-	}
-	var inside interface{ Held() time.Duration }
-	if errors.As(err, &inside) {
-		waited += inside.Held()
-	}
-	return &heldError{err, waited}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"sync/atomic"
-	"time"
 )
 
 // maxReadBytes is the most that is read of a stream before it is waited for.
@@ -12,32 +11,21 @@ const maxReadBytes = 64 << 10
 
 // metered is a stream that waits for the bytes that were read of it before it
 // hands them on. ctx is the one that the stream was opened with; what was spent
-// waiting is added to spent, where that is not nil.
-func (l *limited) metered(ctx context.Context, r io.ReadCloser, spent *spent) io.ReadCloser {
-	if l.bytes == nil {
+// waiting is added to spent in nanoseconds, where that is not nil.
+func (m *meters) metered(ctx context.Context, r io.ReadCloser, spent *atomic.Int64) io.ReadCloser {
+	if m.bytes == nil {
 		return r
 	}
-	s := &stream{inner: r, meter: l.bytes, spent: spent}
+	s := &stream{inner: r, meter: m.bytes, spent: spent}
 	s.ctx, s.close = context.WithCancel(ctx)
 	return s
 }
-
-// spent adds up waits.
-type spent struct{ nanoseconds atomic.Int64 }
-
-func (s *spent) add(d time.Duration) {
-	if s != nil {
-		s.nanoseconds.Add(int64(d))
-	}
-}
-
-func (s *spent) total() time.Duration { return time.Duration(s.nanoseconds.Load()) }
 
 // stream is read in pieces that are waited for.
 type stream struct {
 	inner io.ReadCloser
 	meter *meter
-	spent *spent
+	spent *atomic.Int64
 	ctx   context.Context // ends with the stream, too
 	close context.CancelFunc
 }
@@ -53,7 +41,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	n, err := s.inner.Read(p)
 	waited, _ := s.meter.take(s.ctx, int64(n))
-	s.spent.add(waited)
+	if s.spent != nil {
+		s.spent.Add(int64(waited))
+	}
 	return n, err
 }
 

@@ -15,7 +15,6 @@ package breaker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/decorator"
 )
 
 // Policy says when a back end is taken to be down, and for how long that is
@@ -119,7 +119,7 @@ type pause struct {
 
 // await returns at once while the back end is taken to be there. Else it waits
 // until it is, and says how long that took.
-func (b *breaker) await(ctx context.Context, op, uri string) (held time.Duration, err error) {
+func (b *breaker) await(ctx context.Context) (held time.Duration, refusal *drivers.Error) {
 	if b.pause.Load() == nil {
 		return 0, nil
 	}
@@ -132,15 +132,15 @@ func (b *breaker) await(ctx context.Context, op, uri string) (held time.Duration
 		select {
 		case <-p.over:
 			if p.err != nil {
-				return 0, &drivers.Error{Op: op, URI: uri, Kind: drivers.Down, Err: p.err}
+				return 0, &drivers.Error{Kind: drivers.Down, Err: p.err}
 			}
 		case <-ctx.Done():
-			return 0, p.interrupted(ctx, op, uri)
+			return 0, p.interrupted(ctx)
 		case p.turn <- struct{}{}:
 			err := b.ask(ctx, p)
 			<-p.turn
 			if err != nil {
-				return 0, p.interrupted(ctx, op, uri)
+				return 0, p.interrupted(ctx)
 			}
 		}
 	}
@@ -148,12 +148,12 @@ func (b *breaker) await(ctx context.Context, op, uri string) (held time.Duration
 
 // interrupted is the error of an operation that still waited when its context
 // ended.
-func (p *pause) interrupted(ctx context.Context, op, uri string) error {
+func (p *pause) interrupted(ctx context.Context) *drivers.Error {
 	cause := ctx.Err()
 	if last := p.reason(); last != nil {
 		cause = fmt.Errorf("%w while the store does not answer; the last: %w", cause, last)
 	}
-	return &drivers.Error{Op: op, URI: uri, Err: cause}
+	return &drivers.Error{Err: cause}
 }
 
 func (p *pause) reason() error {
@@ -203,7 +203,11 @@ func (b *breaker) ask(ctx context.Context, p *pause) error {
 		p.since = time.Now() // nobody may have wanted anything since the suspicion arose
 	}
 	deadline := p.since.Add(b.policy.GiveUpAfter)
-	if err := sleepUntil(ctx, earlier(p.due, deadline)); err != nil {
+	due := p.due
+	if deadline.Before(due) {
+		due = deadline
+	}
+	if err := decorator.Sleep(ctx, time.Until(due)); err != nil {
 		return err
 	}
 	patience := min(max(time.Until(deadline), lastAskTimeout), askTimeout)
@@ -230,7 +234,7 @@ func (b *breaker) ask(ctx context.Context, p *pause) error {
 		close(p.over)
 		return nil
 	}
-	p.due = now.Add(max(b.interval(p.asked), retryAfter(err)))
+	p.due = now.Add(max(b.interval(p.asked), decorator.RetryAfter(err)))
 	p.asked++
 	return nil
 }
@@ -257,15 +261,12 @@ func (b *breaker) question() string {
 
 // interval is the wait after so many questions.
 func (b *breaker) interval(asked int) time.Duration {
-	longest := b.policy.MaxEvery
-	if asked < 32 && b.policy.Every < b.policy.MaxEvery>>asked {
-		longest = b.policy.Every << asked
-	}
+	longest := decorator.Doubled(b.policy.Every, b.policy.MaxEvery, asked)
 	return longest/2 + b.policy.Jitter(longest/2)
 }
 
-// Outage is the pause that there is, unless it is only a suspicion.
-func (b *breaker) Outage() (drivers.Outage, bool) {
+// outage is the pause that there is, unless it is only a suspicion.
+func (b *breaker) outage() (drivers.Outage, bool) {
 	p := b.pause.Load()
 	if p == nil {
 		return drivers.Outage{}, false
@@ -281,30 +282,4 @@ func (b *breaker) Outage() (drivers.Outage, bool) {
 	default:
 	}
 	return o, true
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-func sleepUntil(ctx context.Context, when time.Time) error {
-	timer := time.NewTimer(time.Until(when))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// retryAfter gives what the server asked for.
-func retryAfter(err error) time.Duration {
-	if e, ok := errors.AsType[*drivers.Error](err); ok {
-		return e.RetryAfter
-	}
-	return 0
 }

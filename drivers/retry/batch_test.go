@@ -115,21 +115,9 @@ func TestBatchWithTooFewResults(t *testing.T) {
 
 // TestPlainDriver uses what a driver without optional interfaces gets.
 func TestPlainDriver(t *testing.T) {
-	c := &clock{}
-	inner := &scripted{script: []error{temporary("one"), nil, permanent(drivers.NotFound)}}
-	d := retry.New(inner, c.policy())
-	results := d.(drivers.Batcher).GetBatch(t.Context(), []drivers.GetRequest{{URI: "a", MaxBytes: 4}, {URI: "b", MaxBytes: 3}, {URI: "c"}})
-	if string(results[0].Payload) != "body" || results[0].Err != nil {
-		t.Errorf("%+v", results[0])
-	}
-	if drivers.KindOf(results[1].Err) != drivers.TooLarge || results[1].Info.Bytes != 4 || results[1].Payload != nil {
-		t.Errorf("%+v", results[1])
-	}
-	if drivers.KindOf(results[2].Err) != drivers.NotFound {
-		t.Errorf("%+v", results[2])
-	}
-	if inner.calls != 4 {
-		t.Errorf("%d calls", inner.calls)
+	d := retry.New(&scripted{}, retry.Policy{})
+	if _, ok := d.(drivers.Batcher); ok {
+		t.Error("a driver without batches got them")
 	}
 	if err := d.(drivers.Syncer).Sync(t.Context()); err != nil {
 		t.Error(err)

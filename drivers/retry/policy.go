@@ -2,11 +2,10 @@ package retry
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
-	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/decorator"
 )
 
 // Policy says how often and how long an operation is tried. A field that is 0
@@ -57,7 +56,7 @@ func (p Policy) withDefaults() Policy {
 		p.OnRetry = func(string, string, error, time.Duration) {}
 	}
 	if p.Sleep == nil {
-		p.Sleep = sleep
+		p.Sleep = decorator.Sleep
 	}
 	if p.Now == nil {
 		p.Now = time.Now
@@ -68,25 +67,12 @@ func (p Policy) withDefaults() Policy {
 	return p
 }
 
-func sleep(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // attempts counts those of one operation.
 type attempts struct {
 	policy *Policy
 	begun  time.Time
 	made   int
 }
-
-func (p *Policy) begin() *attempts { return &attempts{policy: p, begun: p.Now()} }
 
 // wait tells, when another attempt has failed for which the server asked to be
 // left alone for after and which was held back before it was made, how long to
@@ -97,28 +83,6 @@ func (a *attempts) wait(after, held time.Duration) (wait time.Duration, again bo
 	if a.made >= a.policy.Attempts {
 		return 0, false
 	}
-	longest := a.policy.Max
-	if doublings := a.made - 1; doublings < 32 && a.policy.Base < a.policy.Max>>doublings {
-		longest = a.policy.Base << doublings
-	}
-	wait = max(after, 0) + a.policy.Jitter(longest)
+	wait = max(after, 0) + a.policy.Jitter(decorator.Doubled(a.policy.Base, a.policy.Max, a.made-1))
 	return wait, a.policy.Now().Sub(a.begun)+wait <= a.policy.Elapsed
-}
-
-// retryAfter gives what the server asked for.
-func retryAfter(err error) time.Duration {
-	if e, ok := errors.AsType[*drivers.Error](err); ok {
-		return e.RetryAfter
-	}
-	return 0
-}
-
-// held gives for how long the attempt was held back before it was made, while
-// the back end was down.
-func held(err error) time.Duration {
-	var h interface{ Held() time.Duration }
-	if errors.As(err, &h) {
-		return h.Held()
-	}
-	return 0
 }

@@ -5,62 +5,102 @@ package retry
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/decorator"
 )
 
 // New gives a driver that repeats what d fails to do with kind Temporary, as
-// the policy says, and nothing else. It is a Batcher, a Syncer, a Lister and an Aborter
-// whatever d is; Capabilities are d's own and say what of that is worth using.
-// It is Watched too: around drivers/breaker it passes on what that knows.
+// the policy says, and nothing else:
+//
+//   - of a Get the opening; a body that breaks off is the reader's to open again;
+//   - of a Put the whole; the driver opens a streamed payload again for each
+//     attempt;
+//   - of a batch those parts that have failed, as a smaller batch;
+//   - List as long as it has listed nothing, so that nothing is listed twice;
+//     ListAfter behind the last payload that it has listed.
+//
 // An error after several attempts is the last one's and says how many they were.
 func New(d drivers.Driver, p Policy) drivers.Driver {
-	return &driver{Driver: d, policy: p.withDefaults()}
+	p = p.withDefaults()
+	return decorator.New(d, decorator.Hooks[attempts]{Before: p.before, Again: p.again})
 }
 
-type driver struct {
-	drivers.Driver
-	policy Policy
+type operation = decorator.Operation[attempts]
+
+func (p *Policy) before(_ context.Context, op *operation) *drivers.Error {
+	if op.Own.made == 0 {
+		op.Own = attempts{policy: p, begun: p.Now()}
+	}
+	return nil
 }
 
-var (
-	_ drivers.Batcher = (*driver)(nil)
-	_ drivers.Syncer  = (*driver)(nil)
-	_ drivers.Lister  = (*driver)(nil)
-	_ drivers.Aborter = (*driver)(nil)
-
-	_ drivers.Inspector = (*driver)(nil)
-	_ drivers.Watched   = (*driver)(nil)
-)
-
-// repeat calls f until it succeeds, fails for good, or the policy ends it.
-func (d *driver) repeat(ctx context.Context, op, uri string, f func() error) error {
-	attempts := d.policy.begin()
-	for {
-		err := f()
-		if err == nil || drivers.KindOf(err) != drivers.Temporary {
-			return counted(err, attempts.made+1)
-		}
-		if ctx.Err() != nil {
-			return interrupted(ctx.Err(), op, uri, err)
-		}
-		wait, again := attempts.wait(retryAfter(err), held(err))
-		if !again {
-			return counted(err, attempts.made)
-		}
-		d.policy.OnRetry(op, uri, err, wait)
-		if serr := d.policy.Sleep(ctx, wait); serr != nil {
-			return interrupted(serr, op, uri, err)
+// again waits for another attempt of what has failed with kind Temporary, and
+// says which parts of the operation these are.
+func (p *Policy) again(ctx context.Context, op *operation) []int {
+	if op.Listed > 0 {
+		return listAgain(op)
+	}
+	attempts := &op.Own
+	var failed []int
+	var after, held time.Duration
+	for i := range op.Parts() {
+		switch err := op.Err(i); {
+		case *err == nil:
+		case drivers.KindOf(*err) == drivers.Temporary:
+			failed = append(failed, i)
+			after = max(after, decorator.RetryAfter(*err))
+			held = max(held, decorator.Held(*err))
+		default:
+			*err = counted(*err, attempts.made+1)
 		}
 	}
+	if len(failed) == 0 {
+		return nil
+	}
+	end := func(change func(uri string, err error) error) []int {
+		for _, i := range failed {
+			err := op.Err(i)
+			*err = change(op.URI(i), *err)
+		}
+		return nil
+	}
+	if cause := ctx.Err(); cause != nil {
+		return end(func(uri string, err error) error { return interrupted(cause, op.Name, uri, err) })
+	}
+	wait, more := attempts.wait(after, held)
+	if !more {
+		return end(func(_ string, err error) error { return counted(err, attempts.made) })
+	}
+	for _, i := range failed {
+		p.OnRetry(op.Name, op.URI(i), *op.Err(i), wait)
+	}
+	if cause := p.Sleep(ctx, wait); cause != nil {
+		return end(func(uri string, err error) error { return interrupted(cause, op.Name, uri, err) })
+	}
+	return failed
+}
+
+// listAgain goes on with a listing that broke off on its way at once, and with a
+// new policy, for it had come on.
+func listAgain(op *operation) []int {
+	err := op.Err(0)
+	switch {
+	case !op.Resumes || *err == nil:
+		return nil
+	case drivers.KindOf(*err) != drivers.Temporary:
+		*err = counted(*err, op.Own.made+1)
+		return nil
+	}
+	op.Own.made = 0
+	return []int{0}
 }
 
 // counted adds to an error after how many attempts it came.
 func counted(err error, attempts int) error {
-	if err == nil || attempts < 2 {
+	if attempts < 2 {
 		return err
 	}
 	return fmt.Errorf("%w (attempt %d)", err, attempts)
@@ -70,100 +110,4 @@ func counted(err error, attempts int) error {
 // the context not ended.
 func interrupted(cause error, op, uri string, err error) error {
 	return &drivers.Error{Op: op, URI: uri, Err: fmt.Errorf("%w before another attempt; the last one: %w", cause, err)}
-}
-
-// Get repeats the opening only. A body that breaks off is the reader's to open
-// again.
-func (d *driver) Get(ctx context.Context, uri string) (body io.ReadCloser, info drivers.Info, err error) {
-	err = d.repeat(ctx, "get", uri, func() (err error) {
-		body, info, err = d.Driver.Get(ctx, uri)
-		return err
-	})
-	return body, info, err
-}
-
-// Put repeats the whole Put; the driver opens a streamed payload again for
-// each attempt.
-func (d *driver) Put(ctx context.Context, uri string, payload drivers.Payload) (receipt drivers.Receipt, err error) {
-	err = d.repeat(ctx, "put", uri, func() (err error) {
-		receipt, err = d.Driver.Put(ctx, uri, payload)
-		return err
-	})
-	return receipt, err
-}
-
-func (d *driver) Stat(ctx context.Context, uri string) (info drivers.Info, err error) {
-	err = d.repeat(ctx, "stat", uri, func() (err error) {
-		info, err = d.Driver.Stat(ctx, uri)
-		return err
-	})
-	return info, err
-}
-
-func (d *driver) Delete(ctx context.Context, uri string) error {
-	return d.repeat(ctx, "delete", uri, func() error { return d.Driver.Delete(ctx, uri) })
-}
-
-// Sync does nothing where the driver needs no Sync.
-func (d *driver) Sync(ctx context.Context) error {
-	syncer, ok := d.Driver.(drivers.Syncer)
-	if !ok {
-		if err := ctx.Err(); err != nil {
-			return &drivers.Error{Op: "sync", URI: d.Place(), Err: err}
-		}
-		return nil
-	}
-	return d.repeat(ctx, "sync", d.Place(), func() error { return syncer.Sync(ctx) })
-}
-
-// Inspect asks the driver, once; one that cannot tell finds nothing.
-func (d *driver) Inspect(ctx context.Context) ([]drivers.Finding, error) {
-	inspector, ok := d.Driver.(drivers.Inspector)
-	if !ok {
-		return nil, nil
-	}
-	return inspector.Inspect(ctx)
-}
-
-// Outage is the driver's; one that is not Watched has none.
-func (d *driver) Outage() (drivers.Outage, bool) {
-	if watched, ok := d.Driver.(drivers.Watched); ok {
-		return watched.Outage()
-	}
-	return drivers.Outage{}, false
-}
-
-// AbortUploads removes unfinished uploads, where the driver can leave any.
-func (d *driver) AbortUploads(ctx context.Context, uri string) error {
-	aborter, ok := d.Driver.(drivers.Aborter)
-	if !ok {
-		return nil
-	}
-	return d.repeat(ctx, "abort", uri, func() error { return aborter.AbortUploads(ctx, uri) })
-}
-
-// List is repeated as long as fn has not been called: nothing may be listed
-// twice.
-func (d *driver) List(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
-	lister, ok := d.Driver.(drivers.Lister)
-	if !ok {
-		return &drivers.Error{Op: "list", URI: d.Place(), Err: fmt.Errorf("driver %s cannot list: %w", d.Name(), errors.ErrUnsupported)}
-	}
-	var final error // of a listing that had begun
-	err := d.repeat(ctx, "list", d.Place(), func() error {
-		begun := false
-		err := lister.List(ctx, func(uri string, info drivers.Info) error {
-			begun = true
-			return fn(uri, info)
-		})
-		if begun {
-			final = err
-			return nil
-		}
-		return err
-	})
-	if err == nil {
-		err = final
-	}
-	return err
 }

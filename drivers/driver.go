@@ -7,7 +7,9 @@
 // the driver's own affair; nobody else takes one apart.
 //
 // A driver does one attempt of one operation. Retries, limits and metrics are
-// decorators (drivers/retry and its neighbours) that stand outside.
+// decorators (drivers/retry and its neighbours, made with drivers/decorator) that
+// stand outside. Whoever writes a driver begins with drivertest/memory_test.go,
+// and is done when package drivertest, the conformance suite, passes.
 package drivers
 
 import (
@@ -34,8 +36,13 @@ func (k Key) String() string {
 	return fmt.Sprintf("%q", k.UserID+"/"+k.Bucket+"/"+k.ArchiveID)
 }
 
-// Driver keeps payloads in one place of one backend. All methods are safe for
-// concurrent use. Every error they return is, or wraps, an *Error.
+// Driver keeps payloads in one place of one backend.
+//
+// All methods are safe for concurrent use, also on one URI. Lengths are in bytes.
+// Every error is, or wraps, an *Error that names the operation and the URI and
+// holds no secret. An operation whose context ends returns soon, with an error
+// that wraps the context's; so does the reader of a Get. A URI that no store of
+// this kind can have made is refused by every operation (InvalidKey, or Config).
 type Driver interface {
 	// Name is the driver's name in a configuration: db, db2, localfs, s3.
 	Name() string
@@ -69,13 +76,15 @@ type Driver interface {
 
 	// Put stores a payload under a URI made by URI, replacing what was there.
 	// A reader sees the old payload or the new one, never a part. When Put
-	// fails, nothing of the new payload is readable under uri. The payload is
-	// durable when Put has returned, or, where Capabilities.NeedsSync, after
-	// the next Sync.
+	// fails, nothing of the new payload is readable under uri, and what was there
+	// still is. It fails with kind Corrupt where the payload has not the length or
+	// the MD5 that it is said to have, and with the source's own error where that
+	// fails; it closes whatever it has opened. The payload is durable when Put has
+	// returned, or, where Capabilities.NeedsSync, after the next Sync.
 	Put(ctx context.Context, uri string, payload Payload) (Receipt, error)
 
-	// Stat tells a payload's length without reading it. Kind NotFound where
-	// there is none.
+	// Stat tells a payload's length and when it was put, without reading it. Kind
+	// NotFound where there is none.
 	Stat(ctx context.Context, uri string) (Info, error)
 
 	// Delete removes a payload. Deleting what is not there is no error.

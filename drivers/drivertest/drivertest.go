@@ -9,6 +9,8 @@
 //	func TestConformance(t *testing.T) {
 //		drivertest.Run(t, drivertest.Backend{Open: openFreshStore})
 //	}
+//
+// memory_test.go has the shortest driver that passes.
 package drivertest
 
 import (
@@ -46,6 +48,10 @@ type Backend struct {
 	// after the other: while one payload replaces another, Get may be told the
 	// MD5 of the wrong one of the two.
 	TellsAnother bool
+
+	// InMemory says that the backend is this process's own memory, so that a
+	// stream that is put is held there.
+	InMemory bool
 
 	// Secrets are strings that must not appear in Place, Prefix or any error.
 	Secrets []string

@@ -201,10 +201,10 @@ func TestVersion2(t *testing.T) {
 	_, err = Open(t.Context(), o, Tuning{})
 	wantKind(t, err, drivers.Denied, "signatures of version 4 only", "v4auth")
 	told := s.judge("open", &smithy.GenericAPIError{Code: "InvalidRequest", Message: "Please use AWS4-HMAC-SHA256."})
-	if told.kind != drivers.Other {
+	if told.Kind != drivers.Other {
 		t.Errorf("without a status: %+v", told)
 	}
-	if told = judgeAnswer("open", "InvalidRequest", "Please use AWS4-HMAC-SHA256.", 400); told.kind != drivers.Config || told.mend != "leave out v4auth: false" {
+	if told = judgeAnswer("open", "InvalidRequest", "Please use AWS4-HMAC-SHA256.", 400); told.Kind != drivers.Config || told.Mend != "leave out v4auth: false" {
 		t.Errorf("as Amazon says it: %+v", told)
 	}
 }

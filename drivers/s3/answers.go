@@ -7,67 +7,68 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // answers sorts S3's error codes: Amazon's, and those that MinIO, Ceph,
 // Scality and versitygw add.
 var answers = map[string]verdict{
-	"NoSuchKey":    {kind: drivers.NotFound, text: "no such object"},
+	"NoSuchKey":    {Kind: drivers.NotFound, Text: "no such object"},
 	"NoSuchBucket": {drivers.Config, "no such S3 bucket", "check bucket"},
 	// An upload that somebody aborted can be started again.
-	"NoSuchUpload": {kind: drivers.Temporary, text: "the multipart upload was aborted by somebody else"},
+	"NoSuchUpload": {Kind: drivers.Temporary, Text: "the multipart upload was aborted by somebody else"},
 
 	"InvalidAccessKeyId":    {drivers.Denied, "the server does not know the access key", "check access_key"},
 	"XAdminUserNotFound":    {drivers.Denied, "the server does not know the access key", "check access_key"}, // versitygw
 	"SignatureDoesNotMatch": {drivers.Denied, "the secret key is not the access key's", "check secret_key"},
 	"ExpiredToken":          {drivers.Denied, "the credentials have expired", "renew them"},
 	"InvalidToken":          {drivers.Denied, "the server does not accept the session token", "renew the credentials"},
-	"AccountProblem":        {kind: drivers.Denied},
-	"AllAccessDisabled":     {kind: drivers.Denied},
+	"AccountProblem":        {Kind: drivers.Denied},
+	"AllAccessDisabled":     {Kind: drivers.Denied},
 	"RequestTimeTooSkewed":  {drivers.Denied, "the clocks of this machine and the server differ too much", "set the clock"},
 	"InvalidObjectState":    {drivers.Other, "the object is in an archive storage class", "restore it there first"},
 
-	"BadDigest":                   {kind: drivers.Corrupt, text: "what arrived at the server is not what was sent"},
-	"InvalidDigest":               {kind: drivers.Corrupt, text: "the server does not accept the Content-MD5"},
-	"XAmzContentSHA256Mismatch":   {kind: drivers.Corrupt, text: "what arrived at the server is not what was sent"},
-	"XAmzContentChecksumMismatch": {kind: drivers.Corrupt, text: "what arrived at the server is not what was sent"},
+	"BadDigest":                   {Kind: drivers.Corrupt, Text: "what arrived at the server is not what was sent"},
+	"InvalidDigest":               {Kind: drivers.Corrupt, Text: "the server does not accept the Content-MD5"},
+	"XAmzContentSHA256Mismatch":   {Kind: drivers.Corrupt, Text: "what arrived at the server is not what was sent"},
+	"XAmzContentChecksumMismatch": {Kind: drivers.Corrupt, Text: "what arrived at the server is not what was sent"},
 
-	"KeyTooLongError":               {kind: drivers.InvalidKey, text: "the server does not hold keys of this length"},
-	"KeyTooLong":                    {kind: drivers.InvalidKey, text: "the server does not hold keys of this length"},
-	"XMinioInvalidObjectName":       {kind: drivers.InvalidKey, text: "the server does not hold such a key"},
-	"XMinioInvalidResourceName":     {kind: drivers.InvalidKey, text: "the server does not hold such a key"},
-	"InvalidObjectName":             {kind: drivers.InvalidKey, text: "the server does not hold such a key"},
-	"InvalidURI":                    {kind: drivers.InvalidKey, text: "the server does not hold such a key"},
-	"XMinioParentIsObject":          {kind: drivers.InvalidKey, text: beneathObject},
-	"ObjectParentIsFile":            {kind: drivers.InvalidKey, text: beneathObject},
-	"XMinioObjectExistsAsDirectory": {kind: drivers.InvalidKey, text: aboveObjects},
-	"ExistingObjectIsDirectory":     {kind: drivers.InvalidKey, text: aboveObjects},
-	"DirectoryObjectContainsData":   {kind: drivers.InvalidKey, text: "the server keeps no payload under a key that ends in a slash"},
+	"KeyTooLongError":               {Kind: drivers.InvalidKey, Text: "the server does not hold keys of this length"},
+	"KeyTooLong":                    {Kind: drivers.InvalidKey, Text: "the server does not hold keys of this length"},
+	"XMinioInvalidObjectName":       {Kind: drivers.InvalidKey, Text: "the server does not hold such a key"},
+	"XMinioInvalidResourceName":     {Kind: drivers.InvalidKey, Text: "the server does not hold such a key"},
+	"InvalidObjectName":             {Kind: drivers.InvalidKey, Text: "the server does not hold such a key"},
+	"InvalidURI":                    {Kind: drivers.InvalidKey, Text: "the server does not hold such a key"},
+	"XMinioParentIsObject":          {Kind: drivers.InvalidKey, Text: beneathObject},
+	"ObjectParentIsFile":            {Kind: drivers.InvalidKey, Text: beneathObject},
+	"XMinioObjectExistsAsDirectory": {Kind: drivers.InvalidKey, Text: aboveObjects},
+	"ExistingObjectIsDirectory":     {Kind: drivers.InvalidKey, Text: aboveObjects},
+	"DirectoryObjectContainsData":   {Kind: drivers.InvalidKey, Text: "the server keeps no payload under a key that ends in a slash"},
 
-	folderInUse: {kind: drivers.Other, text: "the server does not delete an object whose key ends in a slash while there are objects beneath it"},
+	folderInUse: {Kind: drivers.Other, Text: "the server does not delete an object whose key ends in a slash while there are objects beneath it"},
 
-	"EntityTooLarge":                 {kind: drivers.TooLarge, text: "larger than the server takes"},
-	"MaxMessageLengthExceeded":       {kind: drivers.TooLarge, text: "larger than the server takes"},
-	"XMinioStorageFull":              {kind: drivers.Full, text: "the server's storage is full"},
-	"QuotaExceeded":                  {kind: drivers.Full, text: "the quota of the S3 bucket or user is used up"},
-	"XMinioBucketQuotaExceeded":      {kind: drivers.Full, text: "the quota of the S3 bucket is used up"},
-	"XMinioAdminBucketQuotaExceeded": {kind: drivers.Full, text: "the quota of the S3 bucket is used up"},
+	"EntityTooLarge":                 {Kind: drivers.TooLarge, Text: "larger than the server takes"},
+	"MaxMessageLengthExceeded":       {Kind: drivers.TooLarge, Text: "larger than the server takes"},
+	"XMinioStorageFull":              {Kind: drivers.Full, Text: "the server's storage is full"},
+	"QuotaExceeded":                  {Kind: drivers.Full, Text: "the quota of the S3 bucket or user is used up"},
+	"XMinioBucketQuotaExceeded":      {Kind: drivers.Full, Text: "the quota of the S3 bucket is used up"},
+	"XMinioAdminBucketQuotaExceeded": {Kind: drivers.Full, Text: "the quota of the S3 bucket is used up"},
 
 	// Answers with a status below 500, some with 200, that a second attempt
 	// may not get.
-	"SlowDown":                   {kind: drivers.Temporary},
-	"RequestTimeout":             {kind: drivers.Temporary},
-	"RequestTimeoutException":    {kind: drivers.Temporary},
-	"IncompleteBody":             {kind: drivers.Temporary},
-	"InternalError":              {kind: drivers.Temporary},
-	"ServiceUnavailable":         {kind: drivers.Temporary},
-	"OperationAborted":           {kind: drivers.Temporary},
-	"ConditionalRequestConflict": {kind: drivers.Temporary},
-	"Throttling":                 {kind: drivers.Temporary},
-	"ThrottlingException":        {kind: drivers.Temporary},
-	"RequestThrottled":           {kind: drivers.Temporary},
-	"TooManyRequests":            {kind: drivers.Temporary},
-	"BandwidthLimitExceeded":     {kind: drivers.Temporary},
+	"SlowDown":                   {Kind: drivers.Temporary},
+	"RequestTimeout":             {Kind: drivers.Temporary},
+	"RequestTimeoutException":    {Kind: drivers.Temporary},
+	"IncompleteBody":             {Kind: drivers.Temporary},
+	"InternalError":              {Kind: drivers.Temporary},
+	"ServiceUnavailable":         {Kind: drivers.Temporary},
+	"OperationAborted":           {Kind: drivers.Temporary},
+	"ConditionalRequestConflict": {Kind: drivers.Temporary},
+	"Throttling":                 {Kind: drivers.Temporary},
+	"ThrottlingException":        {Kind: drivers.Temporary},
+	"RequestThrottled":           {Kind: drivers.Temporary},
+	"TooManyRequests":            {Kind: drivers.Temporary},
+	"BandwidthLimitExceeded":     {Kind: drivers.Temporary},
 
 	"InvalidStorageClass":                            {drivers.Config, "the server does not know this storage class", "check storageclass"},
 	"AccessControlListNotSupported":                  {drivers.Config, "the S3 bucket takes no access control lists", "leave out objectacl"},
@@ -100,16 +101,16 @@ func judgeAnswer(op, code, message string, status int) verdict {
 	if !known {
 		v = judgeStatus(op, code, message, status)
 	}
-	if v.text == "" {
-		v.text = quoteAnswer(code, message, status)
+	if v.Text == "" {
+		v.Text = quoteAnswer(code, message, status)
 	}
 	switch {
-	case v.kind == drivers.InvalidKey && (op == "get" || op == "stat"):
-		v.kind, v.text = drivers.NotFound, "no such object: "+v.text
-	case v.kind == drivers.NotFound && op == "put":
+	case v.Kind == drivers.InvalidKey && (op == "get" || op == "stat"):
+		v.Kind, v.Text = drivers.NotFound, "no such object: "+v.Text
+	case v.Kind == drivers.NotFound && op == "put":
 		// A server with folders, one of which another request has just removed
 		// as empty.
-		v.kind, v.text = drivers.Temporary, quoteAnswer(code, message, status)
+		v.Kind, v.Text = drivers.Temporary, quoteAnswer(code, message, status)
 	}
 	return v
 }
@@ -120,7 +121,7 @@ var lacking = regexp.MustCompile(`not authorized to perform: ([a-z0-9-]+:[A-Za-z
 func judgeStatus(op, code, message string, status int) verdict {
 	switch {
 	case status == http.StatusNotFound && (op == "get" || op == "stat" || op == "delete"):
-		return verdict{kind: drivers.NotFound, text: "no such object"}
+		return verdict{Kind: drivers.NotFound, Text: "no such object"}
 	case status == http.StatusForbidden, status == http.StatusUnauthorized, code == "AccessDenied":
 		if found := lacking.FindStringSubmatch(message); found != nil {
 			return verdict{drivers.Denied, "access denied", "grant " + found[1]}
@@ -128,27 +129,15 @@ func judgeStatus(op, code, message string, status int) verdict {
 		return verdict{drivers.Denied, "access denied", grant(op)}
 	case code == "NotImplemented" && op == "put" && strings.Contains(strings.ToLower(message), "encryption"): // MinIO
 		return verdict{drivers.Config, "the server has no keys to encrypt with", "leave out encrypt, or set up its key management"}
-	case status == http.StatusInsufficientStorage:
-		return verdict{kind: drivers.Full, text: "the server's storage is full"}
-	case status == http.StatusRequestEntityTooLarge:
-		return verdict{kind: drivers.TooLarge, text: "larger than the server takes"}
-	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status == statusClosedRequest,
-		status == http.StatusTemporaryRedirect, // until Amazon's DNS knows a new S3 bucket
-		status >= 500 && status != http.StatusNotImplemented:
-		return verdict{kind: drivers.Temporary}
-	case status >= 300 && status < 400:
-		return verdict{drivers.Config, "the server sends the request on to another address", "check url and region"}
+	case status == http.StatusTemporaryRedirect: // until Amazon's DNS knows a new S3 bucket
+		return verdict{Kind: drivers.Temporary}
 	case status == http.StatusBadRequest && strings.Contains(message, "AWS4-HMAC-SHA256") && code == "InvalidRequest":
 		return verdict{drivers.Config, "the server takes signatures of version 4 only", "leave out v4auth: false"}
 	case status == http.StatusBadRequest && aboutKey(message):
 		return verdict{drivers.InvalidKey, "the server does not hold such a key: " + quoteAnswer(code, message, status), ""}
 	}
-	return verdict{kind: drivers.Other}
+	return verdict(httpstore.JudgeStatus(status, "check url and region"))
 }
-
-// statusClosedRequest is nginx's and MinIO's word for a request that was broken
-// off; MinIO answers so to all that are under way when it is shut down.
-const statusClosedRequest = 499
 
 // aboutKey recognises a 400 without a code of its own for the object's name.
 func aboutKey(message string) bool {

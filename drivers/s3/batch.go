@@ -2,8 +2,6 @@ package s3
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"unicode"
@@ -14,9 +12,9 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // maxDeletes is how many keys S3 takes in one DeleteObjects.
@@ -25,49 +23,12 @@ const maxDeletes = 1000
 // GetBatch reads payloads with Tuning.Workers requests at once: S3 has no
 // request for many.
 func (s *Store) GetBatch(ctx context.Context, requests []drivers.GetRequest) []drivers.GetResult {
-	results := make([]drivers.GetResult, len(requests))
-	s.each(len(requests), func(i int) { results[i] = s.getWhole(ctx, requests[i]) })
-	return results
-}
-
-func (s *Store) getWhole(ctx context.Context, request drivers.GetRequest) (result drivers.GetResult) {
-	r, info, err := s.Get(ctx, request.URI)
-	if err != nil {
-		return drivers.GetResult{Err: err}
-	}
-	defer r.Close()
-	if info.Bytes > request.MaxBytes {
-		return drivers.GetResult{Info: info, Err: &drivers.Error{
-			Op: "get", URI: request.URI, Kind: drivers.TooLarge, Err: errors.New("longer than was asked for"),
-		}}
-	}
-	payload := make([]byte, info.Bytes)
-	if _, err := io.ReadFull(r, payload); err != nil {
-		return drivers.GetResult{Info: info, Err: s.fail("get", request.URI, err)}
-	}
-	return drivers.GetResult{Payload: payload, Info: info}
+	return httpstore.GetBatch(ctx, s, s.tuning.Workers, requests)
 }
 
 // PutBatch stores payloads with Tuning.Workers requests at once.
 func (s *Store) PutBatch(ctx context.Context, requests []drivers.PutRequest) []drivers.PutResult {
-	results := make([]drivers.PutResult, len(requests))
-	s.each(len(requests), func(i int) {
-		r := requests[i]
-		receipt, err := s.Put(ctx, r.URI, drivers.InMemory(r.Payload, r.MD5))
-		results[i] = drivers.PutResult{Receipt: receipt, Err: err}
-	})
-	return results
-}
-
-// each calls fn for 0 to n-1 with as many at once as there are workers, and
-// waits for them all.
-func (s *Store) each(n int, fn func(i int)) {
-	var group errgroup.Group
-	group.SetLimit(s.tuning.Workers)
-	for i := range n {
-		group.Go(func() error { fn(i); return nil })
-	}
-	_ = group.Wait() // fn reports for itself
+	return httpstore.PutBatch(ctx, s, s.tuning.Workers, requests)
 }
 
 // DeleteBatch removes objects, up to 1000 to a request. Those whose keys a
@@ -95,7 +56,7 @@ func (s *Store) DeleteBatch(ctx context.Context, uris []string) []error {
 			deletions = deletions[n:]
 		}
 	}
-	s.each(len(alone), func(i int) { errs[alone[i]] = s.Delete(ctx, uris[alone[i]]) })
+	httpstore.Each(len(alone), s.tuning.Workers, func(i int) { errs[alone[i]] = s.Delete(ctx, uris[alone[i]]) })
 	return errs
 }
 

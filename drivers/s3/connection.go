@@ -7,20 +7,19 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // defaultRegion is what requests to a server without regions are signed for.
@@ -58,13 +57,6 @@ const (
 	// bufferBytes is what a connection reads and writes at once: a usual
 	// document with its headers.
 	bufferBytes = 64 << 10
-	// slowFactor is how much longer than ResponseTimeout the first byte of an
-	// answer to a request that makes the server work may take.
-	slowFactor = 10
-	// idleConns keeps a connection for each worker of the largest sensible
-	// configuration: a transport that closes and reopens them is several times
-	// slower.
-	idleConns = 256
 )
 
 func (t Tuning) withDefaults() Tuning {
@@ -190,34 +182,16 @@ func appendUserAgent(text string) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error { return stack.Build.Add(step, middleware.After) }
 }
 
-// transport is an HTTP transport whose every wait is bounded. It speaks
-// HTTP/1.1 only: one connection a request is what S3 servers scale by.
+// transport is an HTTP transport whose every wait is bounded.
 func transport(c *connection, t Tuning, answerTimeout time.Duration) http.RoundTripper {
-	dialer := &net.Dialer{Timeout: t.ConnectTimeout, KeepAlive: 30 * time.Second}
-	idle := max(idleConns, t.Workers)
-	return s3Answers{&http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		OnProxyConnectResponse: refusedByProxy,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return &patientConn{Conn: c, stall: t.ResponseTimeout}, nil
-		},
-		TLSClientConfig:       &tls.Config{RootCAs: c.roots, InsecureSkipVerify: c.skipVerify, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:   t.ConnectTimeout,
-		ResponseHeaderTimeout: answerTimeout,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConns:          2 * idle,
-		MaxIdleConnsPerHost:   idle,
-		ReadBufferSize:        bufferBytes,
-		WriteBufferSize:       bufferBytes,
-		// A payload that happens to be gzip must arrive as it is stored.
-		DisableCompression: true,
-		Protocols:          http1(),
-	}}
+	inner := httpstore.Transport{
+		Workers: t.Workers, ConnectTimeout: t.ConnectTimeout, Silence: t.ResponseTimeout, InPieces: true,
+		TLS: &tls.Config{RootCAs: c.roots, InsecureSkipVerify: c.skipVerify, MinVersion: tls.VersionTLS12},
+	}.Until(answerTimeout)
+	inner.OnProxyConnectResponse = refusedByProxy
+	inner.ExpectContinueTimeout = time.Second
+	inner.ReadBufferSize, inner.WriteBufferSize = bufferBytes, bufferBytes
+	return s3Answers{inner}
 }
 
 // caBundle names the file with the authorities that vouch for the server, in
@@ -240,37 +214,4 @@ func (c *connection) trust() error {
 	}
 	c.roots = roots
 	return nil
-}
-
-func http1() *http.Protocols {
-	p := new(http.Protocols)
-	p.SetHTTP1(true)
-	return p
-}
-
-// patientConn gives up a write that the server does not take in: the
-// transport bounds the wait for an answer, but not for that.
-type patientConn struct {
-	net.Conn
-	stall time.Duration
-}
-
-// pieceBytes is how much of a body is sent at once.
-const pieceBytes = 128 << 10
-
-var pieces = sync.Pool{New: func() any { b := make([]byte, pieceBytes); return &b }}
-
-// ReadFrom sends a body in longer pieces than the transport would.
-func (c *patientConn) ReadFrom(r io.Reader) (int64, error) {
-	piece := pieces.Get().(*[]byte)
-	defer pieces.Put(piece)
-	return io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{r}, *piece)
-}
-
-// Write fails when nothing of p could be sent for as long as the stall allows.
-func (c *patientConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.stall)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
 }

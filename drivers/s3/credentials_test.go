@@ -3,6 +3,7 @@ package s3
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -162,7 +163,7 @@ func TestCredentialsSources(t *testing.T) {
 					t.Errorf("%s: the source is %q, want %q", vocabulary, got, tt.source)
 				}
 				printed := fmt.Sprintf("%s %+v %#v", got, s, *s)
-				echoed := s.redact(session.AccessKey + " " + session.SecretKey + " " + session.SessionToken)
+				echoed := s.fail("get", "", errors.New(session.AccessKey+" "+session.SecretKey+" "+session.SessionToken)).Err.Error()
 				for _, secret := range []string{session.SecretKey, session.SessionToken, session.AccessKey} {
 					if strings.Contains(printed, secret) || strings.Contains(echoed, secret) {
 						t.Errorf("%s: a secret is printed", vocabulary)
@@ -223,7 +224,7 @@ func TestSessionToken(t *testing.T) {
 	if got := s.CredentialsSource(); got != "the configuration" {
 		t.Errorf("the source is %q", got)
 	}
-	if echoed := s.redact("token " + session.SessionToken); echoed != "token ***" {
+	if echoed := s.fail("get", "", errors.New("token "+session.SessionToken)).Err.Error(); echoed != "token ***" {
 		t.Error("the token is echoed")
 	}
 }

@@ -1,10 +1,11 @@
 package s3
 
 import (
-	"encoding/hex"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // tag is an ETag without its quotes.
@@ -15,15 +16,6 @@ func tag(etag *string) string {
 	return strings.Trim(*etag, `"`)
 }
 
-// isMD5 says whether an ETag has the form of an MD5 in lower-case hex.
-func isMD5(etag string) bool {
-	if len(etag) != 32 || etag != strings.ToLower(etag) {
-		return false
-	}
-	_, err := hex.DecodeString(etag)
-	return err == nil
-}
-
 // storedMD5 is the MD5 that an object's ETag is, "" where it need not be one:
 // multipart uploads, and objects encrypted with a key that is not the server's
 // own (their ETags look like an MD5 and are none).
@@ -31,7 +23,7 @@ func storedMD5(etag *string, sse types.ServerSideEncryption, customerAlgorithm *
 	if (sse != "" && sse != types.ServerSideEncryptionAes256) || customerAlgorithm != nil {
 		return ""
 	}
-	if t := tag(etag); isMD5(t) {
+	if t := tag(etag); httpstore.IsMD5(t) {
 		return t
 	}
 	return ""
@@ -42,7 +34,7 @@ func storedMD5(etag *string, sse types.ServerSideEncryption, customerAlgorithm *
 // the server only where nothing else explains it.
 func provenMD5(etag *string, sse types.ServerSideEncryption, sent string) string {
 	t := tag(etag)
-	if t == sent || (sse == "" && isMD5(t)) {
+	if t == sent || (sse == "" && httpstore.IsMD5(t)) {
 		return t
 	}
 	return ""

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // foreign is an answer that no S3 server gave: a proxy's page of errors, a login
@@ -39,15 +40,15 @@ func (f *foreign) Error() string {
 
 // judge says what it means to the caller. A proxy's servers may come back.
 func (f *foreign) judge() verdict {
-	v := verdict{text: f.Error(), mend: "check url, HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}
+	v := verdict{Text: f.Error(), Mend: "check url, HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}
 	switch {
 	case f.status == http.StatusProxyAuthRequired:
-		v.mend = "give the proxy's user and password in HTTPS_PROXY or HTTP_PROXY, or name the server in NO_PROXY"
+		v.Mend = "give the proxy's user and password in HTTPS_PROXY or HTTP_PROXY, or name the server in NO_PROXY"
 	case f.status == http.StatusRequestEntityTooLarge:
-		v.kind, v.mend = drivers.TooLarge, "let the proxy pass longer requests"
-	case f.status == http.StatusNotImplemented, f.status == http.StatusNetworkAuthenticationRequired:
-	case f.status >= 500, f.status == http.StatusTooManyRequests, f.status == http.StatusRequestTimeout, f.status == statusClosedRequest:
-		v.kind = drivers.Temporary
+		v.Kind, v.Mend = drivers.TooLarge, "let the proxy pass longer requests"
+	case f.status == http.StatusNetworkAuthenticationRequired:
+	case httpstore.Passes(f.status):
+		v.Kind = drivers.Temporary
 	}
 	return v
 }

@@ -1,12 +1,13 @@
 package s3
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 const (
@@ -69,24 +70,17 @@ func (s *Store) URI(key drivers.Key) (string, error) {
 }
 
 func (s *Store) checkKey(key drivers.Key, path string) error {
-	switch {
-	case key.UserID == "" || key.Bucket == "" || key.ArchiveID == "":
-		return errors.New("user, bucket or archive id is empty")
-	case strings.Contains(key.UserID, "/"):
-		return errors.New("the user holds a \"/\", so that the URI would be ambiguous")
-	case strings.Contains(key.Bucket, "/"):
-		return errors.New("the bucket holds a \"/\", so that the URI would be ambiguous")
-	case len(path) > maxKeyBytes:
-		return fmt.Errorf("the key has %d bytes; S3 holds keys of at most %d", len(path), maxKeyBytes)
-	case !utf8.ValidString(path):
-		return errors.New("the key is not UTF-8")
-	case strings.ContainsRune(path, 0):
-		return errors.New("the key holds a NUL")
-	case s.conn.endpoint != "" && !plainPath(path[len(s.prefix):]):
+	if err := cmp.Or(httpstore.CheckKey(key), checkName(path)); err != nil {
+		return err
+	}
+	if s.conn.endpoint != "" && !plainPath(path[len(s.prefix):]) {
 		return errors.New("the key has an empty, \".\" or \"..\" component, which servers other than Amazon's may rewrite")
 	}
 	return nil
 }
+
+// checkName says why S3 holds no object of that name.
+func checkName(key string) error { return httpstore.CheckName(key, "S3", "key", maxKeyBytes) }
 
 // fileNameBytes is the longest name of a file in the usual file systems: servers
 // that keep objects as files refuse a key with a longer component, each with an

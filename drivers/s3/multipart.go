@@ -12,9 +12,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 const (
@@ -30,39 +30,28 @@ const (
 )
 
 // partBytes is the length of the parts of a stream of length bytes (-1 if not
-// known): Tuning.PartBytes, more where there would be too many, less where the
-// stream is shorter.
+// known).
 func (s *Store) partBytes(length int64) (int64, error) {
-	size := s.tuning.PartBytes
-	switch {
-	case length > maxObjectBytes:
+	if length > maxObjectBytes {
 		return 0, fmt.Errorf("%d bytes; an S3 object has at most %d", length, int64(maxObjectBytes))
-	case length > size*maxParts:
-		const mebibyte = 1 << 20
-		size = (length + maxParts - 1) / maxParts
-		size = (size + mebibyte - 1) / mebibyte * mebibyte
-	case length >= 0 && length < size:
-		size = max(length, 1)
 	}
-	return size, nil
+	return httpstore.PartBytes(length, s.tuning.PartBytes, maxParts), nil
 }
 
 // partsAtOnce is how many parts of one upload are on their way at once, while
 // the next one is read.
 const partsAtOnce = 2
 
-// multipart sends a stream in parts of at most so many bytes, beginning with
-// first, which lies in buffer. It gives buffer back.
-func (w *write) multipart(ctx context.Context, parts *cutter, size int64, buffer *[]byte, first []byte) (drivers.Receipt, error) {
+// multipart sends a stream in parts.
+func (w *write) multipart(ctx context.Context, parts *httpstore.Parts) (drivers.Receipt, error) {
 	out, err := w.store.client.CreateMultipartUpload(ctx, w.store.attributes.ofUpload(&awss3.CreateMultipartUploadInput{
 		Bucket: &w.loc.bucket, Key: &w.loc.key, ContentType: aws.String(contentType),
 	}))
 	if err != nil {
-		w.store.buffers.put(buffer)
 		return drivers.Receipt{}, w.fail(err)
 	}
 	u := &upload{write: w, id: out.UploadId, unsure: w.store.attributes.ignoredBy(out.ServerSideEncryption)}
-	receipt, err := u.run(ctx, parts, size, buffer, first)
+	receipt, err := u.run(ctx, parts)
 	if err != nil {
 		return drivers.Receipt{}, u.abort(ctx, err)
 	}
@@ -73,7 +62,6 @@ func (w *write) multipart(ctx context.Context, parts *cutter, size int64, buffer
 type upload struct {
 	*write
 	id     *string
-	length int64
 	unsure bool // whether the encryption that was asked for is made
 
 	mu   sync.Mutex // guards what the parts have become
@@ -86,112 +74,39 @@ type sentPart struct {
 	sum  [md5.Size]byte
 }
 
-func (u *upload) run(ctx context.Context, parts *cutter, size int64, buffer *[]byte, first []byte) (drivers.Receipt, error) {
-	sum, err := u.sendAll(ctx, parts, size, buffer, first)
+func (u *upload) run(ctx context.Context, parts *httpstore.Parts) (drivers.Receipt, error) {
+	length, sum, err := parts.Send(ctx, httpstore.Sending{
+		AtOnce: partsAtOnce, Most: maxParts, Called: "parts", Mend: "set a larger part size", Part: u.sendPart,
+	})
 	if err != nil {
 		return drivers.Receipt{}, err
 	}
-	if err := u.asAnnounced(u.length, sum); err != nil {
+	if err := u.Check(length, sum); err != nil {
 		return drivers.Receipt{}, err
 	}
 	etag, err := u.complete(ctx)
 	if err != nil {
 		return drivers.Receipt{}, err
 	}
-	receipt := drivers.Receipt{Bytes: u.length, MD5: sum, Version: etag}
+	receipt := drivers.Receipt{Bytes: length, MD5: sum, Version: etag}
 	if etag == u.compositeETag() {
 		receipt.ProvenMD5 = sum
 	}
 	return receipt, nil
 }
 
-// sendAll sends the parts, each from a buffer of its own, and returns the MD5
-// of them all.
-func (u *upload) sendAll(ctx context.Context, parts *cutter, size int64, buffer *[]byte, part []byte) (string, error) {
-	// Buffers go round among the senders: a sync.Pool might not find the one
-	// that another processor has just given back, and make one more.
-	free := make(chan *[]byte, partsAtOnce+1)
-	defer func() {
-		for close(free); ; {
-			b, ok := <-free
-			if !ok {
-				return
-			}
-			u.store.buffers.put(b)
-		}
-	}()
-	senders, sending := errgroup.WithContext(ctx)
-	senders.SetLimit(partsAtOnce)
-	whole := md5.New()
-	failed := func(err error) (string, error) {
-		if serr := senders.Wait(); serr != nil {
-			err = serr // it came first: what is read after it fails for it
-		}
-		return "", err
-	}
-	for last := false; ; {
-		whole.Write(part)
-		u.length += int64(len(part))
-		if u.write.length >= 0 && u.length > u.write.length {
-			free <- buffer
-			return failed(u.mismatch("the payload is longer than the %d bytes it was said to have", u.write.length))
-		}
-		number, err := u.number()
-		if err != nil {
-			free <- buffer
-			return failed(err)
-		}
-		held, body := buffer, part
-		senders.Go(func() error {
-			defer func() { free <- held }()
-			return u.sendPart(sending, number, body)
-		})
-		if last {
-			break
-		}
-		if sending.Err() != nil {
-			return failed(sending.Err())
-		}
-		select {
-		case buffer = <-free:
-		default:
-			buffer = u.store.buffers.get(size)
-		}
-		if part, last, err = parts.next(*buffer); err != nil {
-			free <- buffer
-			return failed(u.sourceFailed(err))
-		}
-	}
-	if err := senders.Wait(); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(whole.Sum(nil)), nil
-}
-
-// number gives the next part its number.
-func (u *upload) number() (int32, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if len(u.sent) == maxParts {
-		return 0, u.fail(&drivers.Error{
-			Op: "put", URI: u.uri, Kind: drivers.TooLarge,
-			Err:  fmt.Errorf("more than %d parts, with a length that was not known before", maxParts),
-			Mend: "set a larger part size",
-		})
-	}
-	u.sent = append(u.sent, sentPart{})
-	return int32(len(u.sent)), nil
-}
-
 // sendPart sends one part. It is safe for concurrent use.
-func (u *upload) sendPart(ctx context.Context, number int32, part []byte) error {
+func (u *upload) sendPart(ctx context.Context, number int, part []byte) error {
 	sum := md5.Sum(part)
-	etag, err := u.store.direct.putPart(ctx, u.loc, aws.ToString(u.id), number, part, contentMD5(sum[:]))
+	etag, err := u.store.direct.putPart(ctx, u.loc, aws.ToString(u.id), int32(number), part, contentMD5(sum[:]))
 	if err != nil {
 		return u.fail(err)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	for len(u.sent) < number { // one may overtake another
+		u.sent = append(u.sent, sentPart{})
+	}
 	u.sent[number-1] = sentPart{etag, sum}
 	return nil
 }
@@ -216,7 +131,7 @@ func (u *upload) complete(ctx context.Context) (etag string, err error) {
 		return "", u.fail(err)
 	}
 	if u.unsure && held.sse == "" {
-		return "", u.takeBack(ctx, notEncrypted(u.uri))
+		return "", u.takeBack(ctx, notEncrypted(u.URI))
 	}
 	return tag(held.etag), nil
 }
@@ -248,20 +163,12 @@ func (u *upload) abort(ctx context.Context, cause error) error {
 	if err == nil {
 		return cause
 	}
-	failed := u.store.fail("put", u.uri, cause)
-	note := u.store.fail("abort", u.uri, err)
-	return &drivers.Error{
-		Op: failed.Op, URI: failed.URI, Kind: failed.Kind, RetryAfter: failed.RetryAfter, Mend: failed.Mend,
-		Err: &failure{text: failed.Err.Error() + "; its parts stay behind: " + reason(note), err: failed.Err},
+	note := u.store.fail("abort", u.URI, err)
+	left := "; its parts stay behind: " + note.Err.Error()
+	if note.Mend != "" {
+		left += " (" + note.Mend + ")"
 	}
-}
-
-// reason is what an error says behind its operation.
-func reason(err *drivers.Error) string {
-	if err.Mend == "" {
-		return err.Err.Error()
-	}
-	return err.Err.Error() + " (" + err.Mend + ")"
+	return httpstore.Adding(u.store.fail("put", u.URI, cause), left)
 }
 
 // abortUpload removes an upload's parts; an upload that is gone is no error. As
@@ -333,31 +240,3 @@ func (s *Store) AbortUploads(ctx context.Context, uri string) error {
 
 // slow lets one request wait longer for its answer.
 func (s *Store) slow(o *awss3.Options) { o.HTTPClient = s.slowHTTP }
-
-// buffers lends the memory for parts. Only buffers of the usual length come
-// back: others are as long as one payload wanted.
-type buffers struct {
-	size int64
-	pool *sync.Pool
-}
-
-func newBuffers(size int64) buffers {
-	return buffers{size: size, pool: &sync.Pool{New: func() any {
-		b := make([]byte, size)
-		return &b
-	}}}
-}
-
-func (b buffers) get(size int64) *[]byte {
-	if size == b.size {
-		return b.pool.Get().(*[]byte)
-	}
-	other := make([]byte, size)
-	return &other
-}
-
-func (b buffers) put(buffer *[]byte) {
-	if int64(len(*buffer)) == b.size {
-		b.pool.Put(buffer)
-	}
-}

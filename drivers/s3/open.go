@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // Open connects to the S3 bucket and checks that it is there, as far as the
@@ -46,8 +47,8 @@ func newStore(bucket, prefix string, conn connection, t Tuning) *Store {
 	return &Store{
 		bucket: bucket, prefix: prefix, conn: &conn, tuning: t,
 		http:       &http.Client{Transport: transport(&conn, t, t.ResponseTimeout), CheckRedirect: noRedirect},
-		slowHTTP:   &http.Client{Transport: transport(&conn, t, slowFactor*t.ResponseTimeout), CheckRedirect: noRedirect},
-		buffers:    newBuffers(t.PartBytes),
+		slowHTTP:   &http.Client{Transport: transport(&conn, t, httpstore.SlowFactor*t.ResponseTimeout), CheckRedirect: noRedirect},
+		buffers:    httpstore.NewBuffers(t.PartBytes),
 		heed:       newHeed(conn.version2),
 		oldListing: new(atomic.Bool),
 	}
@@ -99,7 +100,7 @@ func (s *Store) open(ctx context.Context, create bool) error {
 		s.unlisted = failed
 		return nil
 	case unknownRequest(err):
-		failed.Op, failed.Err = "list", &failure{text: failed.Err.Error(), err: errors.ErrUnsupported}
+		failed.Op, failed.Err = "list", httpstore.Told(failed.Err.Error(), errors.ErrUnsupported)
 		s.unlisted = failed
 		return nil
 	}

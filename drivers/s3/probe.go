@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // Report is what Probe found out about a server, its S3 bucket and what the
@@ -241,7 +242,7 @@ func (p *probe) get(ctx context.Context) error {
 	if !p.stored {
 		return nil
 	}
-	result := p.store.getWhole(ctx, drivers.GetRequest{URI: p.uris[0], MaxBytes: int64(len(probePayload))})
+	result := httpstore.GetWhole(ctx, p.store, drivers.GetRequest{URI: p.uris[0], MaxBytes: int64(len(probePayload))})
 	if result.Err == nil && !bytes.Equal(result.Payload, probePayload) {
 		return &drivers.Error{Op: "get", URI: p.uris[0], Kind: drivers.Corrupt, Err: errors.New("the server returned something else than was put")}
 	}

@@ -17,6 +17,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // Store is an S3 bucket opened with one configuration. Its methods are safe for
@@ -32,7 +33,7 @@ type Store struct {
 	// http and slowHTTP differ in how long they wait for the first byte of an
 	// answer.
 	http, slowHTTP *http.Client
-	buffers        buffers
+	buffers        httpstore.Buffers
 	heed           *heed
 	names          names
 	// oldListing: the server lists in the way that ListObjectsV2 has replaced.
@@ -111,7 +112,7 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 		return drivers.Info{}, s.fail("stat", uri, err)
 	}
 	if out.bytes < 0 {
-		return drivers.Info{}, s.fail("stat", uri, errNoLength)
+		return drivers.Info{}, s.fail("stat", uri, httpstore.ErrNoLength)
 	}
 	return drivers.Info{Bytes: out.bytes, MD5: out.md5(), Version: tag(out.etag), Modified: out.modified}, nil
 }

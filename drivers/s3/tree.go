@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -19,20 +18,14 @@ var _ drivers.Tree = (*Store)(nil)
 func (s *Store) PathURI(path string) (string, error) {
 	key := s.prefix + path
 	uri := scheme + s.bucket + "/" + key
-	var err error
-	switch {
-	case path == "" || !plainPath(path) || strings.HasSuffix(path, "/"):
+	err := checkName(key)
+	if path == "" || !plainPath(path) || strings.HasSuffix(path, "/") {
 		err = errors.New("not a path of names between slashes")
-	case len(key) > maxKeyBytes:
-		err = fmt.Errorf("the key has %d bytes; S3 holds keys of at most %d", len(key), maxKeyBytes)
-	case !utf8.ValidString(key):
-		err = errors.New("the key is not UTF-8")
-	case strings.ContainsRune(key, 0):
-		err = errors.New("the key holds a NUL")
-	default:
-		return uri, nil
 	}
-	return "", &drivers.Error{Op: "put", URI: uri, Kind: drivers.InvalidKey, Err: err}
+	if err != nil {
+		return "", &drivers.Error{Op: "put", URI: uri, Kind: drivers.InvalidKey, Err: err}
+	}
+	return uri, nil
 }
 
 // ListAfter lists 1000 objects to a request. Info.Version is the ETag.

@@ -53,8 +53,12 @@ var rules = []rule{
 	{packages: "drivers/limit", may: []string{"drivers", "drivers/decorator"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs", "drivers/retry", "drivers/breaker"}},
 	{packages: "drivers/metrics", may: []string{"drivers", "drivers/decorator"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs"}},
 	{packages: "drivers/breaker", may: []string{"drivers", "drivers/decorator"}, testsMay: []string{testenv, "drivers/drivertest", "drivers/localfs", "drivers/retry"}},
+	// The floor of the drivers over HTTP knows none of them.
+	{packages: "drivers/httpstore", may: []string{"drivers"}, testsMay: []string{testenv}},
+	{packages: "drivers/s3/...", may: []string{"drivers", "drivers/httpstore"}, testsMay: []string{testenv, "drivers/drivertest"}},
+	{packages: "drivers/swift", may: []string{"drivers", "drivers/httpstore"}, testsMay: []string{testenv, "drivers/drivertest"}},
 	// Stands in front of S3 only.
-	{packages: "drivers/cloudfront", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/s3"}},
+	{packages: "drivers/cloudfront", may: []string{"drivers", "drivers/httpstore"}, testsMay: []string{testenv, "drivers/s3"}},
 	// Backends, decorators and the conformance suite know the interface, and
 	// never each other.
 	{packages: "drivers/...", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest"}},
@@ -220,6 +224,9 @@ func TestCheck(t *testing.T) {
 	}{
 		{"own and foreign packages", "drivers/s3", []string{"drivers", "drivers/s3/internal/sign", "context", "github.com/kedge/kedgeless"}, nil, nil, none},
 		{"driver on driver", "drivers/s3", []string{"drivers/localfs"}, nil, nil, []string{"drivers/s3 must not import drivers/localfs"}},
+		{"driver on the floor of drivers over HTTP", "drivers/s3", []string{"drivers/httpstore"}, nil, nil, none},
+		{"other driver on that floor", "drivers/localfs", []string{"drivers/httpstore"}, nil, nil, []string{"drivers/localfs must not import drivers/httpstore"}},
+		{"that floor on a driver", "drivers/httpstore", []string{"drivers/swift"}, nil, nil, []string{"drivers/httpstore must not import drivers/swift"}},
 		{"driver on pipeline", "drivers/db", []string{"pipeline"}, nil, nil, []string{"drivers/db must not import pipeline"}},
 		{"driver on configuration", "drivers/db", []string{"config"}, nil, nil, []string{"drivers/db must not import config"}},
 		{"decorator on driver", "drivers/retry", []string{"drivers/db"}, nil, nil, []string{"drivers/retry must not import drivers/db"}},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/cloudfront/sign"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // Store is a store whose payloads are fetched through CloudFront. Its methods
@@ -77,24 +77,12 @@ func New(inner Tree, o Options, through func(path string) bool) (*Store, error) 
 		s.now = time.Now
 	}
 	s.http = &http.Client{
-		Transport:     transport(s.timeout),
+		Transport: httpstore.Transport{
+			ConnectTimeout: 10 * time.Second, Silence: s.timeout,
+		}.Until(s.timeout),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return s, nil
-}
-
-func transport(timeout time.Duration) *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: timeout,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConns:          256,
-		MaxIdleConnsPerHost:   256,
-		// A payload that happens to be gzip must arrive as it is stored.
-		DisableCompression: true,
-	}
 }
 
 // Close gives up the idle connections and closes the store behind.
@@ -156,7 +144,24 @@ func (s *Store) signed(key string, expires time.Time) (string, error) {
 	return s.signer.Sign(s.base+(&url.URL{Path: key}).EscapedPath(), expires)
 }
 
+// errStalled: the edge fell silent within a payload.
+var errStalled = errors.New("CloudFront stopped sending")
+
 func (s *Store) fetch(ctx context.Context, uri, key string) (io.ReadCloser, drivers.Info, error) {
+	return httpstore.Open(ctx, s.timeout, func(ctx context.Context) (io.ReadCloser, drivers.Info, error) {
+		return s.request(ctx, uri, key)
+	}, func(err error) *drivers.Error {
+		if failed, ok := errors.AsType[*drivers.Error](err); ok {
+			return failed
+		}
+		if errors.Is(err, httpstore.ErrStalled) {
+			err = errStalled
+		}
+		return &drivers.Error{Op: "get", URI: uri, Err: fmt.Errorf("reading from CloudFront: %w", err)}
+	})
+}
+
+func (s *Store) request(ctx context.Context, uri, key string) (io.ReadCloser, drivers.Info, error) {
 	fail := func(kind drivers.Kind, err error) (io.ReadCloser, drivers.Info, error) {
 		return nil, drivers.Info{}, &drivers.Error{Op: "get", URI: uri, Kind: kind, Err: err}
 	}
@@ -165,26 +170,19 @@ func (s *Store) fetch(ctx context.Context, uri, key string) (io.ReadCloser, driv
 	if err != nil {
 		return fail(drivers.Config, fmt.Errorf("signing a URL of %s: %w", s.base, err))
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		cancel(nil)
 		return fail(drivers.Config, fmt.Errorf("baseurl %s cannot be used", s.base))
 	}
 	response, err := s.http.Do(request)
 	if err != nil {
-		cancel(nil)
 		return fail(s.connectionKind(ctx, err), fmt.Errorf("cannot reach CloudFront at %s: %w", s.base, innermost(err)))
 	}
 	if response.StatusCode != http.StatusOK || response.ContentLength < 0 {
-		defer cancel(nil)
 		defer response.Body.Close() // nothing of it is wanted
 		return nil, drivers.Info{}, s.refused(uri, expires, response)
 	}
-	b := &body{uri: uri, inner: response.Body, left: response.ContentLength, ctx: ctx, cancel: cancel, timeout: s.timeout}
-	b.stalled = time.AfterFunc(s.timeout, func() { cancel(errStalled) })
-	b.stalled.Stop()
-	return b, drivers.Info{Bytes: response.ContentLength}, nil
+	return response.Body, drivers.Info{Bytes: response.ContentLength}, nil
 }
 
 // connectionKind: what cannot be reached now may be later; a cancelled request

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // judgeAnswer sorts what the object store answered, by the HTTP status; Swift
@@ -19,50 +20,37 @@ func (s *Store) judgeAnswer(op string, a *answerError) verdict {
 		return judgeMissing(op)
 	case http.StatusConflict:
 		if op == "get" || op == "stat" {
-			return verdict{kind: drivers.Corrupt, text: "a segment of this large object is missing or is not what it was"}
+			return verdict{Kind: drivers.Corrupt, Text: "a segment of this large object is missing or is not what it was"}
 		}
-		return verdict{kind: drivers.Temporary}
+		return verdict{Kind: drivers.Temporary}
 	case http.StatusRequestEntityTooLarge:
 		if strings.Contains(strings.ToLower(a.text), "quota") {
 			return verdict{drivers.Full, "the quota of the container or account is used up", "raise it or delete something"}
 		}
-		return verdict{kind: drivers.TooLarge, text: "larger than the server takes"}
 	case http.StatusUnprocessableEntity:
-		return verdict{kind: drivers.Corrupt, text: "what arrived at the server is not what was sent"}
+		return verdict{Kind: drivers.Corrupt, Text: "what arrived at the server is not what was sent"}
 	case http.StatusTooManyRequests, statusRateLimit:
 		if s.rateLimitFails {
-			return verdict{mend: "set retry_on_ratelimit: True"}
+			return verdict{Mend: "set retry_on_ratelimit: True"}
 		}
-		return verdict{kind: drivers.Temporary}
-	case http.StatusInsufficientStorage:
-		return verdict{kind: drivers.Full, text: "the server's storage is full"}
-	case http.StatusRequestTimeout, statusClosedRequest:
-		return verdict{kind: drivers.Temporary}
+		return verdict{Kind: drivers.Temporary}
 	case http.StatusBadRequest, http.StatusPreconditionFailed:
 		return judgeRequest(op, a)
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
-		return verdict{kind: drivers.Other}
+	case http.StatusHTTPVersionNotSupported:
+		return verdict{Kind: drivers.Other}
 	}
-	switch {
-	case a.status >= 500:
-		return verdict{kind: drivers.Temporary}
-	case a.status >= 300 && a.status < 400:
-		return verdict{drivers.Config, "the server sends the request on to another address", "check " + s.method.urlKey + " and os_storage_url"}
-	}
-	return verdict{kind: drivers.Other}
+	return verdict(httpstore.JudgeStatus(a.status, "check "+s.method.urlKey+" and os_storage_url"))
 }
 
-const (
-	statusRateLimit     = 498 // Swift's ratelimit filter
-	statusClosedRequest = 499 // the server lost us while reading
-)
+// statusRateLimit is that of Swift's ratelimit filter.
+const statusRateLimit = 498
 
 // judgeToken is about a token that the object store does not accept, though it
 // is new. Before the first success it never will; later on, it has expired
 // between two requests, or the service that checks it has a bad moment.
 func (s *Store) judgeToken() verdict {
 	if s.opened {
-		return verdict{kind: drivers.Temporary, text: "the server does not accept the token"}
+		return verdict{Kind: drivers.Temporary, Text: "the server does not accept the token"}
 	}
 	return verdict{drivers.Denied, "the server does not accept the token", "check that auth and storage URL belong together"}
 }
@@ -70,7 +58,7 @@ func (s *Store) judgeToken() verdict {
 func judgeMissing(op string) verdict {
 	switch op {
 	case "get", "stat", "delete":
-		return verdict{kind: drivers.NotFound, text: "no such object"}
+		return verdict{Kind: drivers.NotFound, Text: "no such object"}
 	default:
 		return verdict{drivers.Config, "no such container", "set create_container: True or create it"}
 	}
@@ -83,16 +71,16 @@ func judgeRequest(op string, a *answerError) verdict {
 	text := strings.ToLower(a.text)
 	switch {
 	case strings.Contains(text, "mismatch"):
-		return verdict{kind: drivers.Corrupt, text: "the server's segments are not what was sent: " + a.text}
+		return verdict{Kind: drivers.Corrupt, Text: "the server's segments are not what was sent: " + a.text}
 	case op == "put" && strings.Contains(text, "404 not found"):
-		return verdict{kind: drivers.Temporary} // a segment that not every replica has yet
+		return verdict{Kind: drivers.Temporary} // a segment that not every replica has yet
 	case strings.Contains(text, "name length"), strings.Contains(text, "utf8"), strings.Contains(text, "utf-8"):
 		if op == "get" || op == "stat" {
-			return verdict{kind: drivers.NotFound, text: "no such object: the server does not hold such a name"}
+			return verdict{Kind: drivers.NotFound, Text: "no such object: the server does not hold such a name"}
 		}
 		return verdict{drivers.InvalidKey, "the server does not hold such a name: " + a.Error(), ""}
 	}
-	return verdict{kind: drivers.Other}
+	return verdict{Kind: drivers.Other}
 }
 
 // grant names the rights that an operation takes.

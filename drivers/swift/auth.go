@@ -1,6 +1,7 @@
 package swift
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -73,16 +74,7 @@ func (o Options) usesApplication() bool {
 	if o.AuthType != "" {
 		return o.AuthType == applicationType
 	}
-	return o.ApplicationID != "" && first(o.Key, o.Password) == ""
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
+	return o.ApplicationID != "" && cmp.Or(o.Key, o.Password) == ""
 }
 
 // resolve turns the options into what the client library takes.
@@ -117,7 +109,7 @@ func (o Options) resolve() (*identity, error) {
 
 // canAuthenticate says whether there is more than a token to authenticate with.
 func (o Options) canAuthenticate() bool {
-	return first(o.Auth, o.AuthURL) != "" && (first(o.Key, o.Password) != "" || o.usesApplication())
+	return cmp.Or(o.Auth, o.AuthURL) != "" && (cmp.Or(o.Key, o.Password) != "" || o.usesApplication())
 }
 
 func (o Options) checkAuthType() error {
@@ -135,7 +127,7 @@ func (o Options) resolveService(id *identity, version string) error {
 		c.AuthUrl, id.method.urlKey = o.AuthURL, "os_auth_url"
 	}
 	switch {
-	case c.AuthUrl == "" && first(o.User, o.Key) != "":
+	case c.AuthUrl == "" && cmp.Or(o.User, o.Key) != "":
 		return errors.New("auth: missing or empty; give the URL of the identity service in auth, or in os_auth_url")
 	case c.AuthUrl == "":
 		return errors.New("os_auth_url: missing or empty; give the URL of the identity service in os_auth_url, or in auth")
@@ -143,7 +135,7 @@ func (o Options) resolveService(id *identity, version string) error {
 	if err := checkURL(id.method.urlKey, c.AuthUrl); err != nil {
 		return err
 	}
-	c.UserName, c.ApiKey = first(o.User, o.Username), first(o.Key, o.Password)
+	c.UserName, c.ApiKey = cmp.Or(o.User, o.Username), cmp.Or(o.Key, o.Password)
 	c.Region, c.Internal = o.RegionName, o.Snet
 	endpoint, err := endpointType(o.EndpointType)
 	if err != nil {
@@ -206,7 +198,7 @@ func (o Options) resolveProject(c *ncw.Connection) {
 	if before, after, found := strings.Cut(c.UserName, ":"); found {
 		tenant, c.UserName = before, after
 	}
-	c.Tenant, c.TenantId = first(o.ProjectName, tenant), first(o.ProjectID, o.TenantID)
+	c.Tenant, c.TenantId = cmp.Or(o.ProjectName, tenant), cmp.Or(o.ProjectID, o.TenantID)
 }
 
 // resolveV3: a domain that is not given is the one with the id "default", for
@@ -377,7 +369,7 @@ func (o Options) tlsConfig() (*tls.Config, error) {
 		}
 	}
 	if o.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.Cert, first(o.CertKey, o.Cert))
+		pair, err := tls.LoadX509KeyPair(o.Cert, cmp.Or(o.CertKey, o.Cert))
 		if err != nil {
 			return nil, fmt.Errorf("os_cert: %w", err)
 		}

@@ -3,9 +3,7 @@ package swift
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,57 +11,20 @@ import (
 	"strings"
 
 	ncw "github.com/ncw/swift/v2"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // GetBatch reads payloads with Tuning.Workers requests at once: Swift has no
 // request for many.
 func (s *Store) GetBatch(ctx context.Context, requests []drivers.GetRequest) []drivers.GetResult {
-	results := make([]drivers.GetResult, len(requests))
-	s.parallel(len(requests), func(i int) { results[i] = s.getWhole(ctx, requests[i]) })
-	return results
-}
-
-func (s *Store) getWhole(ctx context.Context, request drivers.GetRequest) drivers.GetResult {
-	r, info, err := s.Get(ctx, request.URI)
-	if err != nil {
-		return drivers.GetResult{Err: err}
-	}
-	defer r.Close()
-	if info.Bytes > request.MaxBytes {
-		return drivers.GetResult{Info: info, Err: &drivers.Error{
-			Op: "get", URI: request.URI, Kind: drivers.TooLarge, Err: errors.New("longer than was asked for"),
-		}}
-	}
-	payload := make([]byte, info.Bytes)
-	if _, err := io.ReadFull(r, payload); err != nil {
-		return drivers.GetResult{Info: info, Err: s.fail("get", request.URI, err)}
-	}
-	return drivers.GetResult{Payload: payload, Info: info}
+	return httpstore.GetBatch(ctx, s, s.tuning.Workers, requests)
 }
 
 // PutBatch stores payloads with Tuning.Workers requests at once.
 func (s *Store) PutBatch(ctx context.Context, requests []drivers.PutRequest) []drivers.PutResult {
-	results := make([]drivers.PutResult, len(requests))
-	s.parallel(len(requests), func(i int) {
-		r := requests[i]
-		receipt, err := s.Put(ctx, r.URI, drivers.InMemory(r.Payload, r.MD5))
-		results[i] = drivers.PutResult{Receipt: receipt, Err: err}
-	})
-	return results
-}
-
-// parallel calls fn for 0 to n-1 with as many at once as there are workers, and
-// waits for them all.
-func (s *Store) parallel(n int, fn func(i int)) {
-	var group errgroup.Group
-	group.SetLimit(s.tuning.Workers)
-	for i := range n {
-		group.Go(func() error { fn(i); return nil })
-	}
-	_ = group.Wait() // fn reports for itself
+	return httpstore.PutBatch(ctx, s, s.tuning.Workers, requests)
 }
 
 const (
@@ -102,7 +63,7 @@ func (s *Store) DeleteBatch(ctx context.Context, uris []string) []error {
 	for container, places := range together {
 		alone = append(alone, s.deleteTogether(ctx, container, places)...)
 	}
-	s.parallel(len(alone), func(i int) { errs[alone[i]] = s.Delete(ctx, uris[alone[i]]) })
+	httpstore.Each(len(alone), s.tuning.Workers, func(i int) { errs[alone[i]] = s.Delete(ctx, uris[alone[i]]) })
 	return errs
 }
 
@@ -159,7 +120,7 @@ func (s *Store) plainObjects(ctx context.Context, container string, names []stri
 		}
 	}
 	known := make([]bool, len(unknown))
-	s.parallel(len(unknown), func(i int) {
+	httpstore.Each(len(unknown), s.tuning.Workers, func(i int) {
 		h, err := s.head(ctx, location{container, unknown[i]})
 		known[i] = err == nil && !isLarge(h) || isMissing(err)
 	})
@@ -238,7 +199,7 @@ func bulkError(line string) *answerError {
 	code, text, _ := strings.Cut(line, " ")
 	status, err := strconv.Atoi(code)
 	if err != nil {
-		return &answerError{status: http.StatusBadGateway, text: oneLine(line)}
+		return &answerError{status: http.StatusBadGateway, text: httpstore.OneLine(line)}
 	}
-	return &answerError{status: status, text: oneLine(text)}
+	return &answerError{status: status, text: httpstore.OneLine(text)}
 }

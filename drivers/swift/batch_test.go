@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -40,7 +41,7 @@ func TestBulkDelete(t *testing.T) {
 	for i := range uris {
 		uris[i] = uriOf(t, s, fmt.Sprintf("bulk %d", i))
 	}
-	s.parallel(len(uris), func(i int) {
+	httpstore.Each(len(uris), s.tuning.Workers, func(i int) {
 		body := []byte(uris[i])
 		if _, err := s.Put(t.Context(), uris[i], drivers.InMemory(body, md5Hex(body))); err != nil {
 			t.Error(err)

@@ -1,12 +1,14 @@
 package swift
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 const (
@@ -55,35 +57,15 @@ func checkContainer(name string) error {
 // another document's URI as well.
 func (s *Store) URI(key drivers.Key) (string, error) {
 	name := s.prefix + key.UserID + "/" + key.Bucket + "/" + key.ArchiveID
-	if err := checkKey(key, name); err != nil {
+	if err := cmp.Or(httpstore.CheckKey(key), checkName(name)); err != nil {
 		return "", &drivers.Error{Op: "put", URI: scheme + s.container + "/" + name, Kind: drivers.InvalidKey, Err: err}
 	}
 	return scheme + s.container + "/" + name, nil
 }
 
-func checkKey(key drivers.Key, name string) error {
-	switch {
-	case key.UserID == "" || key.Bucket == "" || key.ArchiveID == "":
-		return errors.New("user, bucket or archive id is empty")
-	case strings.Contains(key.UserID, "/"):
-		return errors.New("the user holds a \"/\", so that the URI would be ambiguous")
-	case strings.Contains(key.Bucket, "/"):
-		return errors.New("the bucket holds a \"/\", so that the URI would be ambiguous")
-	}
-	return checkName(name)
-}
-
 // checkName tells why Swift cannot hold an object of that name.
 func checkName(name string) error {
-	switch {
-	case len(name) > maxNameBytes:
-		return fmt.Errorf("the name has %d bytes; Swift holds names of at most %d", len(name), maxNameBytes)
-	case !utf8.ValidString(name):
-		return errors.New("the name is not UTF-8")
-	case strings.ContainsRune(name, 0):
-		return errors.New("the name holds a NUL")
-	}
-	return nil
+	return httpstore.CheckName(name, "Swift", "name", maxNameBytes)
 }
 
 // locate splits a URI for an operation.

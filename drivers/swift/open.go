@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // Open authenticates, checks that the container is there and asks what the
@@ -46,7 +47,7 @@ func newStore(o Options, t Tuning) (*Store, error) {
 		container: o.Container, prefix: o.KeyPrefix, segments: o.segmentContainer(),
 		method: id.method, rateLimitFails: !o.RetryOnRatelimit,
 		secrets: &[]string{o.Key, o.Password, o.AuthToken, o.ApplicationSecret},
-		tuning:  t, http: newTripper(t, tlsConfig), buffers: newBuffers(t.SegmentBytes),
+		tuning:  t, http: newTripper(t, tlsConfig), buffers: httpstore.NewBuffers(t.SegmentBytes),
 	}
 	if _, password, found := strings.Cut(o.User, ":"); found {
 		*s.secrets = append(*s.secrets, password)

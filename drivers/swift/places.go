@@ -12,6 +12,7 @@ import (
 	ncw "github.com/ncw/swift/v2"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // Anchore does not put a payload where its URI says, but where python-swiftclient
@@ -200,7 +201,7 @@ func mayBeOf(h ncw.Headers, own, at location) bool {
 
 // plainMD5 is the MD5 that the server tells of an object, "" of a large one.
 func plainMD5(h ncw.Headers) string {
-	if etag := strings.ToLower(h["Etag"]); isMD5(etag) && !isLarge(h) {
+	if etag := strings.ToLower(h["Etag"]); httpstore.IsMD5(etag) && !isLarge(h) {
 		return etag
 	}
 	return ""

@@ -16,6 +16,7 @@ import (
 	ncw "github.com/ncw/swift/v2"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // request is one request to the object store.
@@ -145,7 +146,7 @@ func plainText(text string) string {
 	if strings.HasPrefix(text, "<") {
 		text = markup.ReplaceAllString(text, " ")
 	}
-	return oneLine(text)
+	return httpstore.OneLine(text)
 }
 
 // head asks for an object's headers.
@@ -154,17 +155,15 @@ func (s *Store) head(ctx context.Context, loc location) (ncw.Headers, error) {
 	return headers, err
 }
 
-var errNoLength = errors.New("the server did not tell the object's length")
-
 // infoOf reads the headers of an object. The ETag of a large object is no MD5
 // of its bytes.
 func infoOf(h ncw.Headers) (drivers.Info, error) {
 	length, err := strconv.ParseInt(h["Content-Length"], 10, 64)
 	if err != nil || length < 0 {
-		return drivers.Info{}, errNoLength
+		return drivers.Info{}, httpstore.ErrNoLength
 	}
 	info := drivers.Info{Bytes: length, Modified: timestamp(h["X-Timestamp"])}
-	if etag := strings.ToLower(h["Etag"]); isMD5(etag) && !isLarge(h) {
+	if etag := strings.ToLower(h["Etag"]); httpstore.IsMD5(etag) && !isLarge(h) {
 		info.MD5 = etag
 	}
 	return info, nil
@@ -178,14 +177,6 @@ func timestamp(text string) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(int64(seconds * 1e6))
-}
-
-// isMD5 says whether an ETag has the form of an MD5 in lower-case hex.
-func isMD5(etag string) bool {
-	if len(etag) != 32 {
-		return false
-	}
-	return strings.IndexFunc(etag, func(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'f') }) < 0
 }
 
 // item is one object of a container's listing.

@@ -10,13 +10,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	ncw "github.com/ncw/swift/v2"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 const (
@@ -37,23 +38,13 @@ func segmentPrefix(loc location) string {
 }
 
 // segmentBytes is the length of the segments of a stream of length bytes (-1 if
-// not known): Tuning.SegmentBytes, more where there would be too many, less
-// where the stream is shorter.
+// not known).
 func (s *Store) segmentBytes(length int64) int64 {
-	size, most := s.tuning.SegmentBytes, int64(s.server.maxSegments)
-	switch {
-	case length > size*most:
-		const mebibyte = 1 << 20
-		size = (length + most - 1) / most
-		size = (size + mebibyte - 1) / mebibyte * mebibyte
-	case length >= 0 && length < size:
-		size = max(length, 1)
-	}
-	return size
+	return httpstore.PartBytes(length, s.tuning.SegmentBytes, int64(s.server.maxSegments))
 }
 
-// large sends a stream in segments, beginning with first, which lies in buffer.
-func (w *write) large(ctx context.Context, pieces *cutter, buffer, first []byte) (drivers.Receipt, error) {
+// large sends a stream in segments.
+func (w *write) large(ctx context.Context, parts *httpstore.Parts) (drivers.Receipt, error) {
 	old, err := w.store.largeAt(ctx, w.loc)
 	if err != nil {
 		return drivers.Receipt{}, w.fail(err)
@@ -61,7 +52,7 @@ func (w *write) large(ctx context.Context, pieces *cutter, buffer, first []byte)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
 	u := &upload{write: w, prefix: segmentPrefix(w.loc) + hex.EncodeToString(id[:]) + "/", proven: true}
-	receipt, err := u.run(ctx, pieces, buffer, first)
+	receipt, err := u.run(ctx, parts)
 	if err != nil {
 		return drivers.Receipt{}, u.abort(ctx, err)
 	}
@@ -75,8 +66,7 @@ type upload struct {
 	prefix   string
 	segments []manifestEntry
 	sums     strings.Builder // the MD5s of the segments in hex, one after the other
-	length   int64
-	proven   bool // every segment's ETag was its MD5
+	proven   bool            // every segment's ETag was its MD5
 }
 
 // manifestEntry is a segment as a manifest names it that is put.
@@ -86,55 +76,35 @@ type manifestEntry struct {
 	Size int    `json:"size_bytes"`
 }
 
-func (u *upload) run(ctx context.Context, pieces *cutter, buffer, piece []byte) (drivers.Receipt, error) {
-	whole := md5.New()
-	for last := false; ; {
-		whole.Write(piece)
-		u.length += int64(len(piece))
-		if u.write.length >= 0 && u.length > u.write.length {
-			return drivers.Receipt{}, u.mismatch("the payload is longer than the %d bytes it was said to have", u.write.length)
-		}
-		if err := u.sendSegment(ctx, piece); err != nil {
-			return drivers.Receipt{}, err
-		}
-		if last {
-			break
-		}
-		var err error
-		if piece, last, err = pieces.next(buffer); err != nil {
-			return drivers.Receipt{}, u.sourceFailed(err)
-		}
+func (u *upload) run(ctx context.Context, parts *httpstore.Parts) (drivers.Receipt, error) {
+	length, sum, err := parts.Send(ctx, httpstore.Sending{
+		Most: u.store.server.maxSegments, Called: "segments", Mend: "set a larger segment_size", Part: u.sendSegment,
+	})
+	if err != nil {
+		return drivers.Receipt{}, err
 	}
-	sum := hex.EncodeToString(whole.Sum(nil))
-	if err := u.asAnnounced(u.length, sum); err != nil {
+	if err := u.Check(length, sum); err != nil {
 		return drivers.Receipt{}, err
 	}
 	if err := u.complete(ctx); err != nil {
 		return drivers.Receipt{}, err
 	}
-	receipt := drivers.Receipt{Bytes: u.length, MD5: sum}
+	receipt := drivers.Receipt{Bytes: length, MD5: sum}
 	if u.proven {
 		receipt.ProvenMD5 = sum
 	}
 	return receipt, nil
 }
 
-func (u *upload) sendSegment(ctx context.Context, piece []byte) error {
-	if len(u.segments) == u.store.server.maxSegments {
-		return u.fail(&drivers.Error{
-			Op: "put", URI: u.uri, Kind: drivers.TooLarge,
-			Err:  fmt.Errorf("more than %d segments, with a length that was not known before", len(u.segments)),
-			Mend: "set a larger segment_size",
-		})
-	}
+func (u *upload) sendSegment(ctx context.Context, number int, piece []byte) error {
 	sum := md5.Sum(piece)
 	sent := hex.EncodeToString(sum[:])
 	r := request{
-		method: http.MethodPut, container: u.store.segments, object: fmt.Sprintf("%s%08d", u.prefix, len(u.segments)),
+		method: http.MethodPut, container: u.store.segments, object: fmt.Sprintf("%s%08d", u.prefix, number-1),
 		headers: ncw.Headers{"Content-Type": contentType, "Etag": sent}, payload: piece,
 	}
 	answer, _, err := u.store.do(ctx, r)
-	if isMissing(err) && len(u.segments) == 0 {
+	if isMissing(err) && number == 1 {
 		if err = u.store.createSegments(ctx); err == nil {
 			answer, _, err = u.store.do(ctx, r)
 		}
@@ -190,29 +160,28 @@ func (u *upload) abort(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
 	if err := u.removeSegments(ctx); err != nil {
-		failed, note := u.store.fail("put", u.uri, cause), u.store.fail("abort", u.uri, err)
-		return &drivers.Error{
-			Op: failed.Op, URI: failed.URI, Kind: failed.Kind, RetryAfter: failed.RetryAfter, Mend: failed.Mend,
-			Err: &failure{text: failed.Err.Error() + "; its segments stay behind: " + note.Err.Error(), err: failed.Err},
-		}
+		failed, note := u.store.fail("put", u.URI, cause), u.store.fail("abort", u.URI, err)
+		return httpstore.Adding(failed, "; its segments stay behind: "+note.Err.Error())
 	}
 	return cause
 }
 
 func (u *upload) removeSegments(ctx context.Context) error {
-	now, err := u.store.largeAt(ctx, u.loc)
+	var sent []location
+	for _, one := range u.segments {
+		sent = append(sent, location{u.store.segments, strings.TrimPrefix(one.Path, "/"+u.store.segments+"/")})
+	}
+	return u.store.removeUnused(ctx, u.loc, sent)
+}
+
+// removeUnused deletes those segments that are not of the object at a place.
+func (s *Store) removeUnused(ctx context.Context, loc location, segments []location) error {
+	now, err := s.largeAt(ctx, loc)
 	if err != nil {
 		return err
 	}
 	inUse := now.names()
-	var doomed []location
-	for _, one := range u.segments {
-		loc := location{u.store.segments, strings.TrimPrefix(one.Path, "/"+u.store.segments+"/")}
-		if !inUse[loc] {
-			doomed = append(doomed, loc)
-		}
-	}
-	return u.store.removeAll(ctx, doomed)
+	return s.removeAll(ctx, slices.DeleteFunc(segments, func(one location) bool { return inUse[one] }))
 }
 
 // AbortUploads removes the segments that uploads of exactly this object have
@@ -236,18 +205,7 @@ func (s *Store) AbortUploads(ctx context.Context, uri string) error {
 	if len(found) == 0 {
 		return nil
 	}
-	now, err := s.largeAt(ctx, loc)
-	if err != nil {
-		return s.fail("abort", uri, err)
-	}
-	inUse := now.names()
-	var doomed []location
-	for _, one := range found {
-		if !inUse[one] {
-			doomed = append(doomed, one)
-		}
-	}
-	if err := s.removeAll(ctx, doomed); err != nil {
+	if err := s.removeUnused(ctx, loc, found); err != nil {
 		return s.fail("abort", uri, err)
 	}
 	return nil
@@ -257,7 +215,7 @@ func (s *Store) AbortUploads(ctx context.Context, uri string) error {
 // workers; one that is gone already is no error.
 func (s *Store) removeAll(ctx context.Context, objects []location) error {
 	errs := make([]error, len(objects))
-	s.parallel(len(objects), func(i int) {
+	httpstore.Each(len(objects), s.tuning.Workers, func(i int) {
 		_, _, err := s.do(ctx, request{method: http.MethodDelete, container: objects[i].container, object: objects[i].name})
 		if err != nil && !isMissing(err) {
 			errs[i] = err
@@ -269,32 +227,4 @@ func (s *Store) removeAll(ctx context.Context, objects []location) error {
 		}
 	}
 	return nil
-}
-
-// buffers lends the memory for segments. Only buffers of the usual length come
-// back: others are as long as one payload wanted.
-type buffers struct {
-	size int64
-	pool *sync.Pool
-}
-
-func newBuffers(size int64) buffers {
-	return buffers{size: size, pool: &sync.Pool{New: func() any {
-		b := make([]byte, size)
-		return &b
-	}}}
-}
-
-func (b buffers) get(size int64) *[]byte {
-	if size == b.size {
-		return b.pool.Get().(*[]byte)
-	}
-	other := make([]byte, size)
-	return &other
-}
-
-func (b buffers) put(buffer *[]byte) {
-	if int64(len(*buffer)) == b.size {
-		b.pool.Put(buffer)
-	}
 }

@@ -15,6 +15,7 @@ import (
 	ncw "github.com/ncw/swift/v2"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // Store is a container opened with one configuration. Its methods are safe for
@@ -32,7 +33,7 @@ type Store struct {
 	server            serverInfo
 	conn              *ncw.Connection
 	http              *tripper
-	buffers           buffers
+	buffers           httpstore.Buffers
 }
 
 var (

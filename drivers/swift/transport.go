@@ -6,11 +6,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // Tuning is what may be measured and set per store; zero values are defaults.
@@ -32,16 +33,6 @@ type Tuning struct {
 	// create_container would make is not made, see Store.Missing.
 	Look bool
 }
-
-const (
-	// slowFactor is how much longer than ResponseTimeout the first byte of an
-	// answer to a request that makes the server work may take.
-	slowFactor = 10
-	// idleConns keeps a connection for each worker of the largest sensible
-	// configuration: a transport that closes and reopens them is several times
-	// slower.
-	idleConns = 256
-)
 
 func (t Tuning) withDefaults() Tuning {
 	t.Workers = cmp.Or(max(t.Workers, 0), 32)
@@ -71,7 +62,7 @@ type tripper struct {
 func newTripper(t Tuning, tlsConfig *tls.Config) *tripper {
 	return &tripper{
 		quick: transport(t, tlsConfig, t.ResponseTimeout),
-		slow:  transport(t, tlsConfig, slowFactor*t.ResponseTimeout),
+		slow:  transport(t, tlsConfig, httpstore.SlowFactor*t.ResponseTimeout),
 	}
 }
 
@@ -195,53 +186,10 @@ func (b *body) Close() error {
 	return nil
 }
 
-// transport is an HTTP transport whose every wait is bounded. It speaks
-// HTTP/1.1 only, as Swift's proxies do.
+// transport is an HTTP transport whose every wait is bounded.
 func transport(t Tuning, tlsConfig *tls.Config, answerTimeout time.Duration) *http.Transport {
-	dialer := &net.Dialer{Timeout: t.ConnectTimeout, KeepAlive: 30 * time.Second}
-	idle := max(idleConns, t.Workers)
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return &patientConn{Conn: c, stall: t.ResponseTimeout}, nil
-		},
-		TLSClientConfig:       tlsConfig,
-		TLSHandshakeTimeout:   t.ConnectTimeout,
-		ResponseHeaderTimeout: answerTimeout,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConns:          2 * idle,
-		MaxIdleConnsPerHost:   idle,
-		// A payload that happens to be gzip must arrive as it is stored.
-		DisableCompression: true,
-		Protocols:          protocols,
-	}
-}
-
-// patientConn gives up where the transport would wait for ever: for a server
-// that does not take in what is sent, and for the rest of an answer.
-type patientConn struct {
-	net.Conn
-	stall time.Duration
-}
-
-// Write fails when nothing of p could be sent for as long as the stall allows.
-func (c *patientConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.stall)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
-}
-
-// Read fails when nothing came for as long as the slowest answer may take.
-func (c *patientConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(slowFactor * c.stall)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(p)
+	return httpstore.Transport{
+		Workers: t.Workers, ConnectTimeout: t.ConnectTimeout,
+		Silence: t.ResponseTimeout, ReadSilence: httpstore.SlowFactor * t.ResponseTimeout, TLS: tlsConfig,
+	}.Until(answerTimeout)
 }

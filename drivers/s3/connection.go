@@ -20,6 +20,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/kedge/kedge/drivers/httpstore"
+	"github.com/kedge/kedge/drivers/s3/internal/foreign"
+	"github.com/kedge/kedge/drivers/s3/internal/version2"
 )
 
 // defaultRegion is what requests to a server without regions are signed for.
@@ -142,7 +144,7 @@ func (c connection) client(ctx context.Context, httpClient *http.Client) (*awss3
 		c.toAmazon(&options)
 	}
 	if c.version2 {
-		options.HTTPSignerV4 = signerVersion2{host: c.host()}
+		options.HTTPSignerV4 = version2.Signer{Host: c.host()}
 	}
 	if c.userAgent != "" {
 		options.APIOptions = append(options.APIOptions, appendUserAgent(c.userAgent))
@@ -188,10 +190,10 @@ func transport(c *connection, t Tuning, answerTimeout time.Duration) http.RoundT
 		Workers: t.Workers, ConnectTimeout: t.ConnectTimeout, Silence: t.ResponseTimeout, InPieces: true,
 		TLS: &tls.Config{RootCAs: c.roots, InsecureSkipVerify: c.skipVerify, MinVersion: tls.VersionTLS12},
 	}.Until(answerTimeout)
-	inner.OnProxyConnectResponse = refusedByProxy
+	inner.OnProxyConnectResponse = foreign.RefusedByProxy
 	inner.ExpectContinueTimeout = time.Second
 	inner.ReadBufferSize, inner.WriteBufferSize = bufferBytes, bufferBytes
-	return s3Answers{inner}
+	return foreign.Transport{Transport: inner}
 }
 
 // caBundle names the file with the authorities that vouch for the server, in

@@ -21,6 +21,9 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/auth"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/kedge/kedge/drivers/s3/internal/foreign"
+	"github.com/kedge/kedge/drivers/s3/internal/version2"
 )
 
 // direct sends the requests that a migration consists of (PUT, GET and HEAD of
@@ -52,7 +55,7 @@ func newDirect(client *http.Client, conn *connection, provider aws.CredentialsPr
 	d := &direct{http: client, conn: conn, credentials: provider, agent: strings.TrimSpace("kedge " + conn.userAgent)}
 	d.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 	if conn.version2 {
-		d.signer = signerVersion2{host: conn.host()}
+		d.signer = version2.Signer{Host: conn.host()}
 	}
 	return d
 }
@@ -189,8 +192,8 @@ func (d *direct) do(r *http.Request, loc location) (*http.Response, error) {
 		return nil, &url.Error{Op: r.Method, URL: r.URL.Redacted(), Err: err}
 	}
 	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusNoContent {
-		if r.Method != http.MethodDelete && response.Header.Get("Etag") == "" && !ofAmazonKind(response.Header) {
-			return nil, foreignOf(response) // every S3 server tells an object's ETag
+		if r.Method != http.MethodDelete && response.Header.Get("Etag") == "" && !foreign.OfAmazonKind(response.Header) {
+			return nil, foreign.Of(response) // every S3 server tells an object's ETag
 		}
 		return response, nil
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/httpstore"
+	"github.com/kedge/kedge/drivers/s3/internal/foreign"
 )
 
 // verdict is a httpstore.Verdict, so that tables of them are short.
@@ -56,8 +57,8 @@ func (s *Store) judge(op string, err error) verdict {
 	if noCredentials, ok := errors.AsType[*credentialsError](err); ok {
 		return judgeCredentials(op, noCredentials)
 	}
-	if others, ok := errors.AsType[*foreign](err); ok {
-		return others.judge()
+	if others, ok := errors.AsType[*foreign.Answer](err); ok {
+		return verdict(others.Judge())
 	}
 	code, message := answer(err)
 	if code == "" && status(err) < 300 {
@@ -129,8 +130,8 @@ func status(err error) int {
 
 // askedWait is the Retry-After of the answer that err is about, "" without one.
 func askedWait(err error) string {
-	if others, ok := errors.AsType[*foreign](err); ok {
-		return others.retryAfter
+	if others, ok := errors.AsType[*foreign.Answer](err); ok {
+		return others.RetryAfter
 	}
 	return responseHeader(err, "Retry-After")
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/s3/internal/foreign"
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -144,7 +145,7 @@ func TestRefusingProxy(t *testing.T) {
 		o := Options{AccessKey: "AK", SecretKey: "hushhush", URL: "https://s3.example.com", Bucket: "archive"}
 		s := newStore(o.Bucket, "", o.connection(), Tuning{})
 		for _, client := range []*http.Client{s.http, s.slowHTTP} {
-			client.Transport.(s3Answers).Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
+			client.Transport.(foreign.Transport).Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
 		}
 		kind := drivers.Other
 		if code >= 500 {

@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kedge/kedge/drivers/s3/internal/foreign"
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -172,7 +173,7 @@ func (f *front) takenFor(t *testing.T, o Options) (*Store, error) {
 	s.attributes = o.attributes()
 	t.Cleanup(func() { s.Close() })
 	for _, client := range []*http.Client{s.http, s.slowHTTP} {
-		tr := client.Transport.(s3Answers).Transport
+		tr := client.Transport.(foreign.Transport).Transport
 		dial := tr.DialContext
 		tr.Proxy = nil
 		tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {

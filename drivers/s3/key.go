@@ -79,6 +79,20 @@ func (s *Store) checkKey(key drivers.Key, path string) error {
 	return nil
 }
 
+// PathURI gives s3://{S3 bucket}/{prefix}{path}.
+func (s *Store) PathURI(path string) (string, error) {
+	key := s.prefix + path
+	uri := scheme + s.bucket + "/" + key
+	err := checkName(key)
+	if path == "" || !plainPath(path) || strings.HasSuffix(path, "/") {
+		err = errors.New("not a path of names between slashes")
+	}
+	if err != nil {
+		return "", &drivers.Error{Op: "put", URI: uri, Kind: drivers.InvalidKey, Err: err}
+	}
+	return uri, nil
+}
+
 // checkName says why S3 holds no object of that name.
 func checkName(key string) error { return httpstore.CheckName(key, "S3", "key", maxKeyBytes) }
 

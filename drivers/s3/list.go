@@ -22,22 +22,35 @@ func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info)
 	if s.unlisted != nil {
 		return s.unlisted
 	}
-	for w := (&walk{store: s, bucket: s.bucket, prefix: s.prefix}); !w.done; {
-		found, err := w.next(ctx)
-		if err != nil {
-			return s.fail("list", s.Prefix(), err)
-		}
-		for _, object := range found.objects {
-			key, err := s.exactKey(ctx, found.encoding, object.Key)
-			if err != nil {
-				return s.fail("list", s.Prefix(), err)
-			}
-			if err := fn(scheme+s.bucket+"/"+key, drivers.Info{Bytes: aws.ToInt64(object.Size)}); err != nil {
-				return err
-			}
-		}
+	w := &walk{store: s, bucket: s.bucket, prefix: s.prefix}
+	return w.each(ctx, s.Prefix(), func(key string, object types.Object) error {
+		return fn(scheme+s.bucket+"/"+key, drivers.Info{Bytes: aws.ToInt64(object.Size)})
+	})
+}
+
+// ListAfter lists 1000 objects to a request. Info.Version is the ETag.
+func (s *Store) ListAfter(ctx context.Context, prefix, after string, fn func(path string, info drivers.Info) error) error {
+	place, last := scheme+s.bucket+"/"+s.prefix+prefix, s.prefix+after
+	w := &walk{store: s, bucket: s.bucket, prefix: s.prefix + prefix}
+	if after != "" {
+		w.after = s.prefix + after
 	}
-	return nil
+	return w.each(ctx, place, func(key string, object types.Object) error {
+		switch {
+		case key == last:
+			return nil // a server whose StartAfter includes the key itself
+		case key < last:
+			// It would be lost to a listing that starts again behind it.
+			return &drivers.Error{Op: "list", URI: place, Kind: drivers.Config,
+				Err: fmt.Errorf("the server does not list in the order of keys: %q comes behind %q", key, last)}
+		}
+		last = key
+		path := key[len(s.prefix):]
+		if path == "" || strings.HasSuffix(path, "/") {
+			return nil // what consoles make for a folder
+		}
+		return fn(path, drivers.Info{Bytes: aws.ToInt64(object.Size), Version: tag(object.ETag)})
+	})
 }
 
 // exactKey is listedKey, sure of itself: a key in a listing that is not encoded

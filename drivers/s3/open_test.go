@@ -18,6 +18,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/s3/internal/foreign"
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -192,7 +193,7 @@ func TestOpenURLWithBucket(t *testing.T) {
 	o.URL = strings.Replace(server.URL, "127.0.0.1", "archive.localhost", 1)
 	inHost := newStore(bucket, "", o.connection(), Tuning{})
 	defer inHost.Close()
-	inHost.http.Transport.(s3Answers).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+	inHost.http.Transport.(foreign.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(server.URL, "http://")) // no name service knows it
 	}
 	err = inHost.open(t.Context(), false)

@@ -2,12 +2,15 @@ package s3
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kedge/kedge/drivers"
 )
 
 // Requests are signed for a region. Amazon's client libraries follow the region
@@ -129,4 +132,16 @@ func (c *connection) mayHoldBucket(bucket string) bool {
 func (c *connection) hasPath() bool {
 	u, err := url.Parse(c.endpoint)
 	return err == nil && strings.Trim(u.Path, "/") != ""
+}
+
+// checkVersion2 refuses a region that takes signatures of version 4 only; the
+// configured one has been checked before, but a server may name another.
+func (c connection) checkVersion2() error {
+	if region := c.amazonRegion(); c.version2 && region != "" && !slices.Contains(regionsVersion2, region) {
+		return &drivers.Error{
+			Op: "open", Kind: drivers.Config,
+			Err: fmt.Errorf("v4auth: the S3 bucket's region %s takes signatures of version 4 only; leave out v4auth: false", region),
+		}
+	}
+	return nil
 }

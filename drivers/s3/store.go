@@ -46,6 +46,7 @@ var (
 	_ drivers.Driver  = (*Store)(nil)
 	_ drivers.Batcher = (*Store)(nil)
 	_ drivers.Lister  = (*Store)(nil)
+	_ drivers.Tree    = (*Store)(nil)
 )
 
 // Name is "s3".

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/s3/internal/foreign"
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -43,7 +44,7 @@ func TestTLS(t *testing.T) {
 		roots := x509.NewCertPool()
 		roots.AddCert(front.Certificate())
 		for _, client := range []*http.Client{s.http, s.slowHTTP} {
-			client.Transport.(s3Answers).TLSClientConfig = &tls.Config{RootCAs: roots}
+			client.Transport.(foreign.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
 		}
 		if err := s.open(t.Context(), false); err != nil {
 			t.Fatal(err)

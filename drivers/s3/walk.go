@@ -70,6 +70,27 @@ func (w *walk) next(ctx context.Context) (listed, error) {
 	return found, nil
 }
 
+// each calls fn with every object that is left and its exact key, until fn returns
+// an error, which each returns. place is what a message calls the listing's place.
+func (w *walk) each(ctx context.Context, place string, fn func(key string, object types.Object) error) error {
+	for !w.done {
+		found, err := w.next(ctx)
+		if err != nil {
+			return w.store.fail("list", place, err)
+		}
+		for _, object := range found.objects {
+			key, err := w.store.exactKey(ctx, found.encoding, object.Key)
+			if err != nil {
+				return w.store.fail("list", place, err)
+			}
+			if err := fn(key, object); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // unknownRequest says whether a server has no such request.
 func unknownRequest(err error) bool {
 	code, _ := answer(err)

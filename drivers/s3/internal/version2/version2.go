@@ -1,11 +1,14 @@
-package s3
+// Package version2 signs requests in the way that S3 had before version 4, which
+// old servers still want: an HMAC-SHA1 of the method, some headers and the
+// resource, see "Signing and authenticating REST requests" in the guide to
+// Amazon S3. The body is covered by Content-MD5.
+package version2
 
 import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -15,16 +18,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-
-	"github.com/kedge/kedge/drivers"
 )
 
-// signerVersion2 signs requests in the way that S3 had before version 4, which
-// old servers still want: an HMAC-SHA1 of the method, some headers and the
-// resource, see "Signing and authenticating REST requests" in the guide to
-// Amazon S3. The body is covered by Content-MD5.
-type signerVersion2 struct {
-	host string // of a server other than Amazon's, "" for Amazon's
+// Signer stands in for the SDK's signer of version 4.
+type Signer struct {
+	Host string // of a server other than Amazon's, "" for Amazon's
 }
 
 // signedQueries are the parts of a query that name another resource.
@@ -35,9 +33,8 @@ var signedQueries = []string{
 	"versions", "website",
 }
 
-// SignHTTP stands in for the SDK's signer of version 4 and takes back what the
-// SDK has prepared for that one.
-func (s signerVersion2) SignHTTP(_ context.Context, creds aws.Credentials, r *http.Request, _, _, _ string, now time.Time, _ ...func(*v4.SignerOptions)) error {
+// SignHTTP signs a request, and takes back what the SDK has prepared for version 4.
+func (s Signer) SignHTTP(_ context.Context, creds aws.Credentials, r *http.Request, _, _, _ string, now time.Time, _ ...func(*v4.SignerOptions)) error {
 	r.Header.Del("X-Amz-Content-Sha256")
 	r.Header.Del("X-Amz-Date")
 	r.Header.Set("Date", now.UTC().Format(http.TimeFormat))
@@ -50,7 +47,7 @@ func (s signerVersion2) SignHTTP(_ context.Context, creds aws.Credentials, r *ht
 	return nil
 }
 
-func (s signerVersion2) stringToSign(r *http.Request) string {
+func (s Signer) stringToSign(r *http.Request) string {
 	return strings.Join([]string{
 		r.Method,
 		r.Header.Get("Content-Md5"),
@@ -79,7 +76,7 @@ func amazonHeaders(header http.Header) string {
 
 // resource is the path with the S3 bucket, as it is sent, and those parts of
 // the query that name another resource, unescaped.
-func (s signerVersion2) resource(r *http.Request) string {
+func (s Signer) resource(r *http.Request) string {
 	path := r.URL.EscapedPath()
 	if path == "" {
 		path = "/"
@@ -107,13 +104,13 @@ func (s signerVersion2) resource(r *http.Request) string {
 var amazonHost = regexp.MustCompile(`^(.+)\.s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com(?:\.cn)?$`)
 
 // bucketInHost is the S3 bucket when the host names it, else "".
-func (s signerVersion2) bucketInHost(r *http.Request) string {
+func (s Signer) bucketInHost(r *http.Request) string {
 	host := r.Host
 	if host == "" {
 		host = r.URL.Host
 	}
-	if s.host != "" {
-		bucket, _ := strings.CutSuffix(host, "."+s.host)
+	if s.Host != "" {
+		bucket, _ := strings.CutSuffix(host, "."+s.Host)
 		if bucket == host {
 			return ""
 		}
@@ -123,16 +120,4 @@ func (s signerVersion2) bucketInHost(r *http.Request) string {
 		return found[1]
 	}
 	return ""
-}
-
-// checkVersion2 refuses a region that takes signatures of version 4 only; the
-// configured one has been checked before, but a server may name another.
-func (c connection) checkVersion2() error {
-	if region := c.amazonRegion(); c.version2 && region != "" && !slices.Contains(regionsVersion2, region) {
-		return &drivers.Error{
-			Op: "open", Kind: drivers.Config,
-			Err: fmt.Errorf("v4auth: the S3 bucket's region %s takes signatures of version 4 only; leave out v4auth: false", region),
-		}
-	}
-	return nil
 }

@@ -1,4 +1,6 @@
-package s3
+// Package foreign tells answers of S3 from those that no S3 server gave: a proxy's
+// page of errors, a login page, a load balancer's word.
+package foreign
 
 import (
 	"bytes"
@@ -17,17 +19,18 @@ import (
 	"github.com/kedge/kedge/drivers/httpstore"
 )
 
-// foreign is an answer that no S3 server gave: a proxy's page of errors, a login
-// page, a load balancer's word. Whatever its status says, it tells nothing of an
-// object: a 404 does not mean that there is none, nor a 200 that it was stored.
-type foreign struct {
+// Answer is one that no S3 server gave, as an error. Whatever its status says, it
+// tells nothing of an object: a 404 does not mean that there is none, nor a 200 that
+// it was stored.
+type Answer struct {
 	status     int
 	words      string // how its body begins
-	retryAfter string // its header of that name
+	RetryAfter string // its header of that name
 	proxy      string // host of the proxy that refused to connect, "" where it is not known who answered
 }
 
-func (f *foreign) Error() string {
+// Error tells who answered, and how the answer begins.
+func (f *Answer) Error() string {
 	says := fmt.Sprintf("%d %s", f.status, http.StatusText(f.status))
 	if f.words != "" {
 		says += fmt.Sprintf(": %q", f.words)
@@ -38,9 +41,9 @@ func (f *foreign) Error() string {
 	return "not an answer of S3: a proxy between? It says " + says
 }
 
-// judge says what it means to the caller. A proxy's servers may come back.
-func (f *foreign) judge() verdict {
-	v := verdict{Text: f.Error(), Mend: "check url, HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}
+// Judge says what it means to the caller. A proxy's servers may come back.
+func (f *Answer) Judge() httpstore.Verdict {
+	v := httpstore.Verdict{Text: f.Error(), Mend: "check url, HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}
 	switch {
 	case f.status == http.StatusProxyAuthRequired:
 		v.Mend = "give the proxy's user and password in HTTPS_PROXY or HTTP_PROXY, or name the server in NO_PROXY"
@@ -53,23 +56,22 @@ func (f *foreign) judge() verdict {
 	return v
 }
 
-// s3Answers is a transport that tells answers of S3 from those of others, which
-// it turns into an error.
-type s3Answers struct{ *http.Transport }
+// Transport tells answers of S3 from those of others, which it turns into an error.
+type Transport struct{ *http.Transport }
 
 // RoundTrip sends a request.
-func (t s3Answers) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := t.Transport.RoundTrip(r)
 	if err != nil || !isForeign(response) {
 		return response, err
 	}
-	return nil, foreignOf(response)
+	return nil, Of(response)
 }
 
 // isForeign judges by what all S3 servers do: their errors are XML, their headers
 // include some that begin with X-Amz, and none of what kedge asks for is HTML.
 func isForeign(response *http.Response) bool {
-	if ofAmazonKind(response.Header) {
+	if OfAmazonKind(response.Header) {
 		return false
 	}
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")) // "" where there is none
@@ -88,8 +90,8 @@ func isForeign(response *http.Response) bool {
 	return false
 }
 
-// ofAmazonKind says whether a header shows that an S3 server wrote the answer.
-func ofAmazonKind(header http.Header) bool {
+// OfAmazonKind says whether a header shows that an S3 server wrote the answer.
+func OfAmazonKind(header http.Header) bool {
 	for name := range header {
 		if strings.HasPrefix(name, "X-Amz-") {
 			return true
@@ -128,9 +130,9 @@ func peek(response *http.Response) []byte {
 	return start
 }
 
-// foreignOf reads an answer that is not S3's, and closes it.
-func foreignOf(response *http.Response) *foreign {
-	f := &foreign{status: response.StatusCode, retryAfter: response.Header.Get("Retry-After"), words: firstWords(peek(response))}
+// Of reads an answer that is not S3's, and closes it.
+func Of(response *http.Response) *Answer {
+	f := &Answer{status: response.StatusCode, RetryAfter: response.Header.Get("Retry-After"), words: firstWords(peek(response))}
 	_ = response.Body.Close() // nothing more is wanted of it
 	return f
 }
@@ -157,10 +159,10 @@ func firstWords(page []byte) string {
 	return words
 }
 
-// refusedByProxy is told the answer of a proxy that was asked to connect.
-func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+// RefusedByProxy is told the answer of a proxy that was asked to connect.
+func RefusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
 	if answer.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &foreign{status: answer.StatusCode, proxy: proxy.Host}
+	return &Answer{status: answer.StatusCode, proxy: proxy.Host}
 }

@@ -113,7 +113,7 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 	// A distribution answers 403 or 404 for what is not there, as its origin's
 	// permissions have it.
 	if _, serr := s.Stat(ctx, uri); serr != nil {
-		return nil, drivers.Info{}, asGet(serr)
+		return nil, drivers.Info{}, httpstore.InPlaceOf("get", serr)
 	}
 	if refused.clock || s.prefix == "" || s.decided.Load() {
 		return nil, drivers.Info{}, err
@@ -126,17 +126,6 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 	s.shortened.Store(true)
 	s.decided.Store(true)
 	return body, info, nil
-}
-
-// asGet is the error of a Stat that tells why a Get failed.
-func asGet(err error) error {
-	var failed *drivers.Error
-	if !errors.As(err, &failed) {
-		return err
-	}
-	get := *failed
-	get.Op = "get"
-	return &get
 }
 
 // signed is the URL of a key with its signature.

@@ -57,6 +57,17 @@ func Adding(failed *drivers.Error, more string) *drivers.Error {
 	return &longer
 }
 
+// InPlaceOf is the error of another operation that stands in for op.
+func InPlaceOf(op string, err error) error {
+	failed, ok := errors.AsType[*drivers.Error](err)
+	if !ok {
+		return err
+	}
+	other := *failed
+	other.Op = op
+	return &other
+}
+
 // JudgeStatus sorts an answer by its HTTP status, as far as that means the same
 // to all servers; Other for the rest. elsewhere is what to check where a server
 // sends the request on.

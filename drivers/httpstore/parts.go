@@ -88,9 +88,9 @@ type Sending struct {
 	Part func(ctx context.Context, number int, part []byte) error
 }
 
-// Send sends all parts, and tells the length and the MD5 of them together. It
-// returns when none is on its way any more. The error of a part comes before
-// that of reading the next one.
+// Send sends all parts, compares them with what the payload was said to be, and
+// tells the length and the MD5 of them together. It returns when none is on its way
+// any more. The error of a part comes before that of reading the next one.
 func (p *Parts) Send(ctx context.Context, how Sending) (length int64, sum string, err error) {
 	l := newLanes(ctx, p.stream.Buffers, how)
 	defer l.release()
@@ -119,7 +119,11 @@ func (p *Parts) Send(ctx context.Context, how Sending) (length int64, sum string
 	if failed := l.group.Wait(); failed != nil {
 		err = failed // it came first: what is read after it fails for it
 	}
-	return length, hex.EncodeToString(whole.Sum(nil)), err
+	sum = hex.EncodeToString(whole.Sum(nil))
+	if err == nil {
+		err = p.stream.Check(length, sum)
+	}
+	return length, sum, err
 }
 
 // admit says why a part cannot be sent.

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/kedge/kedge/drivers"
@@ -54,12 +53,6 @@ func (a attributes) asHeaders(header http.Header) {
 	if a.acl != "" {
 		header["X-Amz-Acl"] = []string{string(a.acl)}
 	}
-}
-
-func (a attributes) ofUpload(in *awss3.CreateMultipartUploadInput) *awss3.CreateMultipartUploadInput {
-	in.ServerSideEncryption, in.SSEKMSKeyId = a.encryption, a.kmsKey
-	in.StorageClass, in.ACL = a.storageClass, a.acl
-	return in
 }
 
 // grants names what they take besides the permission to put.

@@ -60,7 +60,7 @@ func (s *Store) exactKey(ctx context.Context, encoding types.EncodingType, liste
 	if err != nil || encoding == types.EncodingTypeUrl || !strings.ContainsRune(key, unicode.ReplacementChar) {
 		return key, err
 	}
-	if _, err := s.head(ctx, location{s.bucket, key}); err != nil {
+	if _, err := s.direct.head(ctx, location{s.bucket, key}); err != nil {
 		if status(err) != http.StatusNotFound {
 			return "", err
 		}

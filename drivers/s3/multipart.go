@@ -44,9 +44,7 @@ const partsAtOnce = 2
 
 // multipart sends a stream in parts.
 func (w *write) multipart(ctx context.Context, parts *httpstore.Parts) (drivers.Receipt, error) {
-	out, err := w.store.client.CreateMultipartUpload(ctx, w.store.attributes.ofUpload(&awss3.CreateMultipartUploadInput{
-		Bucket: &w.loc.bucket, Key: &w.loc.key, ContentType: aws.String(contentType),
-	}))
+	out, err := w.store.beginUpload(ctx, w.loc)
 	if err != nil {
 		return drivers.Receipt{}, w.fail(err)
 	}
@@ -56,6 +54,14 @@ func (w *write) multipart(ctx context.Context, parts *httpstore.Parts) (drivers.
 		return drivers.Receipt{}, u.abort(ctx, err)
 	}
 	return receipt, nil
+}
+
+func (s *Store) beginUpload(ctx context.Context, loc location) (*awss3.CreateMultipartUploadOutput, error) {
+	a := s.attributes
+	return s.client.CreateMultipartUpload(ctx, &awss3.CreateMultipartUploadInput{
+		Bucket: &loc.bucket, Key: &loc.key, ContentType: aws.String(contentType),
+		ServerSideEncryption: a.encryption, SSEKMSKeyId: a.kmsKey, StorageClass: a.storageClass, ACL: a.acl,
+	})
 }
 
 // upload is a multipart upload on its way.
@@ -79,9 +85,6 @@ func (u *upload) run(ctx context.Context, parts *httpstore.Parts) (drivers.Recei
 		AtOnce: partsAtOnce, Most: maxParts, Called: "parts", Mend: "set a larger part size", Part: u.sendPart,
 	})
 	if err != nil {
-		return drivers.Receipt{}, err
-	}
-	if err := u.Check(length, sum); err != nil {
 		return drivers.Receipt{}, err
 	}
 	etag, err := u.complete(ctx)
@@ -126,7 +129,7 @@ func (u *upload) complete(ctx context.Context) (etag string, err error) {
 	if etag != "" && !u.unsure {
 		return etag, nil
 	}
-	held, err := u.store.head(ctx, u.loc)
+	held, err := u.store.direct.head(ctx, u.loc)
 	if err != nil {
 		return "", u.fail(err)
 	}

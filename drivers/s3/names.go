@@ -38,7 +38,7 @@ func (s *Store) tryPrefix(ctx context.Context, key string) error {
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	_, err := s.head(ctx, folded)
+	_, err := s.direct.head(ctx, folded)
 	if _, gone := s.direct.remove(clean, tried); gone != nil {
 		return s.fail("delete", scheme+s.bucket+"/"+tried.key, gone)
 	}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -57,14 +56,9 @@ type Report struct {
 // an upload there, and removes all of it. What is denied is reported, not
 // returned.
 func (s *Store) Probe(ctx context.Context) (Report, error) {
-	p := &probe{store: s, report: Report{Region: s.conn.region, Bucket: s.bucket}}
-	p.name()
-	for _, step := range []func(context.Context) error{
-		p.reach, p.list, p.locate, p.upload, p.put, p.get, p.refusals, p.remove,
-	} {
-		if err := step(ctx); err != nil {
-			return p.report, p.leave(ctx, err)
-		}
+	p := newProbe(s)
+	if err := p.run(ctx, p.reach, p.list, p.locate, p.upload, p.put, p.get, p.refusals, p.remove); err != nil {
+		return p.report, p.leave(ctx, err)
 	}
 	p.report.Credentials = s.CredentialsSource()
 	p.report.SignsPayloads = s.direct.signing.is(payloadsSigned)
@@ -75,25 +69,10 @@ func (s *Store) Probe(ctx context.Context) (Report, error) {
 // anything: Endpoint, Region, Credentials, Bucket, ClockSkew, RoundTrip, and what
 // is denied of that.
 func (s *Store) Survey(ctx context.Context) (Report, error) {
-	p := &probe{store: s, report: Report{Region: s.conn.region, Bucket: s.bucket}}
-	p.name()
-	err := p.reach(ctx)
-	if err == nil {
-		err = p.list(ctx)
-	}
-	if err == nil {
-		err = p.locate(ctx)
-	}
+	p := newProbe(s)
+	err := p.run(ctx, p.reach, p.list, p.locate)
 	p.report.Credentials = s.CredentialsSource()
 	return p.report, err
-}
-
-// name chooses the keys of the probe's objects.
-func (p *probe) name() {
-	for i := range p.uris {
-		p.uris[i] = p.store.Prefix() + "test/anchorecliconfigtest/kedge-probe-" + rand.Text()
-		p.keys[i] = p.uris[i][len(scheme+p.store.bucket+"/"):]
-	}
 }
 
 // probe is one Probe on its way.
@@ -102,6 +81,26 @@ type probe struct {
 	report     Report
 	uris, keys [2]string
 	stored     bool
+}
+
+// newProbe chooses the keys of the probe's objects.
+func newProbe(s *Store) *probe {
+	p := &probe{store: s, report: Report{Region: s.conn.region, Bucket: s.bucket}}
+	for i := range p.uris {
+		p.uris[i] = s.Prefix() + "test/anchorecliconfigtest/kedge-probe-" + rand.Text()
+		p.keys[i] = p.uris[i][len(scheme+s.bucket+"/"):]
+	}
+	return p
+}
+
+// run takes steps until one fails.
+func (p *probe) run(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var probePayload = []byte("kedge probe")
@@ -133,7 +132,7 @@ func (p *probe) reach(ctx context.Context) error {
 	p.report.Endpoint = at.scheme + "://" + at.host
 	for range 3 {
 		start := time.Now()
-		_, err := s.head(ctx, loc)
+		_, err := s.direct.head(ctx, loc)
 		took := time.Since(start)
 		if status(err) != http.StatusNotFound && status(err) != http.StatusForbidden {
 			return s.fail("stat", p.uris[0], err)
@@ -194,9 +193,7 @@ func regionOf(constraint types.BucketLocationConstraint) string {
 // upload starts a multipart upload, looks for it and aborts it.
 func (p *probe) upload(ctx context.Context) error {
 	s, loc := p.store, location{p.store.bucket, p.keys[0]}
-	created, err := s.client.CreateMultipartUpload(ctx, s.attributes.ofUpload(&awss3.CreateMultipartUploadInput{
-		Bucket: &loc.bucket, Key: &loc.key, ContentType: aws.String(contentType),
-	}))
+	created, err := s.beginUpload(ctx, loc)
 	if err == nil {
 		_, err := s.client.ListParts(ctx, &awss3.ListPartsInput{Bucket: &loc.bucket, Key: &loc.key, UploadId: created.UploadId})
 		if err := errors.Join(

@@ -6,6 +6,8 @@
 // Every payload travels with its Content-MD5, the one integrity check that all
 // servers make, and what the server answers is compared with what was sent; see
 // vacant.go for when the second alone is enough.
+//
+// What has nothing to do with S3's protocol is in drivers/httpstore.
 package s3
 
 import (
@@ -100,14 +102,14 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	if err != nil {
 		return drivers.Info{}, err
 	}
-	out, err := s.head(ctx, loc)
+	out, err := s.direct.head(ctx, loc)
 	if status(err) == http.StatusBadRequest || status(err) == http.StatusForbidden {
 		// The answer to HEAD does not tell why; that to GET does.
 		reader, info, err := s.Get(ctx, uri)
 		if err == nil {
 			_ = reader.Close() // not read
 		}
-		return info, asStat(err)
+		return info, httpstore.InPlaceOf("stat", err)
 	}
 	if err != nil {
 		return drivers.Info{}, s.fail("stat", uri, err)
@@ -116,21 +118,6 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 		return drivers.Info{}, s.fail("stat", uri, httpstore.ErrNoLength)
 	}
 	return drivers.Info{Bytes: out.bytes, MD5: out.md5(), Version: tag(out.etag), Modified: out.modified}, nil
-}
-
-// asStat is the error of a Get that stands in for a Stat.
-func asStat(err error) error {
-	var failed *drivers.Error
-	if !errors.As(err, &failed) {
-		return err
-	}
-	stat := *failed
-	stat.Op = "stat"
-	return &stat
-}
-
-func (s *Store) head(ctx context.Context, loc location) (stored, error) {
-	return s.direct.head(ctx, loc)
 }
 
 // Delete removes an object; one that is not there is no error. With a server
@@ -159,7 +146,7 @@ func (s *Store) Delete(ctx context.Context, uri string) error {
 	if code, _ := answer(err); code == folderInUse {
 		// versitygw says so of the folder, whether or not there is an object
 		// of that name.
-		if _, err := s.head(ctx, loc); status(err) == http.StatusNotFound {
+		if _, err := s.direct.head(ctx, loc); status(err) == http.StatusNotFound {
 			return nil
 		}
 	}
@@ -180,15 +167,14 @@ func absent(err *drivers.Error) bool {
 // server lists it under this very key.
 func (s *Store) confirmOwnName(ctx context.Context, uri string, loc location) (gone bool, err error) {
 	reader, _, err := s.Get(ctx, uri) // not HEAD, whose answer does not tell why
-	var failed *drivers.Error
-	switch {
-	case err == nil:
-		_ = reader.Close() // not read
-	case errors.As(err, &failed) && absent(failed):
-		return true, nil
-	default:
+	if err != nil {
+		failed, ok := errors.AsType[*drivers.Error](err)
+		if ok && absent(failed) {
+			return true, nil
+		}
 		return false, err
 	}
+	_ = reader.Close() // not read
 	if same, err := s.lists(ctx, loc); err != nil {
 		return false, s.fail("list", uri, err)
 	} else if same {

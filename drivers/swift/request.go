@@ -60,8 +60,7 @@ func (e *authError) Unwrap() error { return e.err }
 // statusOf is the status of the object store's answer that err is about, 0
 // without one.
 func statusOf(err error) int {
-	var answer *answerError
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*answerError](err); ok {
 		return answer.status
 	}
 	return 0
@@ -107,13 +106,13 @@ func (s *Store) open(ctx context.Context, r request) (ncw.Headers, io.ReadCloser
 	if err == nil {
 		return headers, resp.Body, nil
 	}
-	var told *ncw.Error
+	told, ok := errors.AsType[*ncw.Error](err)
 	switch {
-	case headers != nil && errors.As(err, &told):
+	case headers != nil && ok:
 		return headers, nil, &answerError{
 			status: told.StatusCode, text: plainText(answer), retryAfter: headers["Retry-After"],
 		}
-	case headers == nil && (errors.As(err, &told) || !isTransport(err)):
+	case headers == nil && (ok || !isTransport(err)):
 		return nil, nil, notAuthenticated(err)
 	}
 	return nil, nil, err
@@ -122,8 +121,8 @@ func (s *Store) open(ctx context.Context, r request) (ncw.Headers, io.ReadCloser
 // isTransport says whether err comes from below HTTP, where it is the same
 // whatever the request was for.
 func isTransport(err error) bool {
-	var viaURL *url.Error
-	return errors.As(err, &viaURL) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	_, viaURL := errors.AsType[*url.Error](err)
+	return viaURL || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 func notAuthenticated(err error) error {
@@ -131,8 +130,7 @@ func notAuthenticated(err error) error {
 		return err
 	}
 	failed := &authError{err: err}
-	var told *ncw.Error
-	if errors.As(err, &told) {
+	if told, ok := errors.AsType[*ncw.Error](err); ok {
 		failed.status = told.StatusCode
 	}
 	return failed
@@ -162,11 +160,7 @@ func infoOf(h ncw.Headers) (drivers.Info, error) {
 	if err != nil || length < 0 {
 		return drivers.Info{}, httpstore.ErrNoLength
 	}
-	info := drivers.Info{Bytes: length, Modified: timestamp(h["X-Timestamp"])}
-	if etag := strings.ToLower(h["Etag"]); httpstore.IsMD5(etag) && !isLarge(h) {
-		info.MD5 = etag
-	}
-	return info, nil
+	return drivers.Info{Bytes: length, MD5: plainMD5(h), Modified: timestamp(h["X-Timestamp"])}, nil
 }
 
 // timestamp reads Swift's X-Timestamp, Unix time in seconds with five decimals. Zero

@@ -83,9 +83,6 @@ func (u *upload) run(ctx context.Context, parts *httpstore.Parts) (drivers.Recei
 	if err != nil {
 		return drivers.Receipt{}, err
 	}
-	if err := u.Check(length, sum); err != nil {
-		return drivers.Receipt{}, err
-	}
 	if err := u.complete(ctx); err != nil {
 		return drivers.Receipt{}, err
 	}

@@ -6,6 +6,8 @@
 // Every payload travels with its MD5, which the server compares with what
 // arrived. A long stream becomes a static large object: its segments first, in a
 // container of their own, and last the manifest, with which it appears.
+//
+// What has nothing to do with Swift's protocol is in drivers/httpstore.
 package swift
 
 import (

@@ -2,7 +2,6 @@ package swift
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"

@@ -73,7 +73,7 @@ func trip[S, Request, Result any](
 		return nil
 	}
 	b := &batch[Request, Result]{kind: k, requests: requests}
-	op := d.operation(k.name, "")
+	op := d.begin(k.name, "")
 	op.batch = b
 	for i := range requests {
 		op.Bytes += k.sends(&requests[i])
@@ -94,6 +94,7 @@ func trip[S, Request, Result any](
 				Err: fmt.Errorf("driver %s gave %d results for a batch of %d", d.Name(), len(answers), len(asked))}
 		}
 	}
+	_ = d.end(op)
 	return b.results
 }
 

@@ -30,13 +30,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/kedge/kedge/drivers"
 )
 
 // Hooks are what a decorator does around each operation but PathURI, Inspect and
 // Outage. A nil hook does nothing. Many goroutines call them at once; those of
-// one operation are called one after the other, unless Open says otherwise.
+// one operation are called one after the other, unless Open says otherwise. None
+// but Open may keep the operation: it is used again for another one.
 type Hooks[S any] struct {
 	// Before is called before each attempt. When it returns an error, the attempt
 	// is not made and After is not called: the operation fails with that error,
@@ -75,6 +77,8 @@ func New[S any](d drivers.Driver, h Hooks[S]) drivers.Driver {
 type decorated[S any] struct {
 	drivers.Driver
 	hooks Hooks[S]
+	// over has operations that have ended, so that one costs no allocation.
+	over sync.Pool
 }
 
 var (
@@ -87,13 +91,28 @@ var (
 	_ drivers.Batcher   = (*batching[int])(nil)
 )
 
-func (d *decorated[S]) operation(name, uri string) *Operation[S] {
-	return &Operation[S]{Name: name, uri: uri, hooks: &d.hooks}
+func (d *decorated[S]) begin(name, uri string) *Operation[S] {
+	op, ok := d.over.Get().(*Operation[S])
+	if !ok {
+		op = new(Operation[S])
+	}
+	op.Name, op.uri, op.hooks = name, uri, &d.hooks
+	return op
+}
+
+// end gives how an operation has ended. Its source may still be in use.
+func (d *decorated[S]) end(op *Operation[S]) error {
+	err := op.err
+	if !op.hasSource {
+		*op = Operation[S]{}
+		d.over.Put(op)
+	}
+	return err
 }
 
 // Get is over when the payload is open: how reading it ends is for Body to see.
 func (d *decorated[S]) Get(ctx context.Context, uri string) (r io.ReadCloser, info drivers.Info, err error) {
-	op := d.operation(Get, uri)
+	op := d.begin(Get, uri)
 	for op.next(ctx) {
 		r, info, op.err = d.Driver.Get(ctx, uri)
 		op.Opened = op.err == nil
@@ -101,16 +120,17 @@ func (d *decorated[S]) Get(ctx context.Context, uri string) (r io.ReadCloser, in
 	if op.Opened && d.hooks.Body != nil {
 		r = d.hooks.Body(ctx, op, r)
 	}
-	return r, info, op.err
+	return r, info, d.end(op)
 }
 
 // Put stores a payload.
 func (d *decorated[S]) Put(ctx context.Context, uri string, payload drivers.Payload) (receipt drivers.Receipt, err error) {
-	op := d.operation(Put, uri)
+	op := d.begin(Put, uri)
 	switch open := payload.Open; {
 	case open == nil:
 		op.Bytes = int64(len(payload.Bytes))
 	case d.hooks.Open != nil:
+		op.hasSource = true
 		payload.Open = func(ctx context.Context) (io.ReadCloser, error) { return d.hooks.Open(ctx, op, open) }
 	}
 	for op.next(ctx) {
@@ -119,25 +139,25 @@ func (d *decorated[S]) Put(ctx context.Context, uri string, payload drivers.Payl
 			op.Moved = receipt.Bytes
 		}
 	}
-	return receipt, op.err
+	return receipt, d.end(op)
 }
 
 // Stat tells a payload's length.
 func (d *decorated[S]) Stat(ctx context.Context, uri string) (info drivers.Info, err error) {
-	op := d.operation(Stat, uri)
+	op := d.begin(Stat, uri)
 	for op.next(ctx) {
 		info, op.err = d.Driver.Stat(ctx, uri)
 	}
-	return info, op.err
+	return info, d.end(op)
 }
 
 // Delete removes a payload.
 func (d *decorated[S]) Delete(ctx context.Context, uri string) error {
-	op := d.operation(Delete, uri)
+	op := d.begin(Delete, uri)
 	for op.next(ctx) {
 		op.err = d.Driver.Delete(ctx, uri)
 	}
-	return op.err
+	return d.end(op)
 }
 
 // Sync does nothing where the driver needs no Sync.
@@ -149,11 +169,11 @@ func (d *decorated[S]) Sync(ctx context.Context) error {
 		}
 		return nil
 	}
-	op := d.operation(Sync, d.Place())
+	op := d.begin(Sync, d.Place())
 	for op.next(ctx) {
 		op.err = syncer.Sync(ctx)
 	}
-	return op.err
+	return d.end(op)
 }
 
 // AbortUploads removes unfinished uploads where the driver can leave any.
@@ -162,11 +182,11 @@ func (d *decorated[S]) AbortUploads(ctx context.Context, uri string) error {
 	if !ok {
 		return nil
 	}
-	op := d.operation(Abort, uri)
+	op := d.begin(Abort, uri)
 	for op.next(ctx) {
 		op.err = aborter.AbortUploads(ctx, uri)
 	}
-	return op.err
+	return d.end(op)
 }
 
 // Inspect asks the driver at once, for a person who looks what is wrong; one that

@@ -38,7 +38,7 @@ type listed = func(name string, info drivers.Info) error
 
 // list lets listing call fn. What fn fails with ends it, and is returned as it is.
 func (d *decorated[S]) list(ctx context.Context, after string, resumes bool, fn listed, listing func(after string, fn listed) error) error {
-	op := d.operation(List, d.Place())
+	op := d.begin(List, d.Place())
 	op.Resumes = resumes
 	var theirs error
 	for op.next(ctx) {
@@ -55,8 +55,11 @@ func (d *decorated[S]) list(ctx context.Context, after string, resumes bool, fn 
 			return theirs
 		})
 		if theirs != nil {
-			return theirs
+			break
 		}
 	}
-	return op.err
+	if err := d.end(op); theirs == nil {
+		return err
+	}
+	return theirs
 }

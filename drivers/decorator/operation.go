@@ -36,8 +36,9 @@ type Operation[S any] struct {
 	// Own is what the decorator keeps of the operation.
 	Own S
 
-	hooks *Hooks[S]
-	tried bool
+	hooks     *Hooks[S]
+	tried     bool
+	hasSource bool
 
 	batch parts // nil for an operation of one part, which has what follows
 	uri   string

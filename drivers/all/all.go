@@ -5,6 +5,7 @@ package all
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -45,91 +46,66 @@ type Description struct {
 // entry is one driver.
 type entry struct {
 	Description
-	open func(ctx context.Context, o config.Options, e Environment) (drivers.Driver, error)
-	// options is a pointer to the driver's option struct, for masking secrets
-	// and for the documentation; example are the options of its first example.
+	// options makes the driver's option struct, with its defaults, and gives a
+	// pointer to it: for reading a configuration, for masking secrets and for the
+	// documentation. example are the options of its first example.
 	options func() any
 	example []string
+	// open opens a store with what options has made.
+	open func(ctx context.Context, options any, e Environment) (drivers.Driver, error)
+	// at is the option where an error of kind Config is shown; "" for all of them.
+	at string
 	// retries is the policy that the options ask for, nil where none can.
-	retries func(o config.Options) (retry.Policy, error)
+	retries func(options any) retry.Policy
 }
 
 var table = []entry{
 	{
 		Description: Description{Name: "db", Scheme: "db://", Summary: "rows of the installation's database, table archive_document"},
-		open: func(ctx context.Context, o config.Options, e Environment) (drivers.Driver, error) {
-			if err := o.Decode(&struct{}{}); err != nil {
-				return nil, err
-			}
+		options:     func() any { return &struct{}{} },
+		open: func(ctx context.Context, _ any, e Environment) (drivers.Driver, error) {
 			return db.OpenDB(ctx, e.database())
 		},
-		options: func() any { return &struct{}{} },
 	},
 	{
 		Description: Description{Name: "db2", Scheme: "db2://", Summary: "rows of the installation's database, table object_storage", Compresses: true},
-		open: func(ctx context.Context, o config.Options, e Environment) (drivers.Driver, error) {
-			if err := o.Decode(&struct{}{}); err != nil {
-				return nil, err
-			}
+		options:     func() any { return &struct{}{} },
+		open: func(ctx context.Context, _ any, e Environment) (drivers.Driver, error) {
 			return db.OpenDB2(ctx, e.database())
 		},
-		options: func() any { return &struct{}{} },
 	},
 	{
 		Description: Description{Name: "localfs", Scheme: "file://", Summary: "files below a directory", Compresses: true},
-		open: func(ctx context.Context, o config.Options, e Environment) (drivers.Driver, error) {
-			var options localfs.Options
-			if err := o.Decode(&options); err != nil {
-				return nil, err
-			}
-			d, err := openLocalfs(ctx, options, e)
-			if err != nil {
-				return nil, located(o, "archive_data_dir", err)
-			}
-			return d, nil
+		options:     func() any { return &localfs.Options{} },
+		example:     []string{"archive_data_dir"},
+		open: func(ctx context.Context, options any, e Environment) (drivers.Driver, error) {
+			return openLocalfs(ctx, *options.(*localfs.Options), e)
 		},
-		options: func() any { return &localfs.Options{} },
-		example: []string{"archive_data_dir"},
+		at: "archive_data_dir",
 	},
 	{
 		Description: Description{Name: "s3", Scheme: "s3://", Summary: "objects in a bucket of Amazon S3 or a server with its API", Compresses: true},
-		open: func(ctx context.Context, o config.Options, e Environment) (drivers.Driver, error) {
-			var options s3.Options
-			if err := o.Decode(&options); err != nil {
-				return nil, err
-			}
-			options.CreateBucket = options.CreateBucket && e.Create
-			d, err := s3.Open(ctx, options, s3.Tuning{Workers: e.Workers, Look: e.Look, Writes: e.Create})
-			if err != nil {
-				return nil, located(o, "", err)
-			}
-			return d, nil
+		options:     func() any { return &s3.Options{} },
+		example:     []string{"access_key", "secret_key", "url", "bucket", "create_bucket"},
+		open: func(ctx context.Context, options any, e Environment) (drivers.Driver, error) {
+			o := *options.(*s3.Options)
+			o.CreateBucket = o.CreateBucket && e.Create
+			return s3.Open(ctx, o, s3.Tuning{Workers: e.Workers, Look: e.Look, Writes: e.Create})
 		},
-		options: func() any { return &s3.Options{} },
-		example: []string{"access_key", "secret_key", "url", "bucket", "create_bucket"},
 	},
 	{
 		Description: Description{Name: "swift", Scheme: "swift://", Summary: "objects in a container of OpenStack Swift", Compresses: true},
-		open: func(ctx context.Context, o config.Options, e Environment) (drivers.Driver, error) {
-			options := swift.DefaultOptions(nil)
-			if err := o.Decode(&options); err != nil {
-				return nil, err
-			}
-			options.CreateContainer = options.CreateContainer && e.Create
-			d, err := swift.Open(ctx, options, swift.Tuning{Workers: e.Workers, Look: e.Look})
-			if err != nil {
-				return nil, located(o, "", err)
-			}
-			return d, nil
+		options:     func() any { o := swift.DefaultOptions(nil); return &o },
+		example:     []string{"auth_version", "os_auth_url", "os_username", "os_password", "os_project_name", "container", "create_container"},
+		open: func(ctx context.Context, options any, e Environment) (drivers.Driver, error) {
+			o := *options.(*swift.Options)
+			o.CreateContainer = o.CreateContainer && e.Create
+			return swift.Open(ctx, o, swift.Tuning{Workers: e.Workers, Look: e.Look})
 		},
-		options: func() any { o := swift.DefaultOptions(nil); return &o },
-		retries: func(o config.Options) (retry.Policy, error) {
-			options := swift.DefaultOptions(nil)
-			err := o.Decode(&options)
-			p := options.RetryPolicy()
-			return retry.Policy{Attempts: p.Attempts, Base: p.First, Max: p.Max}, err
+		retries: func(options any) retry.Policy {
+			p := options.(*swift.Options).RetryPolicy()
+			return retry.Policy{Attempts: p.Attempts, Base: p.First, Max: p.Max}
 		},
-		example: []string{"auth_version", "os_auth_url", "os_username", "os_password", "os_project_name", "container", "create_container"},
 	},
 }
 
@@ -154,33 +130,46 @@ func Descriptions() []Description {
 	return list
 }
 
-// names lists the drivers' names for a message.
-func names() string {
-	var list []string
-	for _, e := range table {
-		list = append(list, e.Name)
+// Names lists the drivers' names in the same order.
+func Names() []string {
+	list := make([]string, len(table))
+	for i, e := range table {
+		list[i] = e.Name
 	}
-	return strings.Join(list, ", ")
+	return list
 }
 
-func find(s *config.Store) (entry, error) {
+func find(name string) (entry, error) {
 	for _, e := range table {
-		if e.Name == s.Driver {
+		if e.Name == name {
 			return e, nil
 		}
 	}
-	return entry{}, s.Errorf("storage_driver.name", "there is no driver %q (known drivers: %s)", s.Driver, names())
+	return entry{}, fmt.Errorf("there is no driver %q (known drivers: %s)", name, strings.Join(Names(), ", "))
+}
+
+func ofSection(s *config.Store) (entry, error) {
+	e, err := find(s.Driver)
+	if err != nil {
+		return e, s.Errorf("storage_driver.name", "%v", err)
+	}
+	return e, nil
+}
+
+// read finds the section's driver, and reads its options.
+func read(s *config.Store) (e entry, options any, err error) {
+	if e, err = ofSection(s); err != nil {
+		return e, nil, err
+	}
+	options = e.options()
+	return e, options, s.Options.Decode(options)
 }
 
 // Check says whether the section names a driver and gives it options that it
 // knows and that make sense together. It opens nothing.
 func Check(s *config.Store) error {
-	e, err := find(s)
+	_, options, err := read(s)
 	if err != nil {
-		return err
-	}
-	options := e.options()
-	if err := s.Options.Decode(options); err != nil {
 		return err
 	}
 	if s.Driver == "s3" && s.Options.Has("url") && options.(*s3.Options).URL == "" {
@@ -196,12 +185,8 @@ func Check(s *config.Store) error {
 
 // Prefix is what every URI of the section's store begins with. It opens nothing.
 func Prefix(s *config.Store) (string, error) {
-	e, err := find(s)
+	e, options, err := read(s)
 	if err != nil {
-		return "", err
-	}
-	options := e.options()
-	if err := s.Options.Decode(options); err != nil {
 		return "", err
 	}
 	if o, ok := options.(interface{ URIPrefix() string }); ok {
@@ -213,31 +198,38 @@ func Prefix(s *config.Store) (string, error) {
 // Open opens the store of a section. The error carries file and line where the
 // configuration is at fault.
 func Open(ctx context.Context, s *config.Store, e Environment) (drivers.Driver, error) {
-	d, err := find(s)
+	d, options, err := read(s)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := d.open(ctx, s.Options, e)
-	if m, ok := opened.(interface{ Missing() bool }); ok && err == nil && m.Missing() {
+	opened, err := d.open(ctx, options, e)
+	switch {
+	case err != nil && len(d.example) == 0: // there is no option that could be at fault
+		return nil, err
+	case err != nil:
+		return nil, located(s.Options, d.at, err)
+	}
+	if m, ok := opened.(interface{ Missing() bool }); ok && m.Missing() {
 		return unmade{opened}, nil
 	}
-	return opened, err
+	return opened, nil
 }
 
 // RetryPolicy is what the section says of trying again; zero where it says
 // nothing.
 func RetryPolicy(s *config.Store) (retry.Policy, error) {
-	e, err := find(s)
+	e, err := ofSection(s)
 	if err != nil || e.retries == nil {
 		return retry.Policy{}, err
 	}
-	return e.retries(s.Options)
+	_, options, err := read(s)
+	return e.retries(options), err
 }
 
 // NewOptions gives a pointer to the option struct of the section's driver, whose
 // tags say which options are secret.
 func NewOptions(s *config.Store) (any, error) {
-	e, err := find(s)
+	e, err := ofSection(s)
 	if err != nil {
 		return nil, err
 	}

@@ -6,25 +6,15 @@ import (
 	"strings"
 )
 
-// Names lists the drivers' names in the order in which they are shown.
-func Names() []string {
-	list := make([]string, len(table))
-	for i, e := range table {
-		list[i] = e.Name
-	}
-	return list
-}
-
 // Example is a configuration for a driver with every option explained, made from
 // the tags of its option struct. What a first configuration needs is there, the
 // rest is commented out.
 func Example(name string) (string, error) {
-	for _, e := range table {
-		if e.Name == name {
-			return example(e), nil
-		}
+	e, err := find(name)
+	if err != nil {
+		return "", err
 	}
-	return "", fmt.Errorf("there is no driver %q (known drivers: %s)", name, names())
+	return example(e), nil
 }
 
 // exampleHead is the same for all drivers: name, summary, what to do with

@@ -9,12 +9,11 @@ import (
 // Reference is the documentation of a driver's options as Markdown, made from
 // the tags of its option struct: config, default, env, doc and example.
 func Reference(name string) (string, error) {
-	for _, e := range table {
-		if e.Name == name {
-			return reference(e), nil
-		}
+	e, err := find(name)
+	if err != nil {
+		return "", err
 	}
-	return "", fmt.Errorf("there is no driver %q (known drivers: %s)", name, names())
+	return reference(e), nil
 }
 
 func reference(e entry) string {

@@ -40,17 +40,18 @@ demo: build ## migrate a small installation before your eyes
 test-deps: ## install the servers and tools that the tests need
 	$(INSTALL)
 
-# Two lanes side by side: what one waits for servers, timeouts and interrupts, the
-# other uses.
-test: test-deps ## all that a commit must pass
+# Two lanes side by side: while one waits for downloads, servers, timeouts and
+# interrupts, the other uses the processor.
+test: ## all that a commit must pass
+	$(MAKE) --no-print-directory -j 2 test-deps lint
 	$(MAKE) --no-print-directory -j 2 --output-sync=line test-program test-rest
 
 # Without -race: what these run is the program as it is shipped, whose memory and
 # kills at an instant would be others. Most of these tests wait most of the time.
 test-program:
-	go test -parallel 6 -timeout 60m -skip '$(RACE_TESTS)|$(LEAK_TESTS)' ./cmd/kedge
+	go test -parallel 4 -timeout 60m -skip '$(RACE_TESTS)|$(LEAK_TESTS)' ./cmd/kedge
 
-test-rest: lint
+test-rest:
 	go test -timeout 30m -run '$(LEAK_TESTS)' ./cmd/kedge
 	CGO_ENABLED=1 go test -race -p 2 -timeout 40m $$(go list ./... | grep -vE '/(internal/torture|cmd/kedge)$$')
 	KEDGE_TEST_RACE=1 go test -parallel 4 -timeout 30m -run '$(RACE_TESTS)' ./cmd/kedge

@@ -51,7 +51,7 @@ func TestTheProcessListShowsNoPassword(t *testing.T) {
 	to := localfsPlace(archiveRoot(t))
 	cmd := started(t, "migrate", "--dontask", "--wait", "--db-connect", url, dbPlace(s.url).config(t, s.url, compression{}), to.config(t, s.url, compression{}))
 	waitFor(t, func() bool {
-		return execute(t, s.url, `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`) == 1
+		return execute(t, s.url, `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`) == 1
 	})
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
 	if err != nil {

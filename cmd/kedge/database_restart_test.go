@@ -191,7 +191,7 @@ func TestALostLockThatSomebodyElseTakes(t *testing.T) {
 	someMoved(t, s.url, to.prefix)
 	conn := connect(t, s.url)
 	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND classid = 2 AND objid = 1 AND granted`); err != nil {
+	if _, err := conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE `+migrationLock); err != nil {
 		t.Fatal(err)
 	}
 	var got bool

@@ -9,6 +9,11 @@ import (
 	"github.com/kedge/kedge/internal/testenv"
 )
 
+// migrationLock picks the lock of a migration that is held in this database out of
+// pg_locks, which has those of all databases.
+const migrationLock = `locktype = 'advisory' AND classid = 2 AND objid = 1 AND granted
+	AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+
 // TestASecondMigrationIsRefused holds the lock as a migration does, and as any
 // session of the database may.
 func TestASecondMigrationIsRefused(t *testing.T) {
@@ -36,7 +41,7 @@ func TestASecondMigrationIsRefused(t *testing.T) {
 	var holder int
 	watch := connect(t, s.url)
 	defer watch.Close(t.Context())
-	if err := watch.QueryRow(t.Context(), `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 2 AND objid = 1 AND granted`).Scan(&holder); err != nil {
+	if err := watch.QueryRow(t.Context(), `SELECT pid FROM pg_locks WHERE `+migrationLock).Scan(&holder); err != nil {
 		t.Fatal(err)
 	}
 	o = kedge(t, args...).want(t, exitRefused)
@@ -65,7 +70,7 @@ func TestALostLockStopsTheMigration(t *testing.T) {
 	waitFor(t, func() bool {
 		return execute(t, s.url, `SELECT FROM archive_metadata WHERE content_url LIKE 's3:%' LIMIT 1`) == 1
 	})
-	if n := execute(t, s.url, `SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND classid = 2 AND objid = 1 AND granted`); n != 1 {
+	if n := execute(t, s.url, `SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE `+migrationLock); n != 1 {
 		t.Fatalf("%d sessions hold the lock", n)
 	}
 	_ = cmd.Wait()

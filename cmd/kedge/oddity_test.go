@@ -106,7 +106,9 @@ func TestADocumentThatIsPutAgainMeanwhile(t *testing.T) {
 	execute(t, s.url, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$`)
 	execute(t, s.url, `CREATE TRIGGER slow BEFORE INSERT ON object_storage FOR EACH ROW WHEN (NEW.key = '`+k.ArchiveID+`') EXECUTE FUNCTION slow()`)
 	cmd := started(t, "migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{}))
-	waitFor(t, func() bool { return execute(t, s.url, `SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'`) > 0 })
+	waitFor(t, func() bool {
+		return execute(t, s.url, `SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()`) > 0
+	})
 	execute(t, s.url, `UPDATE archive_document SET jsondata = 'newer' WHERE "archiveId" = $1`, k.ArchiveID)
 	execute(t, s.url, `UPDATE archive_metadata SET digest = md5('newer'), size = 5 WHERE "archiveId" = $1`, k.ArchiveID)
 	_ = cmd.Wait()

@@ -71,13 +71,15 @@ torture: ## kill migrations and compare all with a model: KILLS=1000 or DURATION
 		go test -count=1 -timeout 0 -run '^(TestTorture|TestEveryPointOnEveryPair)$$' -v ./internal/torture
 
 SCALE := 100000,10000000
+# kedge does not trust a database without fsync unless it is told to.
+TRUST  := $(if $(filter off,$(FSYNC)), --allow-volatile)
 scale: $(if $(KEDGE),,build) ## resume migrations at half-way: ROWS=100000,10000000 ROUNDS=1 FSYNC=off KEDGE=bin/kedge
-	ROWS='$(or $(ROWS),$(SCALE))' ROUNDS='$(or $(ROUNDS),1)' KEDGE='$(or $(KEDGE),bin/kedge)' CEILING=none FSYNC='$(FSYNC)' \
+	ROWS='$(or $(ROWS),$(SCALE))' ROUNDS='$(or $(ROUNDS),1)' KEDGE='$(or $(KEDGE),bin/kedge$(TRUST))' CEILING=none FSYNC='$(FSYNC)' \
 		go test -tags compare -count=1 -timeout 0 -run '^TestScale$$' -v ./bench/compare
 
 bench: $(if $(KEDGE),,build) ## compare with rclone and the servers' own ceiling: COUNT=2000 ROUNDS=3 ONLY=localfs-s3,db KEDGE=bin/old,bin/kedge CLIENTS=8,32 FSYNC=off RCLONE=off OUT=table.md
 	go build -buildvcs=false -o bin/ceiling ./bench/ceiling
 	rclone=$(or $(RCLONE),$$($(INSTALL) rclone)) && \
-		COUNT='$(COUNT)' ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' KEDGE='$(or $(KEDGE),bin/kedge)' RCLONE="$$rclone" CEILING=bin/ceiling \
+		COUNT='$(COUNT)' ROUNDS='$(ROUNDS)' ONLY='$(ONLY)' KEDGE='$(or $(KEDGE),bin/kedge$(TRUST))' RCLONE="$$rclone" CEILING=bin/ceiling \
 		CLIENTS='$(CLIENTS)' FSYNC='$(FSYNC)' OUT='$(OUT)' VERSION='$(VERSION)' \
 		go test -tags compare -count=1 -timeout 0 -run '^TestCompare$$' -v ./bench/compare

@@ -203,6 +203,10 @@ type Capabilities struct {
 	// Workers is how many operations are worth having in flight at once when
 	// nobody has said otherwise.
 	Workers int
+	// Volatile says in one phrase why what is stored here, and durable by this
+	// interface, may be gone after a crash or a restart; "" where nothing is known
+	// against the store.
+	Volatile string
 }
 
 // Batcher is implemented by drivers that do many operations in one trip (and

@@ -100,6 +100,7 @@ func (in *installation) options(dst drivers.Driver) pipeline.Options {
 	return pipeline.Options{
 		Source: pipeline.Store{Driver: in.src}, Destination: pipeline.Store{Driver: dst},
 		Catalog: in.cat, Checkpoint: in.checkpoint, MemoryBytes: 16 << 20,
+		AllowVolatile: true, // wherever the tests' folders are
 	}
 }
 

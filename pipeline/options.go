@@ -63,6 +63,9 @@ type Options struct {
 	// MaxBackendFailures is how many documents in a row may fail because a
 	// store does not do its work before the run gives up; 0 is the default.
 	MaxBackendFailures int
+	// AllowVolatile deletes sources also where the destination or the catalog may
+	// not keep what they are given.
+	AllowVolatile bool
 	// WaitForLock waits for the migration lock instead of failing.
 	WaitForLock bool
 	Log         *slog.Logger

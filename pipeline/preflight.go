@@ -23,6 +23,9 @@ func (m *migration) refuse(ctx context.Context) error {
 	if err := m.refuseUntried(ctx); err != nil {
 		return err
 	}
+	if err := m.refuseVolatile(ctx); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(m.Checkpoint); errors.Is(err, fs.ErrNotExist) {
 		// The first run, certainly: whatever refuses it leaves no file behind.
 		if err := m.survey(ctx); err != nil {
@@ -165,4 +168,34 @@ func (m *migration) sourceFolds(ctx context.Context) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// volatile lists the places on which the deletion of sources would rely and that
+// may not keep what they are given.
+func (m *migration) volatile(ctx context.Context) (list []failure.Volatile, err error) {
+	reasons, err := m.cat.Volatile(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, reason := range reasons {
+		list = append(list, failure.Volatile{Role: "catalog", Place: m.cat.Place(), Reason: reason})
+	}
+	if reason := m.dst.Capabilities().Volatile; reason != "" {
+		list = append(list, failure.Volatile{Role: "destination", Place: m.dst.Place(), Reason: reason})
+	}
+	return list, nil
+}
+
+// refuseVolatile refuses to delete sources for places that may not keep what they
+// are given.
+func (m *migration) refuseVolatile(ctx context.Context) error {
+	list, err := m.volatile(ctx)
+	if err != nil {
+		return err
+	}
+	if err := failure.RefuseVolatile(m.Log, !m.KeepSource && !m.AllowVolatile, list...); err != nil {
+		return err
+	}
+	failure.WarnVolatileCheckpoint(m.Log, m.Checkpoint)
+	return nil
 }

@@ -48,8 +48,9 @@ type planner struct {
 // MakePlan finds out what Run would do with the same Options, from the same rows
 // by the same rules, and changes nothing: it takes no lock, writes no task, no
 // checkpoint and no probe. It fails where Run would refuse to begin, but for the
-// lock, of which the Plan tells, and for what only a probe finds out. When stop
-// is closed it ends early, with Plan.Interrupted.
+// lock and for places that may not keep what they are given, of which the Plan
+// tells, and for what only a probe finds out. When stop is closed it ends early, with
+// Plan.Interrupted.
 //
 // Memory does not depend on the number of documents.
 func MakePlan(ctx context.Context, stop <-chan struct{}, o PlanOptions) (plan.Plan, error) {
@@ -93,6 +94,9 @@ func (p *planner) lookAtAll(ctx context.Context) (err error) {
 		return err
 	}
 	defer p.snapshot.Close()
+	if p.plan.Volatile, err = p.volatile(ctx); err != nil {
+		return err
+	}
 	if err := p.survey(ctx); err != nil {
 		return err
 	}

@@ -33,6 +33,14 @@ type Options struct {
 	Version string
 }
 
+// settings are those of PostgreSQL.
+func (o Options) settings() map[string]string {
+	if o.Durable {
+		return nil
+	}
+	return map[string]string{"fsync": "off", "full_page_writes": "off"}
+}
+
 // FromEnvironment reads the options from variables, as "make bench" sets them:
 // COUNT, ROUNDS, ONLY, KEDGE, RCLONE, CEILING, CLIENTS, FSYNC, OUT, VERSION.
 // Relative paths are below root.

@@ -24,7 +24,7 @@ type rig struct {
 func newRig(tb testing.TB, o Options) *rig {
 	return &rig{
 		tb: tb, options: o, trees: make(map[string]*tree),
-		postgres: testenv.NewPostgres(tb, testenv.PostgresOptions{Durable: o.Durable}),
+		postgres: testenv.NewPostgres(tb, testenv.PostgresOptions{OnDisk: true, Settings: o.settings()}),
 	}
 }
 

@@ -68,6 +68,9 @@ func (c *checkCommand) Run(ctx context.Context, a *app) error {
 	k.find("store", store.Place(), false)
 	k.find("database", cat.Place(), false)
 	k.findings = append(k.findings, warnings(file)...)
+	if err := k.findVolatile(ctx); err != nil {
+		return err
+	}
 	err = k.run(ctx)
 	if a.globals.Output == "json" {
 		return k.json(a.stdout, s.Driver, err)
@@ -89,6 +92,23 @@ type checker struct {
 
 func (k *checker) find(name, value string, amiss bool) {
 	k.findings = append(k.findings, drivers.Finding{Name: name, Value: value, Amiss: amiss})
+}
+
+// findVolatile tells of what may not keep what it is given. That is not amiss: the
+// store may be a source.
+func (k *checker) findVolatile(ctx context.Context) error {
+	const value = "%s may not keep what it is given: %s. A migration to here that deletes its sources is refused, but with --allow-volatile"
+	if reason := k.store.Capabilities().Volatile; reason != "" {
+		k.find("volatile", fmt.Sprintf(value, "the store", reason), false)
+	}
+	if k.cat == nil {
+		return nil // a registry has no catalog
+	}
+	reasons, err := k.cat.Volatile(ctx)
+	for _, reason := range reasons {
+		k.find("volatile", fmt.Sprintf(value, "the database", reason), false)
+	}
+	return err
 }
 
 // run tries everything; what it finds is in findings, also when it fails.

@@ -95,7 +95,7 @@ func someMoved(t *testing.T, url, scheme string) {
 func TestTheDatabaseRestartsMidRun(t *testing.T) {
 	t.Parallel()
 	files := func(string) place { return localfsPlace(archiveRoot(t)) }
-	server := testenv.NewPostgres(t, testenv.PostgresOptions{Durable: true})
+	server := testenv.NewPostgres(t, testenv.PostgresOptions{OnDisk: true})
 	for _, c := range []struct {
 		name string
 		to   func(url string) place

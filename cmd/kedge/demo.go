@@ -259,7 +259,8 @@ func (d *demo) migrate(ctx context.Context, cat *anchore.Catalog, stop <-chan st
 	return pipeline.Run(ctx, stop, pipeline.Options{
 		Source: from, Destination: to, Catalog: cat, Checkpoint: filepath.Join(d.directory, "demo.checkpoint"),
 		MemoryBytes: demoMemory, Log: d.app.log,
-		Started: func(s pipeline.Start) { progress.TellStart(out, s) }, Counted: func(t pipeline.Total) { progress.TellTotal(out, t) },
+		AllowVolatile: true, // the installation is nobody's
+		Started:       func(s pipeline.Start) { progress.TellStart(out, s) }, Counted: func(t pipeline.Total) { progress.TellTotal(out, t) },
 	})
 }
 

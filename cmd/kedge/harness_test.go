@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/kedge/kedge/internal/mounts"
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -53,12 +54,17 @@ type outcome struct {
 // kedge runs the program and waits for it.
 func kedge(t testing.TB, args ...string) outcome {
 	t.Helper()
-	cmd := command(t, args...)
+	return outcomeOf(t, command(t, args...))
+}
+
+// outcomeOf runs the program and waits for it.
+func outcomeOf(t testing.TB, cmd *exec.Cmd) outcome {
+	t.Helper()
 	err := cmd.Run()
 	o := outcome{stdout: cmd.Stdout.(*bytes.Buffer).String(), stderr: cmd.Stderr.(*bytes.Buffer).String(), exit: cmd.ProcessState.ExitCode()}
 	var exited *exec.ExitError
 	if err != nil && !errors.As(err, &exited) {
-		t.Fatalf("kedge %s: %v", strings.Join(args, " "), err)
+		t.Fatalf("%s: %v", cmd, err)
 	}
 	return o
 }
@@ -66,6 +72,18 @@ func kedge(t testing.TB, args ...string) outcome {
 // command makes a run of the program with a home of the test's own, and no
 // input.
 func command(t testing.TB, args ...string) *exec.Cmd {
+	if deletes := []string{"migrate", "plan", "purge"}; temporaryVolatile() && len(args) > 0 && slices.Contains(deletes, args[0]) {
+		args = append([]string{args[0], "--allow-volatile"}, args[1:]...)
+	}
+	return careful(t, args...)
+}
+
+// temporaryVolatile says whether kedge would delete no source for what is in the
+// tests' folders: they are in memory, or in a container.
+var temporaryVolatile = sync.OnceValue(func() bool { return mounts.Volatile(os.TempDir()) != "" })
+
+// careful is command where the operator trusts no place.
+func careful(t testing.TB, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Env = append(environment(t), "HOME="+home(t), "XDG_STATE_HOME=")
 	cmd.Stdout, cmd.Stderr = new(bytes.Buffer), new(bytes.Buffer)

@@ -41,6 +41,7 @@ type migrateCommand struct {
 	MaxFailures         int           `default:"${maxFailures}" placeholder:"N" help:"Stop when so many documents in a row failed because a store does not do its work (default ${default})."`
 	GiveUpAfter         time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down (90s, 30m, 48h). The migration pauses, asks every few seconds, and goes on when there is an answer; after so long without one it stops, and the same command goes on later. 0: never pause (default ${default})."`
 	Checkpoint          string        `placeholder:"PATH" help:"File that lets an interrupted migration go on. Default: in $XDG_STATE_HOME/kedge or ~/.local/state/kedge, named after the migration."`
+	AllowVolatile       bool          `help:"Delete sources also where the destination or the database may not keep what it is given: tables that are UNLOGGED, a server with fsync or full_page_writes off, a file system in memory, of a container, or in user space. Without it such a place is refused, but with --nodelete."`
 	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
 
 	sideLimits
@@ -144,7 +145,7 @@ func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Ca
 		Checkpoint: c.Checkpoint, Buckets: c.Bucket, KeepSource: c.NoDelete,
 		Elsewhere: pipeline.Elsewhere(c.Elsewhere), MoveUnreadable: c.UnreadableKeys == "move",
 		ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
-		MaxBackendFailures: c.MaxFailures, WaitForLock: c.Wait, Log: a.log,
+		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, WaitForLock: c.Wait, Log: a.log,
 	}
 }
 

@@ -125,7 +125,7 @@ func (c *migrateCommand) goOn(a *app) string {
 
 // moveElsewhere is the command that also moves what is elsewhere.
 func (c *migrateCommand) moveElsewhere(a *app) string {
-	keep := slices.Concat(sameDatabase, bothWays, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "nodelete"})
+	keep := slices.Concat(sameDatabase, bothWays, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "nodelete", "allow-volatile"})
 	return a.line.Command("migrate", keep, []string{"--elsewhere=move"}, c.Source, c.Destination)
 }
 
@@ -151,7 +151,7 @@ func (c *migrateCommand) goBack(a *app) string {
 
 // purge is the command that deletes what --nodelete leaves.
 func (c *migrateCommand) purge(a *app) string {
-	keep := slices.Concat(sameDatabase, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "dontask"})
+	keep := slices.Concat(sameDatabase, onEachSide, []string{"from-analysis-archive", "to-analysis-archive", "dontask", "allow-volatile"})
 	return a.line.Command("purge", keep, nil, c.Source, c.Destination)
 }
 

@@ -75,6 +75,7 @@ func (c *migrateCommand) plan(ctx context.Context, a *app, interrupted *interrup
 	if p.Interrupted {
 		return ending.Interrupted("interrupted: the plan is not complete; nothing was changed")
 	}
+	tellVolatile(&p, !c.NoDelete && !c.AllowVolatile)
 	if err := c.lookAround(ctx, cat, to, destination, &p); err != nil {
 		return err
 	}
@@ -133,6 +134,22 @@ func survey(ctx context.Context, s *plantext.Side, d drivers.Driver) {
 		s.Find("listing", err.Error()+": migrate does without", false)
 	default:
 		s.Find("listing", err.Error(), true)
+	}
+}
+
+// tellVolatile tells of places that may not keep what they are given; refused says
+// that the migration does not begin for it.
+func tellVolatile(p *plantext.Plan, refused bool) {
+	for _, v := range p.Volatile {
+		side := &p.Destination
+		if v.Role == "catalog" {
+			side = &p.Database
+		}
+		value := "may not keep what it is given: " + v.Reason
+		if refused {
+			value += ". The migration is refused for that, but with --nodelete or --allow-volatile"
+		}
+		side.Find("volatile", value, refused)
 	}
 }
 

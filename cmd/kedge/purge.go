@@ -25,6 +25,7 @@ type purgeCommand struct {
 	Memory              int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
 	GiveUpAfter         time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down, as for migrate. 0: never pause (default ${default})."`
 	Checkpoint          string        `placeholder:"PATH" help:"File that lets an interrupted purge go on. Default: as for migrate."`
+	AllowVolatile       bool          `help:"Delete also where the destination or the database may not keep what it is given, as for migrate."`
 	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
 
 	sideLimits
@@ -77,7 +78,7 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 	o := pipeline.Options{
 		Purge: true, KeepSource: c.DryRun, Source: from, Destination: to, Catalog: cat,
 		Checkpoint: c.Checkpoint, Buckets: c.Bucket, Workers: c.Workers, MemoryBytes: c.Memory << 20,
-		WaitForLock: c.Wait, Log: a.log,
+		AllowVolatile: c.AllowVolatile, WaitForLock: c.Wait, Log: a.log,
 	}
 	if o.Checkpoint == "" {
 		if o.Checkpoint, err = defaultCheckpoint(pipeline.Identity(o).Fingerprint); err != nil {

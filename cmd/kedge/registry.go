@@ -145,7 +145,7 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 	o := tree.Options{
 		Source: from, Destination: to, Checkpoint: c.Checkpoint, Repositories: c.Repository, Uploads: !c.ExcludeUploads,
 		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
-		MaxBackendFailures: c.MaxFailures, Log: a.log,
+		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, Log: a.log,
 	}
 	if o.Checkpoint == "" {
 		if o.Checkpoint, err = defaultCheckpoint(tree.Identity(o).Fingerprint); err != nil {

@@ -42,6 +42,9 @@ func (c *checkCommand) runRegistry(ctx context.Context, a *app, f *config.File) 
 	k.say("Using config file %s (storage)", c.Config)
 	k.find("store", store.Place(), false)
 	k.findings = append(k.findings, warnings(f)...)
+	if err := k.findVolatile(ctx); err != nil {
+		return err
+	}
 	if err = k.findRegistry(ctx, store); err != nil {
 		k.find("registry", err.Error(), true)
 		err = fmt.Errorf("storage config check failed: %w", err)

@@ -52,7 +52,9 @@ type Database struct {
 	Postgres *pgxpool.Pool
 	// SQLite is the file to use when Postgres is nil.
 	SQLite *sql.DB
-	// Place names the database for messages, without any secret.
+	// Place names the database for messages, without any secret. Whether the
+	// database keeps what it is given is asked by whoever opened it; the drivers ask
+	// it of their table only.
 	Place string
 }
 
@@ -106,6 +108,7 @@ type store struct {
 	workers     int
 	streamBytes int64
 	maxBytes    int64 // the longest payload that the database can hold
+	volatile    string
 	table       backend
 }
 
@@ -144,6 +147,9 @@ func open(ctx context.Context, d Database, name string, t table) (drivers.Driver
 	case d.Postgres != nil:
 		s.workers, s.maxBytes = 8, postgresMaxBytes
 		s.table, err = openPostgres(ctx, d.Postgres, t)
+		if err == nil {
+			s.volatile, err = unlogged(ctx, d.Postgres, t.name)
+		}
 	case d.SQLite != nil:
 		s.workers, s.maxBytes = 2, sqliteMaxBytes
 		s.table, err = openSQLite(ctx, d.SQLite, t)
@@ -173,7 +179,8 @@ func (s *store) Capabilities() drivers.Capabilities {
 		BatchDelete: true,
 		Lists:       true,
 		StreamBytes: s.streamBytes, GetStreamBytes: s.streamBytes,
-		Workers: s.workers,
+		Workers:  s.workers,
+		Volatile: s.volatile,
 	}
 }
 

@@ -58,6 +58,20 @@ func openPostgres(ctx context.Context, pool *pgxpool.Pool, t table) (*postgres, 
 	}, nil
 }
 
+// unlogged says that a table, a partition or a child of it is not in the
+// write-ahead log: a crash of the server empties such a one.
+func unlogged(ctx context.Context, pool *pgxpool.Pool, table string) (string, error) {
+	var name string
+	err := pool.QueryRow(ctx, `WITH RECURSIVE parts AS (
+			SELECT to_regclass($1)::oid AS oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN parts p ON p.oid = i.inhparent)
+		SELECT coalesce(min(c.oid::regclass::text), '') FROM pg_class c JOIN parts USING (oid)
+		WHERE c.relpersistence <> 'p' AND c.relkind <> 'p'`, table).Scan(&name)
+	if err != nil || name == "" {
+		return "", err
+	}
+	return fmt.Sprintf("table %[1]s is UNLOGGED, and a crash of the server empties it (ALTER TABLE %[1]s SET LOGGED)", name), nil
+}
+
 // columns makes the three array parameters of keys.
 func columns(n int, key func(i int) drivers.Key) (users, buckets, ids []string) {
 	users, buckets, ids = make([]string, n), make([]string, n), make([]string, n)

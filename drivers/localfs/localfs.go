@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/mounts"
 )
 
 // streamBytes is the size in bytes of the buffers through which streams pass.
@@ -60,6 +61,8 @@ type Store struct {
 	puts   keyLocks
 	owner  *owner // nil where files keep the owner that they get
 	tree   bool   // opened by OpenTree: any path is a file's
+	// volatile is why files here may be gone after a restart.
+	volatile string
 	// staging is where a tree's files are written before they are moved to
 	// their places; nil in an archive.
 	staging *staging
@@ -116,7 +119,7 @@ func open(ctx context.Context, configured string, create bool, check func(dir st
 	if err != nil {
 		return nil, openFailure(uri, "opening the directory", and(cause(err), and(syncer.close(), root.Close())))
 	}
-	return &Store{prefix: prefixOf(configured), dir: dir, place: scheme + real, root: root, files: files, sync: syncer, owner: owner}, nil
+	return &Store{prefix: prefixOf(configured), dir: dir, place: scheme + real, root: root, files: files, sync: syncer, owner: owner, volatile: mounts.Volatile(real)}, nil
 }
 
 // checkEntries refuses a root with entries at which Anchore would refuse to
@@ -176,7 +179,7 @@ func Unmade(o Options) (*Store, error) {
 	if err != nil {
 		return nil, openFailure(uri, "resolving the path", err)
 	}
-	return &Store{prefix: prefixOf(o.ArchiveDataDir), dir: dir, place: scheme + filepath.Join(real, strings.TrimPrefix(dir, parent))}, nil
+	return &Store{prefix: prefixOf(o.ArchiveDataDir), dir: dir, place: scheme + filepath.Join(real, strings.TrimPrefix(dir, parent)), volatile: mounts.Volatile(real)}, nil
 }
 
 // URIPrefix is what every URI of the store begins with, as Store.Prefix tells it of
@@ -219,7 +222,8 @@ func (s *Store) Capabilities() drivers.Capabilities {
 
 		TakesUnhashed: s.staging == nil,
 		StreamBytes:   streamBytes, GetStreamBytes: streamBytes,
-		Workers: 8,
+		Workers:  8,
+		Volatile: s.volatile,
 	}
 }
 

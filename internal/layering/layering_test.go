@@ -39,6 +39,8 @@ var rules = []rule{
 	{packages: "internal/layering"},
 	// Builds what is handed out, by the go command and the program itself.
 	{packages: "internal/release"},
+	// Judges places in the file tree.
+	{packages: "internal/mounts", testsMay: []string{testenv}},
 	// Draws; what is drawn is others' affair.
 	{packages: "internal/plot"},
 	// Empty but in the torture harness's build.
@@ -59,13 +61,15 @@ var rules = []rule{
 	{packages: "drivers/swift", may: []string{"drivers", "drivers/httpstore"}, testsMay: []string{testenv, "drivers/drivertest"}},
 	// Stands in front of S3 only.
 	{packages: "drivers/cloudfront", may: []string{"drivers", "drivers/httpstore"}, testsMay: []string{testenv, "drivers/s3"}},
+	// Asks where its folder lies.
+	{packages: "drivers/localfs", may: []string{"drivers", "internal/mounts"}, testsMay: []string{testenv, "drivers/drivertest"}},
 	// Backends, decorators and the conformance suite know the interface, and
 	// never each other.
 	{packages: "drivers/...", may: []string{"drivers"}, testsMay: []string{testenv, "drivers/drivertest"}},
 
 	// The pipeline's own rooms, each of which knows as little as it can.
 	{packages: "pipeline/forms"},
-	{packages: "pipeline/failure", may: []string{"checkpoint", "drivers", "pipeline/forms"}},
+	{packages: "pipeline/failure", may: []string{"checkpoint", "drivers", "internal/mounts", "pipeline/forms"}},
 	// Looks at what migrations have made, without any of their stages.
 	{packages: "pipeline/audit",
 		may: []string{
@@ -111,7 +115,7 @@ var rules = []rule{
 	// Knows where a database's URL has its password.
 	{packages: "cmd/kedge/internal/cmdline", may: []string{"config"}},
 	{packages: "cmd/kedge/internal/watch", may: []string{"cmd/kedge/internal/ending", "cmd/kedge/internal/observe", "cmd/kedge/internal/summary", "drivers/metrics", "pipeline", "pipeline/journal", "pipeline/tree"}},
-	{packages: "cmd/...", may: []string{"cmd/...", "bench/...", "checkpoint", "config", "drivers/...", "internal/plot", "pipeline/..."}, testsMay: []string{testenv}},
+	{packages: "cmd/...", may: []string{"cmd/...", "bench/...", "checkpoint", "config", "drivers/...", "internal/plot", "pipeline/..."}, testsMay: []string{testenv, "internal/mounts"}},
 }
 
 // folders are the top-level folders; bin is what make builds.

@@ -43,6 +43,30 @@ func makeFolder() (dir string, lock *os.File, err error) {
 	return "", nil, fmt.Errorf("no temporary folder for servers: %w", errors.Join(errs...))
 }
 
+// sharedMemory is where Linux has a file system in memory, memoryBytes what must be
+// free there.
+const (
+	sharedMemory = "/dev/shm"
+	memoryBytes  = 4 << 30
+)
+
+// makeMemoryFolder makes a second folder as makeFolder does, in memory; it is the
+// first one where there is no room.
+func (e *environment) makeMemoryFolder() string {
+	if freeBytes(sharedMemory) < memoryBytes || suits(sharedMemory) != nil {
+		return e.folder
+	}
+	removeAbandoned(sharedMemory)
+	dir, lock, err := makeFolderIn(sharedMemory)
+	if err != nil {
+		return e.folder
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.folders[dir] = lock
+	return dir
+}
+
 // suits says whether any user can reach what is in the folder parent.
 func suits(parent string) error {
 	if len(parent) > socketPathBytes {

@@ -25,9 +25,25 @@ const volumeBytes = 64 << 20
 // space. It is gone when the test ends. That needs root and /dev/fuse.
 func IgnoringCase(tb testing.TB) string {
 	tb.Helper()
-	dir, unmount, err := environmentOf(tb).mountNTFS()
+	return mounted(tb, environmentOf(tb).mountNTFS)
+}
+
+// WriteBack returns an empty folder on a file system in user space, s3fs, which keeps
+// files in a local cache before they reach a bucket of the shared MinIO. It is gone
+// when the test ends. That needs root and /dev/fuse.
+func WriteBack(tb testing.TB) string {
+	tb.Helper()
+	server := MinIO(tb)
+	bucket := server.Bucket(tb)
+	return mounted(tb, func() (string, func() error, error) { return environmentOf(tb).mountS3(server, bucket) })
+}
+
+// mounted gives what was mounted to a test.
+func mounted(tb testing.TB, mount func() (dir string, unmount func() error, err error)) string {
+	tb.Helper()
+	dir, unmount, err := mount()
 	if err != nil {
-		tb.Fatalf("testenv: a file system that ignores case: %v", err)
+		tb.Fatalf("testenv: mount a file system: %v", err)
 	}
 	tb.Cleanup(func() {
 		if err := unmount(); err != nil {
@@ -57,10 +73,26 @@ func (e *environment) mountNTFS() (dir string, unmount func() error, err error) 
 		return "", nil, fmt.Errorf("%s: %w: %s", mkfs, err, out)
 	}
 	dir = filepath.Join(folder, "volume")
+	return e.mount(folder, dir, exec.Command(mount, "-o", "ignore_case,no_detach", image, dir))
+}
+
+func (e *environment) mountS3(server *S3Server, bucket string) (dir string, unmount func() error, err error) {
+	folder, err := e.serverFolder("volume")
+	if err != nil {
+		return "", nil, err
+	}
+	dir = filepath.Join(folder, "volume")
+	cmd := exec.Command("s3fs", bucket, dir, "-f", "-o", "use_path_request_style", "-o", "url="+server.URL)
+	cmd.Env = append(os.Environ(), "AWSACCESSKEYID="+server.AccessKey, "AWSSECRETACCESSKEY="+server.SecretKey)
+	return e.mount(folder, dir, cmd)
+}
+
+// mount makes dir, below folder, and runs the program that mounts it.
+func (e *environment) mount(folder, dir string, cmd *exec.Cmd) (_ string, unmount func() error, err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", nil, err
 	}
-	p, err := startProcess(mount, exec.Command(mount, "-o", "ignore_case,no_detach", image, dir), filepath.Join(folder, "mount.log"))
+	p, err := startProcess(cmd.Path, cmd, filepath.Join(folder, "mount.log"))
 	if err != nil {
 		return "", nil, err
 	}
@@ -107,4 +139,13 @@ func unmountBelow(folder string) error {
 		err = errors.Join(err, unix.Unmount(point, unix.MNT_DETACH))
 	}
 	return err
+}
+
+// freeBytes is the room in a folder, 0 where that is not told.
+func freeBytes(folder string) int64 {
+	var of unix.Statfs_t
+	if err := unix.Statfs(folder, &of); err != nil {
+		return 0
+	}
+	return int64(of.Bavail) * of.Bsize
 }

@@ -112,7 +112,7 @@ func TestPostgresPasswordAndSSL(t *testing.T) {
 }
 
 func TestPostgresStopKillStart(t *testing.T) {
-	server := NewPostgres(t, PostgresOptions{Durable: true})
+	server := NewPostgres(t, PostgresOptions{OnDisk: true})
 	url := server.Database(t)
 	execute(t, connect(t, url), "CREATE TABLE kept (n integer)")
 	server.Stop(t)

@@ -41,12 +41,14 @@ const startTimeout = 60 * time.Second
 
 // environment is what Main sets up for one test binary.
 type environment struct {
-	root   string   // the repository's top folder
-	folder string   // holds the folders of all servers
-	lock   *os.File // says that the folder is in use
+	root   string // the repository's top folder
+	folder string // holds the folders of all servers
+	// memory makes such a folder in memory, once; folder where there is no room.
+	memory func() string
 
-	mu    sync.Mutex
-	stops []func() // end the shared servers
+	mu      sync.Mutex
+	stops   []func()            // end the shared servers
+	folders map[string]*os.File // with the locks that say that they are in use
 }
 
 // current is the running Main's environment.
@@ -79,7 +81,9 @@ func newEnvironment() (*environment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &environment{root: root, folder: folder, lock: lock}, nil
+	e := &environment{root: root, folder: folder, folders: map[string]*os.File{folder: lock}}
+	e.memory = sync.OnceValue(e.makeMemoryFolder)
+	return e, nil
 }
 
 // environmentOf returns what Main set up.
@@ -108,14 +112,26 @@ func (e *environment) close() {
 		ends.Go(stop)
 	}
 	ends.Wait()
-	if err := errors.Join(os.RemoveAll(e.folder), e.lock.Close()); err != nil {
-		fmt.Fprintln(os.Stderr, "testenv:", err)
+	for folder, lock := range e.folders {
+		if err := errors.Join(os.RemoveAll(folder), lock.Close()); err != nil {
+			fmt.Fprintln(os.Stderr, "testenv:", err)
+		}
 	}
 }
 
 // serverFolder makes a new folder for one server.
 func (e *environment) serverFolder(name string) (string, error) {
-	dir, err := os.MkdirTemp(e.folder, name+"-")
+	return serverFolderIn(e.folder, name)
+}
+
+// memoryFolder is serverFolder in memory, where a server that waits for its disk
+// waits for nothing. It is on the disk where memory has no room.
+func (e *environment) memoryFolder(name string) (string, error) {
+	return serverFolderIn(e.memory(), name)
+}
+
+func serverFolderIn(folder, name string) (string, error) {
+	dir, err := os.MkdirTemp(folder, name+"-")
 	if err != nil {
 		return "", fmt.Errorf("folder for %s: %w", name, err)
 	}

@@ -82,7 +82,7 @@ func (r *round) file(name string) string { return filepath.Join(r.rig.state(), n
 
 // args is the command line of a migration or a purge.
 func (r *round) args(command string) []string {
-	args := []string{command, "--dontask", "--memory=16", "--checkpoint", r.file(command + ".checkpoint")}
+	args := []string{command, "--dontask", "--allow-volatile", "--memory=16", "--checkpoint", r.file(command + ".checkpoint")}
 	if command == "migrate" {
 		args = append(append(args, "--elsewhere=ignore"), r.flags...)
 	}

@@ -176,6 +176,9 @@ type Catalog interface {
 	// Place identifies the catalog for messages and fingerprints, without any
 	// secret.
 	Place() string
+	// Volatile says why what was committed may be gone after a crash or a restart,
+	// each reason in one phrase; none where nothing is known against the catalog.
+	Volatile(ctx context.Context) ([]string, error)
 	// Close gives up the connections.
 	Close() error
 }

@@ -43,7 +43,10 @@ type Plan struct {
 	// says that a run has the checkpoint open, so that Resume is not known.
 	Held            *catalog.HeldError
 	CheckpointInUse bool
-	Sample          Sample
+	// Volatile are the places that may not keep what they are given, for which a
+	// migration refuses to delete sources.
+	Volatile []failure.Volatile
+	Sample   Sample
 	// Interrupted says that the plan was stopped before it was complete.
 	Interrupted bool
 }

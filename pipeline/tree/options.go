@@ -41,7 +41,10 @@ type Options struct {
 	// MaxBackendFailures is how many files in a row may fail because a store does
 	// not do its work before the run gives up; 0 is the default.
 	MaxBackendFailures int
-	Log                *slog.Logger
+	// AllowVolatile empties the source also where the destination may not keep what
+	// it is given.
+	AllowVolatile bool
+	Log           *slog.Logger
 	// Started, if set, is called before the first file is moved.
 	Started func(Start)
 	// Report, if set, is called every two seconds with the progress.

@@ -143,6 +143,13 @@ func (m *migration) refuse() error {
 			return failure.Refused("the checkpoint %s lies inside of the registry's storage %s: choose another --checkpoint", path, s.Place())
 		}
 	}
+	if reason := m.Destination.Capabilities().Volatile; reason != "" {
+		place := failure.Volatile{Role: "destination", Place: dst, Reason: reason}
+		if err := failure.RefuseVolatile(m.Log, !m.KeepSource && !m.AllowVolatile, place); err != nil {
+			return err
+		}
+	}
+	failure.WarnVolatileCheckpoint(m.Log, m.Checkpoint)
 	if cost := m.streamCost(); cost > m.MemoryBytes {
 		return failure.Refused("one stream takes %d MiB (a part of a multipart upload: chunksize), more than --memory allows: raise --memory, or lower chunksize", (cost+1<<20-1)>>20)
 	}

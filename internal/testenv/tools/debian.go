@@ -14,13 +14,15 @@ import (
 const createClusterConfig = "/etc/postgresql-common/createcluster.conf"
 
 // programs are what the tests run, and the packages that have them: what reads
-// the manual and the completion scripts, makes the release, and checks the unit.
+// the manual and the completion scripts, makes the release, checks the unit, and mounts
+// a bucket.
 var programs = []struct{ name, pack string }{
 	{"groff", "groff-base"},
 	{"mandoc", "mandoc"},
 	{"zsh", "zsh"},
 	{"fish", "fish"},
 	{"systemd-analyze", "systemd"},
+	{"s3fs", "s3fs"},
 }
 
 // InstallPackages installs what the tests need of Debian's packages, unless it

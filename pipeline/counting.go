@@ -12,6 +12,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // beside is what goes on beside the moving: looking through the catalog where
@@ -190,7 +191,7 @@ func (m *migration) lookAtEach(ctx context.Context, all catalog.Selection) (movi
 			case d.NoURI:
 			case m.selected(d):
 				moving.Add(Amount{Documents: 1, Bytes: max(d.Bytes, 0)})
-			case !m.atDestination(d) && !slices.Contains(m.Beside, m.placeOf(d)):
+			case !m.atDestination(d) && !slices.Contains(m.Beside, survey.PlaceOf(m.src, d)):
 				m.addElsewhere(elsewhere, d)
 			}
 		}
@@ -202,7 +203,7 @@ func (m *migration) lookAtEach(ctx context.Context, all catalog.Selection) (movi
 
 // addElsewhere counts a row for its place; beyond maxPlaces, for a common one.
 func (m *migration) addElsewhere(places map[string]*Place, d catalog.Document) {
-	name := m.placeOf(d)
+	name := survey.PlaceOf(m.src, d)
 	if places[name] == nil && len(places) >= maxPlaces {
 		name = "(other places)"
 	}
@@ -211,17 +212,4 @@ func (m *migration) addElsewhere(places map[string]*Place, d catalog.Document) {
 	}
 	places[name].Documents++
 	places[name].Bytes += max(d.Bytes, 0)
-}
-
-// placeOf is the place that a row names: its URI without what the driver makes
-// from the key, or, where it was made otherwise, its first part.
-func (m *migration) placeOf(d catalog.Document) string {
-	if uri, err := m.src.URI(d.Key); err == nil {
-		if place, ok := strings.CutSuffix(d.URI, strings.TrimPrefix(uri, m.src.Prefix())); ok {
-			return place
-		}
-	}
-	rest := strings.TrimPrefix(d.URI, m.src.Scheme())
-	first, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
-	return d.URI[:len(d.URI)-len(rest)] + rest[:len(rest)-len(strings.TrimPrefix(rest, "/"))] + first + "/"
 }

@@ -314,7 +314,7 @@ func RunWithout(ctx context.Context, o Options, left string) (Result, error) {
 		return m.result, err
 	}
 	defer func() { m.snapshot.Close() }()
-	if m.checkpoint, err = checkpoint.Open(m.Checkpoint, m.identity()); err != nil {
+	if m.checkpoint, err = checkpoint.Open(m.Checkpoint, Identity(m.Options)); err != nil {
 		return m.result, err
 	}
 	defer m.checkpoint.Close()

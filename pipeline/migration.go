@@ -143,7 +143,7 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.refuse(ctx); err != nil {
 		return cmp.Or(failure.GaveUp(m.src, m.dst), err)
 	}
-	m.checkpoint, err = checkpoint.Open(m.Checkpoint, m.identity())
+	m.checkpoint, err = checkpoint.Open(m.Checkpoint, Identity(m.Options))
 	if err != nil {
 		return err
 	}

@@ -121,14 +121,9 @@ type Total struct {
 	Elsewhere []Place
 }
 
-// identity tells this migration from others: same catalog, places, filters and
-// treatment of the source.
-func (m *migration) identity() checkpoint.Identity {
-	return Identity(m.Options)
-}
-
 // Identity is the identity of the migration that these options describe, for
-// naming its checkpoint. It opens nothing.
+// naming its checkpoint. It opens nothing. It tells a migration from others: same
+// catalog, places, filters and treatment of the source.
 func Identity(o Options) checkpoint.Identity {
 	buckets := slices.Clone(o.Buckets)
 	slices.Sort(buckets)

@@ -85,7 +85,7 @@ func (m *migration) refuseCheckpoint() error {
 // the same for every run of one migration, so that a run takes away what a
 // killed one left.
 func (m *migration) probeKey() drivers.Key {
-	return drivers.Key{UserID: "kedge-probe", Bucket: "kedge-probe", ArchiveID: m.identity().Fingerprint}
+	return drivers.Key{UserID: "kedge-probe", Bucket: "kedge-probe", ArchiveID: Identity(m.Options).Fingerprint}
 }
 
 // alike is what is known of stores that take different names for one (package

@@ -110,7 +110,7 @@ func (p *planner) lookAtRun(ctx context.Context) (err error) {
 	if p.plan.Held, err = p.cat.Holder(ctx); err != nil {
 		return err
 	}
-	s, err := checkpoint.Look(p.Checkpoint, p.identity())
+	s, err := checkpoint.Look(p.Checkpoint, Identity(p.Options))
 	var inUse *checkpoint.InUseError
 	if errors.As(err, &inUse) {
 		p.plan.CheckpointInUse = true

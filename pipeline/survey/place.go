@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/folding"
 	"github.com/kedge/kedge/pipeline/store"
 )
@@ -80,3 +81,16 @@ func Normal(uri string) string {
 
 // Name is the name of all spellings of a place that some store may take for one.
 func Name(uri string) string { return folding.Name(Normal(uri)) }
+
+// PlaceOf is the place that a row of a store's scheme names: its URI without what the
+// driver makes from the key, or, where it was made otherwise, its first part.
+func PlaceOf(s store.Store, d catalog.Document) string {
+	if uri, err := s.URI(d.Key); err == nil {
+		if place, ok := strings.CutSuffix(d.URI, strings.TrimPrefix(uri, s.Prefix())); ok {
+			return place
+		}
+	}
+	rest := strings.TrimPrefix(d.URI, s.Scheme())
+	first, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+	return d.URI[:len(d.URI)-len(rest)] + rest[:len(rest)-len(strings.TrimPrefix(rest, "/"))] + first + "/"
+}

@@ -21,25 +21,7 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	now := time.Now()
 	for _, it := range b.items {
 		it.conclude(m.KeepSource)
-		switch {
-		case it.failure == nil:
-			o.Cleared = append(o.Cleared, it.entry())
-		case it.failure.Class == failure.ClassLeft:
-			// Told once: no run can do more about it.
-			o.Cleared = append(o.Cleared, it.entry())
-			m.left.Add(it.failure.Class, *it.failure)
-			m.Log.WarnContext(ctx, "source left", "document", it.doc.Key.String(), "uri", it.doc.URI, "reason", it.failure.Reason)
-		default:
-			o.Failed = append(o.Failed, *it.failure)
-			m.Log.WarnContext(ctx, "document failed", "document", it.doc.Key.String(), "uri", it.doc.URI,
-				"stage", it.failure.Stage, "class", it.failure.Class, "reason", it.failure.Reason)
-		}
-		switch {
-		case m.counts(it):
-			o.Counts.Add(countsOf(it))
-		case m.skips(it):
-			o.Counts.Add(checkpoint.Counts{Skipped: 1, BytesCounted: max(it.doc.Bytes, 0)})
-		}
+		m.settle(ctx, it, &o)
 		if it.state == stateNothingLeft || m.Purge && m.KeepSource {
 			continue // nothing was done
 		}
@@ -56,6 +38,29 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	m.checkpoint.Done(b.number, o)
 	m.progress.Finished(o, m.ended(b.items))
 	return nil
+}
+
+// settle adds to an outcome how a document ended, and logs it where it failed.
+func (m *migration) settle(ctx context.Context, it *item, o *checkpoint.Outcome) {
+	switch {
+	case it.failure == nil:
+		o.Cleared = append(o.Cleared, it.entry())
+	case it.failure.Class == failure.ClassLeft:
+		// Told once: no run can do more about it.
+		o.Cleared = append(o.Cleared, it.entry())
+		m.left.Add(it.failure.Class, *it.failure)
+		m.Log.WarnContext(ctx, "source left", "document", it.doc.Key.String(), "uri", it.doc.URI, "reason", it.failure.Reason)
+	default:
+		o.Failed = append(o.Failed, *it.failure)
+		m.Log.WarnContext(ctx, "document failed", "document", it.doc.Key.String(), "uri", it.doc.URI,
+			"stage", it.failure.Stage, "class", it.failure.Class, "reason", it.failure.Reason)
+	}
+	switch {
+	case m.counts(it):
+		o.Counts.Add(countsOf(it))
+	case m.skips(it):
+		o.Counts.Add(checkpoint.Counts{Skipped: 1, BytesCounted: max(it.doc.Bytes, 0)})
+	}
 }
 
 // counts says whether the item counts as done by this batch.

@@ -10,8 +10,8 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/failure"
-	"github.com/kedge/kedge/pipeline/forms"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // put stores payloads at the destination, once the checkpoint knows durably
@@ -48,15 +48,8 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	for _, it := range streams {
-		put := func() { m.putStream(ctx, it) }
-		if !b.streams {
-			late := put
-			put = func() { _ = m.lateStream.One(ctx, nil, late) } // its error is ctx's, which is looked at next
-		}
-		if err := m.destOps.One(ctx, []*item{it}, put); err != nil {
-			return err
-		}
+	if err := m.putStreams(ctx, b, streams); err != nil {
+		return err
 	}
 	for it, first := range shared {
 		it.follow(first)
@@ -132,11 +125,8 @@ func (m *migration) digestToBe(ctx context.Context, it *item) (string, error) {
 		return "", err
 	}
 	defer r.Close()
-	sum := md5.New()
-	if _, err := forms.Copy(sum, r); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	digest, _, err := store.Sum(r)
+	return digest, err
 }
 
 func placeTaken(uri, name string) error {
@@ -191,6 +181,22 @@ func corrupted(it *item) (payload []byte, digest string) {
 func (m *migration) abortUploads(ctx context.Context, it *item) error {
 	if aborter, ok := m.dst.Driver.(drivers.Aborter); ok && m.dst.Capabilities().Uploads {
 		if err := aborter.AbortUploads(ctx, it.dest); drivers.KindOf(err) != drivers.Denied {
+			return err
+		}
+	}
+	return nil
+}
+
+// putStreams puts streamed documents one after the other, for which the batch has
+// reserved the memory, or waits for what is set aside.
+func (m *migration) putStreams(ctx context.Context, b *batch, items []*item) error {
+	for _, it := range items {
+		put := func() { m.putStream(ctx, it) }
+		if !b.streams {
+			late := put
+			put = func() { _ = m.lateStream.One(ctx, nil, late) } // its error is ctx's, which is looked at next
+		}
+		if err := m.destOps.One(ctx, []*item{it}, put); err != nil {
 			return err
 		}
 	}

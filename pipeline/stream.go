@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"io"
 
 	"github.com/kedge/kedge/drivers"
@@ -135,10 +133,8 @@ func (m *migration) inflateThrough(ctx context.Context, it *item) (plainBytes in
 	}
 	z := forms.NewInflateReader(r)
 	defer z.Close()
-	sum := md5.New()
-	plainBytes, err = forms.Copy(sum, z)
-	it.plainDigest, it.plainBytes = hex.EncodeToString(sum.Sum(nil)), plainBytes
-	return plainBytes, err
+	it.plainDigest, it.plainBytes, err = store.Sum(z)
+	return it.plainBytes, err
 }
 
 // openChecked opens a payload at the source; its end is an error when it is

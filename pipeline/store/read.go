@@ -92,11 +92,18 @@ func readOnce(ctx context.Context, d drivers.Driver, uri string) (digest string,
 		return "", err
 	}
 	defer r.Close()
-	sum := md5.New()
-	if _, err := forms.Copy(sum, r); err != nil {
+	if digest, _, err = Sum(r); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return digest, nil
+}
+
+// Sum reads to the end, for the MD5, in hexadecimal digits, and the length in bytes of
+// what is read. Both are of what came before an error.
+func Sum(r io.Reader) (digest string, bytes int64, err error) {
+	sum := md5.New()
+	bytes, err = forms.Copy(sum, r)
+	return hex.EncodeToString(sum.Sum(nil)), bytes, err
 }
 
 // ReadPlain reads a document where its row says, checks it against the row, and

@@ -61,8 +61,8 @@ func (s *byteSize) UnmarshalText(text []byte) error {
 // Validate is called by kong.
 func (c *benchCommand) Validate() error {
 	switch {
-	case c.Memory < minMemoryMiB || c.Memory > maxMemoryMiB:
-		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
+	case checkMemory(c.Memory) != nil:
+		return checkMemory(c.Memory)
 	case c.Count < 0:
 		return errors.New("--count: at least 1")
 	case c.Duration < 0:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -35,7 +34,7 @@ func (c *listMigrationsCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if a.globals.Output == "json" {
-		return writeTasksJSON(a.stdout, tasks)
+		return a.results().Indented(taskForms(tasks))
 	}
 	return writeTasks(a.stdout, tasks)
 }
@@ -73,7 +72,7 @@ type taskJSON struct {
 	Total         int64   `json:"archive_documents_to_migrate"`
 }
 
-func writeTasksJSON(w io.Writer, tasks []catalog.Task) error {
+func taskForms(tasks []catalog.Task) []taskJSON {
 	optional := func(t time.Time) *string {
 		if t.IsZero() {
 			return nil
@@ -89,9 +88,7 @@ func writeTasksJSON(w io.Writer, tasks []catalog.Task) error {
 			Executor: t.Executor, From: t.From, To: t.To, MigratedCount: t.Migrated, Total: t.Documents,
 		})
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(list)
+	return list
 }
 
 // listDriversCommand lists drivers.
@@ -111,9 +108,7 @@ func (c *listDriversCommand) Run(a *app) error {
 		for i, d := range descriptions {
 			list[i] = driverJSON{d.Name, d.Scheme, d.Compresses, d.Summary}
 		}
-		e := json.NewEncoder(a.stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(list)
+		return a.results().Indented(list)
 	}
 	t := tabwriter.NewWriter(a.stdout, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(t, "name\tURIs\tcompression\twhat it is")

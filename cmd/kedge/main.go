@@ -12,6 +12,11 @@ import (
 	"os"
 	"runtime/debug"
 
+	// The certificate authorities that Mozilla trusts, for machines that have none
+	// of their own: an image with nothing but kedge in it, an empty root directory.
+	// Where the system has some, only those count.
+	_ "golang.org/x/crypto/x509roots/fallback"
+
 	"github.com/kedge/kedge/cmd/kedge/internal/cmdline"
 )
 

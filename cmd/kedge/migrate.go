@@ -49,17 +49,11 @@ type migrateCommand struct {
 	registryFlags
 }
 
-// minMemoryMiB is the smallest budget with which every driver can stream.
-const minMemoryMiB = 16
-
-// maxMemoryMiB is a bound against slips of the finger.
-const maxMemoryMiB = 1 << 20
-
 // Validate is called by kong.
 func (c *migrateCommand) Validate() error {
 	switch {
-	case c.Memory < minMemoryMiB || c.Memory > maxMemoryMiB:
-		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
+	case checkMemory(c.Memory) != nil:
+		return checkMemory(c.Memory)
 	case c.Workers < 0 || c.Workers > 1024:
 		return errors.New("--workers: from 1 to 1024")
 	case c.MaxFailures < 1:
@@ -83,59 +77,85 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 	if c.DryRun {
 		return c.plan(ctx, a, interrupted)
 	}
-	sourceFile, source, err := a.load(c.Source, c.FromAnalysisArchive)
+	return c.documents(ctx, a, interrupted)
+}
+
+// documents moves an installation's documents.
+func (c *migrateCommand) documents(ctx context.Context, a *app, interrupted *interrupts) (err error) {
+	s, err := c.sides(a)
 	if err != nil {
 		return err
 	}
-	destinationFile, destination, err := a.loadDestination(c.Destination, c.ToAnalysisArchive)
-	if err != nil {
-		return err
-	}
-	d := watch.OfDocuments(c.watched("migrate", source.Driver, destination.Driver))
+	d := watch.OfDocuments(c.watched("migrate", s.source.Driver, s.destination.Driver))
 	w, err := c.Begin(ctx, interrupted.stop, a.log, d.Now)
 	if err != nil {
 		return err
 	}
 	defer func() { w.Close(err) }()
-	cat, err := a.openCatalog(ctx, sourceFile)
+	cat, err := a.openCatalog(ctx, s.sourceFile)
 	if err != nil {
 		return err
 	}
 	defer cat.Close()
-	if err := mayWrite(ctx, cat, anchore.Work{Source: source.Driver, Destination: destination.Driver, KeepSource: c.NoDelete}); err != nil {
+	if err := mayWrite(ctx, cat, anchore.Work{Source: s.source.Driver, Destination: s.destination.Driver, KeepSource: c.NoDelete}); err != nil {
 		return err
 	}
-	if !a.globals.Quiet {
-		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(redacted(source)), indent(redacted(destination)))
-	}
+	a.announce(redacted(s.source), redacted(s.destination))
 	if err := confirm(a, c.DontAsk); err != nil {
 		return err
 	}
-	from, to, err := a.openPair(ctx, source, destination, cat, c.Workers, true, c.GiveUpAfter, c.sideLimits)
+	from, to, err := a.openPair(ctx, s.source, s.destination, cat, c.Workers, true, c.GiveUpAfter, c.sideLimits)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
 	defer to.Close()
-
-	o := c.options(a, from, to, cat)
-	o.Beside = otherPlace(destinationFile, c.ToAnalysisArchive)
-	if o.Checkpoint == "" {
-		if o.Checkpoint, err = defaultCheckpoint(pipeline.Identity(o).Fingerprint); err != nil {
-			return err
-		}
+	o, err := c.optionsBeside(a, s.destinationFile, from, to, cat)
+	if err != nil {
+		return err
 	}
 	d.Follow(&o)
 	result, err := a.progress.Run(ctx, interrupted.stop, o)
 	err = summary.Migration{
-		Result: result, Err: err, NoDelete: c.NoDelete, Configuration: indent(redacted(destination)), Elsewhere: o.Elsewhere, Next: c.suggestions(a, result, err),
+		Result: result, Err: err, NoDelete: c.NoDelete, Configuration: indent(redacted(s.destination)), Elsewhere: o.Elsewhere, Next: c.suggestions(a, result, err),
 	}.Conclude(a.results())
 	if result.TaskID != 0 {
 		report := d.Report(from, to, result, c.nextSteps(a, result, err))
-		report.Configuration = redacted(destination)
+		report.Configuration = redacted(s.destination)
 		w.Over(d.Now(), err, report)
 	}
 	return err
+}
+
+// sides are the configurations of both stores.
+type sides struct {
+	sourceFile, destinationFile *config.File
+	source, destination         *config.Store
+}
+
+func (c *migrateCommand) sides(a *app) (s sides, err error) {
+	if s.sourceFile, s.source, err = a.load(c.Source, c.FromAnalysisArchive); err != nil {
+		return s, err
+	}
+	s.destinationFile, s.destination, err = a.loadDestination(c.Destination, c.ToAnalysisArchive)
+	return s, err
+}
+
+// announce tells between which stores the migration goes.
+func (a *app) announce(source, destination string) {
+	if !a.globals.Quiet {
+		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(source), indent(destination))
+	}
+}
+
+// optionsBeside are the options where the destination's configuration may have
+// another store, and with the checkpoint that they come to.
+func (c *migrateCommand) optionsBeside(a *app, destination *config.File, from, to pipeline.Store, cat catalog.Catalog) (pipeline.Options, error) {
+	o := c.options(a, from, to, cat)
+	o.Beside = otherPlace(destination, c.ToAnalysisArchive)
+	var err error
+	o.Checkpoint, err = checkpointPath(o.Checkpoint, pipeline.Identity(o).Fingerprint)
+	return o, err
 }
 
 func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Catalog) pipeline.Options {
@@ -224,9 +244,12 @@ func ask(a *app, question, unasked string) error {
 	}
 }
 
-// defaultCheckpoint is where a migration's checkpoint is when nobody says
-// otherwise: named after what it does, so that the same command finds it.
-func defaultCheckpoint(fingerprint string) (string, error) {
+// checkpointPath is where a checkpoint is: where it is said, else at a path that
+// is named after what the run does, so that the same command finds it.
+func checkpointPath(given, fingerprint string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
 	state := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(state) {
 		home, err := os.UserHomeDir()

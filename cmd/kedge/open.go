@@ -138,17 +138,23 @@ func (a *app) patient(d drivers.Driver, s *config.Store, w storeWait) (pipeline.
 	if err != nil {
 		return pipeline.Store{}, err
 	}
+	d, meter := a.decorated(d, policy, w)
+	return pipeline.Store{
+		Driver: d, Compression: pipeline.Compression{Enabled: s.Compression.Enabled, MinBytes: s.Compression.MinBytes},
+		Meter: meter, Limits: limitsText(w.limits),
+	}, nil
+}
+
+// decorated puts around a driver what a command bears with it by: from the inside
+// the meter, the breaker where it waits, the limits, and the retries.
+func (a *app) decorated(d drivers.Driver, policy retry.Policy, w storeWait) (drivers.Driver, *metrics.Meter) {
 	meter := new(metrics.Meter)
 	d = metrics.New(d, meter)
 	if w.giveUpAfter > 0 {
 		d = breaker.New(d, a.tellPauses(w))
 	}
 	d = limit.New(d, w.limits)
-	return pipeline.Store{
-		Driver:      retry.New(d, countRetries(meter, a.tellRetries(d, policy))),
-		Compression: pipeline.Compression{Enabled: s.Compression.Enabled, MinBytes: s.Compression.MinBytes},
-		Meter:       meter, Limits: limitsText(w.limits),
-	}, nil
+	return retry.New(d, countRetries(meter, a.tellRetries(d, policy))), meter
 }
 
 // countRetries has retries counted.
@@ -188,14 +194,6 @@ func (a *app) tellPauses(w storeWait) breaker.Policy {
 			a.log.Warn(w.role+" answers again, going on", "side", w.role, "store", store, "paused", paused.Round(time.Second).String())
 		},
 	}
-}
-
-// checkPatience is for the flag --give-up-after.
-func checkPatience(giveUpAfter time.Duration) error {
-	if giveUpAfter < 0 {
-		return errors.New("--give-up-after: a time such as 90s, 30m or 48h, or 0")
-	}
-	return nil
 }
 
 // tellRetries tells of retries: each at level debug, and one now and then at

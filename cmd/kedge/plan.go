@@ -30,40 +30,33 @@ const planSampleTime = 4 * time.Second
 
 // plan tells what the migration would do.
 func (c *migrateCommand) plan(ctx context.Context, a *app, interrupted *interrupts) error {
-	sourceFile, source, err := a.load(c.Source, c.FromAnalysisArchive)
+	s, err := c.sides(a)
 	if err != nil {
 		return err
 	}
-	destinationFile, destination, err := a.loadDestination(c.Destination, c.ToAnalysisArchive)
-	if err != nil {
-		return err
-	}
-	cat, err := a.openCatalog(ctx, sourceFile)
+	cat, err := a.openCatalog(ctx, s.sourceFile)
 	if err != nil {
 		return err
 	}
 	defer cat.Close()
 	p := plantext.Plan{
-		Source: plantext.Side{Driver: source.Driver}, Destination: plantext.Side{Driver: destination.Driver},
+		Source: plantext.Side{Driver: s.source.Driver}, Destination: plantext.Side{Driver: s.destination.Driver},
 		Database: plantext.Side{Driver: "database", Place: cat.Place()}, KeepSource: c.NoDelete,
 	}
-	p.Source.Findings, p.Destination.Findings = warnings(sourceFile), warnings(destinationFile)
-	from, err := a.openToLook(ctx, source, cat, c, "source", &p.Source)
+	p.Source.Findings, p.Destination.Findings = warnings(s.sourceFile), warnings(s.destinationFile)
+	from, err := a.openToLook(ctx, s.source, cat, c, "source", &p.Source)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := a.openToLook(ctx, destination, cat, c, "destination", &p.Destination)
+	to, err := a.openToLook(ctx, s.destination, cat, c, "destination", &p.Destination)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
-	o := c.options(a, from, to, cat)
-	o.Beside = otherPlace(destinationFile, c.ToAnalysisArchive)
-	if o.Checkpoint == "" {
-		if o.Checkpoint, err = defaultCheckpoint(pipeline.Identity(o).Fingerprint); err != nil {
-			return err
-		}
+	o, err := c.optionsBeside(a, s.destinationFile, from, to, cat)
+	if err != nil {
+		return err
 	}
 	p.Checkpoint, p.Policy = o.Checkpoint, o.Elsewhere
 	p.Plan, err = pipeline.MakePlan(ctx, interrupted.stop, pipeline.PlanOptions{
@@ -76,10 +69,10 @@ func (c *migrateCommand) plan(ctx context.Context, a *app, interrupted *interrup
 		return ending.Interrupted("interrupted: the plan is not complete; nothing was changed")
 	}
 	tellVolatile(&p, !c.NoDelete && !c.AllowVolatile)
-	if err := c.lookAround(ctx, cat, to, destination, &p); err != nil {
+	if err := c.lookAround(ctx, cat, to, s.destination, &p); err != nil {
 		return err
 	}
-	p.Commands = c.planCommands(a, destinationFile)
+	p.Commands = c.planCommands(a, s.destinationFile)
 	return p.Conclude(a.results())
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/cmd/kedge/internal/watch"
@@ -16,28 +14,19 @@ type purgeCommand struct {
 	Source      string `arg:"" name:"source.yaml" help:"Configuration of the store that was migrated from."`
 	Destination string `arg:"" name:"dest.yaml" help:"Configuration of the store that was migrated to."`
 
-	FromAnalysisArchive bool          `help:"The source is its configuration's analysis_archive."`
-	ToAnalysisArchive   bool          `help:"The destination is its configuration's analysis_archive."`
-	DryRun              bool          `help:"Delete nothing, only prove and count."`
-	DontAsk             bool          `name:"dontask" help:"Do not ask for confirmation."`
-	Bucket              []string      `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
-	Workers             int           `placeholder:"N" help:"Operations in flight at each side; by default what suits the driver."`
-	Memory              int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
-	GiveUpAfter         time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down, as for migrate. 0: never pause (default ${default})."`
-	Checkpoint          string        `placeholder:"PATH" help:"File that lets an interrupted purge go on. Default: as for migrate."`
-	AllowVolatile       bool          `help:"Delete also where the destination or the database may not keep what it is given, as for migrate."`
-	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
+	FromAnalysisArchive bool     `help:"The source is its configuration's analysis_archive."`
+	ToAnalysisArchive   bool     `help:"The destination is its configuration's analysis_archive."`
+	DryRun              bool     `help:"Delete nothing, only prove and count."`
+	DontAsk             bool     `name:"dontask" help:"Do not ask for confirmation."`
+	Bucket              []string `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
+	Workers             int      `placeholder:"N" help:"Operations in flight at each side; by default what suits the driver."`
+	waitFlags
+	Checkpoint    string `placeholder:"PATH" help:"File that lets an interrupted purge go on. Default: as for migrate."`
+	AllowVolatile bool   `help:"Delete also where the destination or the database may not keep what it is given, as for migrate."`
+	Wait          bool   `help:"Wait while another migration holds the lock, instead of refusing."`
 
 	sideLimits
 	watch.Flags
-}
-
-// Validate is called by kong.
-func (c *purgeCommand) Validate() error {
-	if c.Memory < minMemoryMiB || c.Memory > maxMemoryMiB {
-		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
-	}
-	return checkPatience(c.GiveUpAfter)
 }
 
 // Run purges.
@@ -80,10 +69,8 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 		Checkpoint: c.Checkpoint, Buckets: c.Bucket, Workers: c.Workers, MemoryBytes: c.Memory << 20,
 		AllowVolatile: c.AllowVolatile, WaitForLock: c.Wait, Log: a.log,
 	}
-	if o.Checkpoint == "" {
-		if o.Checkpoint, err = defaultCheckpoint(pipeline.Identity(o).Fingerprint); err != nil {
-			return err
-		}
+	if o.Checkpoint, err = checkpointPath(o.Checkpoint, pipeline.Identity(o).Fingerprint); err != nil {
+		return err
 	}
 	d.Follow(&o)
 	result, err := a.progress.Run(ctx, interrupted.stop, o)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/config"
@@ -17,14 +16,13 @@ import (
 
 // verifyCommand audits an installation.
 type verifyCommand struct {
-	Config      string        `arg:"" name:"config.yaml" help:"Configuration of the installation: its object_store, and its analysis_archive if there is one."`
-	Bucket      []string      `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
-	Sample      percent       `placeholder:"N%" help:"Check only so many documents of a hundred, always the same ones."`
-	Orphans     bool          `help:"Also list the payloads in the stores that no row of the catalog names."`
-	Workers     int           `placeholder:"N" help:"Operations in flight; by default what suits the drivers."`
-	Memory      int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
-	GiveUpAfter time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down, as for migrate. 0: never pause (default ${default})."`
-	Checkpoint  string        `placeholder:"PATH" help:"File that lets an interrupted audit go on. Default: as for migrate."`
+	Config  string   `arg:"" name:"config.yaml" help:"Configuration of the installation: its object_store, and its analysis_archive if there is one."`
+	Bucket  []string `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
+	Sample  percent  `placeholder:"N%" help:"Check only so many documents of a hundred, always the same ones."`
+	Orphans bool     `help:"Also list the payloads in the stores that no row of the catalog names."`
+	Workers int      `placeholder:"N" help:"Operations in flight; by default what suits the drivers."`
+	waitFlags
+	Checkpoint string `placeholder:"PATH" help:"File that lets an interrupted audit go on. Default: as for migrate."`
 
 	storeLimits
 }
@@ -40,14 +38,6 @@ func (p *percent) UnmarshalText(text []byte) error {
 	}
 	*p = percent(n)
 	return nil
-}
-
-// Validate is called by kong.
-func (c *verifyCommand) Validate() error {
-	if c.Memory < minMemoryMiB || c.Memory > maxMemoryMiB {
-		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
-	}
-	return checkPatience(c.GiveUpAfter)
 }
 
 // Run audits.
@@ -79,10 +69,8 @@ func (c *verifyCommand) Run(ctx context.Context, a *app, interrupted *interrupts
 	}
 	out := a.results()
 	o.Failed, o.Orphan = out.Failed, out.Orphan
-	if o.Checkpoint == "" {
-		if o.Checkpoint, err = defaultCheckpoint(audit.Identity(o).Fingerprint); err != nil {
-			return err
-		}
+	if o.Checkpoint, err = checkpointPath(o.Checkpoint, audit.Identity(o).Fingerprint); err != nil {
+		return err
 	}
 	result, err := a.progress.Audit(ctx, interrupted.stop, o)
 	return summary.Audit{

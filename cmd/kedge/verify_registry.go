@@ -32,10 +32,8 @@ func (c *verifyCommand) runRegistry(ctx context.Context, a *app, interrupted *in
 	}
 	out := a.results()
 	o.Failed, o.Orphan = out.FailedFile, out.OrphanFile
-	if o.Checkpoint == "" {
-		if o.Checkpoint, err = defaultCheckpoint(tree.AuditIdentity(store).Fingerprint); err != nil {
-			return err
-		}
+	if o.Checkpoint, err = checkpointPath(o.Checkpoint, tree.AuditIdentity(store).Fingerprint); err != nil {
+		return err
 	}
 	result, err := tree.Audit(ctx, interrupted.stop, o)
 	w.Close()

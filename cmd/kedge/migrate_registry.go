@@ -10,8 +10,6 @@ import (
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/all"
-	"github.com/kedge/kedge/drivers/breaker"
-	"github.com/kedge/kedge/drivers/limit"
 	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/drivers/retry"
 	"github.com/kedge/kedge/pipeline"
@@ -41,14 +39,8 @@ func (a *app) openRegistry(ctx context.Context, r *config.Registry, e all.Regist
 	if err != nil {
 		return nil, err
 	}
-	meter := new(metrics.Meter)
-	d := metrics.New(opened, meter)
-	if w.giveUpAfter > 0 {
-		d = breaker.New(d, a.tellPauses(w))
-	}
-	d = limit.New(d, w.limits)
 	// The decorator can do all that the driver can, which its type does not say.
-	repeated := retry.New(d, countRetries(meter, a.tellRetries(d, retry.Policy{})))
+	repeated, meter := a.decorated(opened, retry.Policy{}, w)
 	return &openTree{repeated, repeated.(drivers.Tree), repeated.(drivers.Aborter), repeated.(drivers.Syncer), repeated.(drivers.Watched), meter}, nil
 }
 
@@ -123,9 +115,7 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 		return err
 	}
 	defer func() { w.Close(err) }()
-	if !a.globals.Quiet {
-		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(redactedRegistry(source)), indent(redactedRegistry(destination)))
-	}
+	a.announce(redactedRegistry(source), redactedRegistry(destination))
 	if err := c.confirmRegistry(a); err != nil {
 		return err
 	}
@@ -147,10 +137,8 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
 		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, Log: a.log,
 	}
-	if o.Checkpoint == "" {
-		if o.Checkpoint, err = defaultCheckpoint(tree.Identity(o).Fingerprint); err != nil {
-			return err
-		}
+	if o.Checkpoint, err = checkpointPath(o.Checkpoint, tree.Identity(o).Fingerprint); err != nil {
+		return err
 	}
 	o.Started = func(s tree.Start) { d.Started(s); p.Started(s) }
 	o.Report = func(s tree.Snapshot) { d.Told(s); p.Report(s) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,6 +42,43 @@ func (l *storeLimits) limits() limit.Limits {
 func (l *sideLimits) watched(command, source, destination string) observe.Run {
 	return observe.Run{Command: command, Version: "kedge " + thisBuild().Version, Source: source, Destination: destination,
 		SourceLimits: l.source(), DestinationLimits: l.destination(), Started: time.Now()}
+}
+
+// waitFlags are the flags of a command that reads many documents, and can wait for
+// a store that is down.
+type waitFlags struct {
+	Memory      int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
+	GiveUpAfter time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down, as for migrate. 0: never pause (default ${default})."`
+}
+
+// Validate is called by kong.
+func (f *waitFlags) Validate() error {
+	if err := checkMemory(f.Memory); err != nil {
+		return err
+	}
+	return checkPatience(f.GiveUpAfter)
+}
+
+// minMemoryMiB is the smallest budget with which every driver can stream.
+const minMemoryMiB = 16
+
+// maxMemoryMiB is a bound against slips of the finger.
+const maxMemoryMiB = 1 << 20
+
+// checkMemory is for the flag --memory, in MiB.
+func checkMemory(mib int64) error {
+	if mib < minMemoryMiB || mib > maxMemoryMiB {
+		return fmt.Errorf("--memory: from %d to %d MiB", minMemoryMiB, maxMemoryMiB)
+	}
+	return nil
+}
+
+// checkPatience is for the flag --give-up-after.
+func checkPatience(giveUpAfter time.Duration) error {
+	if giveUpAfter < 0 {
+		return errors.New("--give-up-after: a time such as 90s, 30m or 48h, or 0")
+	}
+	return nil
 }
 
 // limitsText names the flags that limit a store, "" where none does.

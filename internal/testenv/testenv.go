@@ -10,8 +10,10 @@
 //
 // The shared servers (Postgres, MinIO, VersityGW, Swift, SwiftKeystone) are
 // started when a test first asks for one and live until the test binary ends;
-// what a test makes in them is removed in the test's cleanup. The servers made
-// by the New functions belong to one test, which may stop and start them.
+// what a test makes in them is removed in the test's cleanup. Other tests use them
+// at the same time: what a server lists of all its users (pg_locks, say) is to be
+// looked at for the test's own database, bucket or container only. The servers
+// made by the New functions belong to one test, which may stop and start them.
 //
 // The servers end with the test binary even when that is killed. A server whose
 // program is not installed fails the test: "make test-deps" installs them all.

@@ -72,6 +72,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // check connects and looks for Anchore's tables.
 func (p *postgres) check(ctx context.Context) error {
+	var version int
+	if err := p.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int4`).Scan(&version); err != nil {
+		return describe(err, p.config)
+	}
+	if err := tooOld(version, p.place); err != nil {
+		return err
+	}
 	rows, err := p.pool.Query(ctx, `SELECT t FROM unnest($1::text[]) t WHERE to_regclass(quote_ident(t)) IS NULL`, tables)
 	if err == nil {
 		var missing []string
@@ -84,6 +91,18 @@ func (p *postgres) check(ctx context.Context) error {
 		return describe(err, p.config)
 	}
 	return nil
+}
+
+// oldest is the first version of PostgreSQL that kedge works with, as Anchore
+// does: 9.6, as server_version_num has it.
+const oldest = 90600
+
+// tooOld refuses a server's version, as server_version_num has it.
+func tooOld(version int, place string) error {
+	if version >= oldest {
+		return nil
+	}
+	return fmt.Errorf("the database at %s is PostgreSQL %d.%d, and kedge needs 9.6 or later, as Anchore does", place, version/10000, version/100%100)
 }
 
 // lacksSchema says which privilege lacks where the tables are in a schema that the

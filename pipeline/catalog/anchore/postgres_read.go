@@ -22,8 +22,14 @@ type reader struct {
 
 // selected is the condition on content_url. COALESCE hides it from the planner,
 // which would otherwise sort the whole table for each page when its statistics
-// say that few rows have the prefix; starts_with compares bytes.
-const selected = `COALESCE(starts_with(content_url, $%d), true)`
+// say that few rows have the prefix.
+var selected = `COALESCE(` + begins("content_url", "$%[1]d::text") + `, true)`
+
+// begins says in SQL that a text begins with another one, byte by byte. PostgreSQL
+// has a function for that from version 11 on only.
+func begins(text, with string) string {
+	return fmt.Sprintf(`left(%s, length(%s)) = %s COLLATE "C"`, text, with, with)
+}
 
 const documentColumns = `bucket, "archiveId", "userId", "documentName", content_url,
 	coalesce(is_compressed, false), coalesce(digest, ''), coalesce(size, -1)`
@@ -40,7 +46,7 @@ func (r reader) Count(ctx context.Context, s catalog.Selection) (catalog.Totals,
 		SELECT count(*) FILTER (WHERE hit), coalesce(sum(size) FILTER (WHERE hit), 0)::int8,
 		       count(*) FILTER (WHERE hit IS NULL), count(*) FILTER (WHERE hit AND coalesce(digest, '') = ''),
 		       count(*) FILTER (WHERE scheme <> ALL($2::text[]))
-		FROM (SELECT starts_with(content_url, $1) AS hit, split_part(content_url, '://', 1) || '://' AS scheme, size, digest
+		FROM (SELECT `+begins("content_url", "$1::text")+` AS hit, split_part(content_url, '://', 1) || '://' AS scheme, size, digest
 		      FROM archive_metadata `+where+`) m`,
 		args...).Scan(&t.Documents, &t.Bytes, &t.NoURI, &t.NoDigest, &t.Unknown)
 	return t, failed(ctx, "count the catalog's documents", err)
@@ -173,9 +179,10 @@ func (r reader) Places(ctx context.Context, forms []catalog.Form, fn func(form i
 	var form, tail, wanted strings.Builder
 	for i, f := range forms {
 		scheme := argument(f.Scheme)
-		fmt.Fprintf(&form, " WHEN starts_with(content_url, %s) THEN %d", scheme, i)
-		fmt.Fprintf(&tail, " WHEN starts_with(content_url, %s) THEN %s", scheme, tailOf(f.Hashed))
-		fmt.Fprintf(&wanted, " WHEN starts_with(content_url, %s) THEN true", scheme)
+		of := begins("content_url", scheme)
+		fmt.Fprintf(&form, " WHEN %s THEN %d", of, i)
+		fmt.Fprintf(&tail, " WHEN %s THEN %s", of, tailOf(f.Hashed))
+		fmt.Fprintf(&wanted, " WHEN %s THEN true", of)
 		for _, known := range f.Known {
 			fmt.Fprintf(&wanted, " AND content_url <> %s || %s", argument(known), tailOf(f.Hashed))
 		}
@@ -205,7 +212,7 @@ func (r reader) Places(ctx context.Context, forms []catalog.Form, fn func(form i
 
 func (r reader) Awkward(ctx context.Context, scheme string, fn func(catalog.Document) error) error {
 	rows, err := r.q.Query(ctx, `SELECT `+documentColumns+` FROM archive_metadata
-		WHERE starts_with(content_url, $1) AND `+tailOf(false)+` ~ $2`, scheme, catalog.AwkwardKey)
+		WHERE `+begins("content_url", "$1::text")+` AND `+tailOf(false)+` ~ $2`, scheme, catalog.AwkwardKey)
 	if err != nil {
 		return failed(ctx, "look for awkward keys in the catalog", err)
 	}

@@ -69,14 +69,15 @@ func (w Work) needs() *needs {
 
 // missingPrivileges gives what the user lacks, and the statement that grants it.
 // Columns count as their table does: rights may be granted by column. The
-// sequence is that of the tasks' id; a default of its own kind needs none.
+// sequence is that of the tasks' id; a default of its own kind needs none. Before
+// PostgreSQL 10 there is no such kind, and no column that tells of it.
 const missingPrivileges = `
 	SELECT privilege || ' on ' || CASE kind WHEN 'table' THEN object WHEN 'sequence' THEN sequence::text ELSE 'database ' || current_database() END,
 	       'GRANT ' || privilege || ' ON ' || CASE kind WHEN 'table' THEN relation::text WHEN 'sequence' THEN 'SEQUENCE ' || sequence::text
 	       	ELSE 'DATABASE ' || quote_ident(current_database()) END || ' TO ' || quote_ident(current_user)
 	FROM (SELECT kind, object, privilege, to_regclass(quote_ident(object)) AS relation,
-	             CASE WHEN kind = 'sequence' THEN (SELECT to_regclass(pg_get_serial_sequence(quote_ident(object), 'id')) FROM pg_attribute
-	             	WHERE attrelid = to_regclass(quote_ident(object)) AND attname = 'id' AND attidentity = '') END AS sequence
+	             CASE WHEN kind = 'sequence' THEN (SELECT to_regclass(pg_get_serial_sequence(quote_ident(object), 'id')) FROM pg_attribute a
+	             	WHERE attrelid = to_regclass(quote_ident(object)) AND attname = 'id' AND coalesce(to_jsonb(a) ->> 'attidentity', '') = '') END AS sequence
 	      FROM unnest($1::text[], $2::text[], $3::text[]) AS n(kind, object, privilege)) n
 	WHERE NOT CASE kind
 		WHEN 'table' THEN coalesce(has_table_privilege(relation, privilege)

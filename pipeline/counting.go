@@ -68,10 +68,42 @@ const lookAttempts = 5
 // lookAgain looks through the catalog, and once more where that fails. What was
 // moved before the next attempt is added to what that counts.
 func (m *migration) lookAgain(ctx context.Context, before checkpoint.Counts) error {
+	again := false
+	return m.untilLooked(ctx, func() error {
+		if again {
+			before, _ = m.progress.Tally()
+			next, err := m.cat.Snapshot(ctx)
+			if err != nil {
+				return err
+			}
+			m.snapshot.Close()
+			m.snapshot = next
+		}
+		again = true
+		return m.look(ctx, before)
+	})
+}
+
+// findSkipped fails with a SkippedError where the catalog's index led the migration
+// past rows.
+func (m *migration) findSkipped(ctx context.Context) error {
+	return m.untilLooked(ctx, func() error {
+		s, err := m.cat.Snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		return survey.Skipped(ctx, s, m.selection)
+	})
+}
+
+// untilLooked looks at the catalog until that does not fail, or is of no use.
+func (m *migration) untilLooked(ctx context.Context, look func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := m.look(ctx, before)
+		err := look()
 		var refused *RefusedError
-		if err == nil || attempt == lookAttempts || errors.As(err, &refused) {
+		var skipped *SkippedError
+		if err == nil || attempt == lookAttempts || errors.As(err, &refused) || errors.As(err, &skipped) {
 			return err
 		}
 		m.Log.WarnContext(ctx, "the catalog could not be looked through", "attempt", attempt, "reason", err.Error())
@@ -80,13 +112,6 @@ func (m *migration) lookAgain(ctx context.Context, before checkpoint.Counts) err
 			return err
 		case <-time.After(time.Duration(attempt) * time.Second):
 		}
-		before, _ = m.progress.Tally()
-		next, err := m.cat.Snapshot(ctx)
-		if err != nil {
-			continue
-		}
-		m.snapshot.Close()
-		m.snapshot = next
 	}
 }
 

@@ -178,6 +178,9 @@ func (m *migration) locked(ctx context.Context) (err error) {
 		err = m.flow(ctx, m.sweep)
 	}
 	err = beside.end(m.stopped, err)
+	if err == nil && !m.stopped && !m.Purge {
+		err = m.findSkipped(ctx)
+	}
 	drop, err = m.end(ctx, err)
 	return err
 }

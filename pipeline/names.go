@@ -15,6 +15,8 @@ type (
 	RefusedError = failure.RefusedError
 	// GaveUpError says that a store does not do its work. The run can be resumed.
 	GaveUpError = failure.GaveUpError
+	// SkippedError says that the catalog's index led past rows.
+	SkippedError = failure.SkippedError
 	// Progress is how far a run has come, Snapshot what it tells at one moment.
 	Progress = progress.Progress
 	Snapshot = progress.Snapshot

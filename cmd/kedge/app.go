@@ -107,11 +107,12 @@ func (a *app) status(err error) (status int) {
 		inUse    *checkpoint.InUseError
 		refused  *pipeline.RefusedError
 		gaveUp   *pipeline.GaveUpError
+		skipped  *pipeline.SkippedError
 	)
 	switch {
 	case errors.As(err, &held), errors.As(err, &mismatch), errors.As(err, &inUse), errors.As(err, &refused):
 		return exitRefused
-	case ending.IsIncomplete(err), errors.As(err, &gaveUp):
+	case ending.IsIncomplete(err), errors.As(err, &gaveUp), errors.As(err, &skipped):
 		return exitDocuments
 	case ending.IsInterrupted(err), errors.Is(err, context.Canceled):
 		return exitInterrupted

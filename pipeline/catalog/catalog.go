@@ -89,7 +89,7 @@ const AwkwardKey = `[?#\t\r\n]|(^|/)[.][.]?(/|$)`
 // Reader reads a catalog. Its methods are safe for concurrent use, but for those
 // of a Snapshot.
 type Reader interface {
-	// Count counts a selection.
+	// Count counts a selection, without the help of an index that may be damaged.
 	Count(ctx context.Context, s Selection) (Totals, error)
 
 	// Page reads at most limit rows behind after, in the catalog's order: those

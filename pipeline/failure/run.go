@@ -38,6 +38,16 @@ func (e *GaveUpError) Error() string {
 	return fmt.Sprintf("gave up after %d documents in a row failed because a store does not do its work; the last: %s", e.Failures, e.Last)
 }
 
+// SkippedError says that rows are in the catalog that were not found in its order: its
+// index is damaged. The run can be resumed.
+type SkippedError struct{ Rows int64 }
+
+// Error tells the mend.
+func (e *SkippedError) Error() string {
+	return fmt.Sprintf("the index of archive_metadata is damaged, as after an upgrade that changed how text sorts (of glibc or ICU): "+
+		"%d rows at the source were not found by it (REINDEX TABLE archive_metadata, and run the same command again)", e.Rows)
+}
+
 // ErrStalled ends a run that was asked to stop while a store does not answer:
 // what is in flight is taken up by the next run.
 var ErrStalled = fmt.Errorf("a store does not answer: stopped without finishing what was in flight: %w", context.Canceled)

@@ -40,7 +40,8 @@ func (r reader) Count(ctx context.Context, s catalog.Selection) (catalog.Totals,
 	var t catalog.Totals
 	where, args := "", []any{s.Prefix, drivers.Schemes}
 	if len(s.Buckets) > 0 {
-		where, args = `WHERE bucket = ANY($3::text[])`, append(args, s.Buckets)
+		// Never by an index: what is found by one is compared with what is counted.
+		where, args = `WHERE bucket || '' = ANY($3::text[])`, append(args, s.Buckets)
 	}
 	err := r.q.QueryRow(ctx, `
 		SELECT count(*) FILTER (WHERE hit), coalesce(sum(size) FILTER (WHERE hit), 0)::int8,

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/kedge/kedge/internal/testenv"
+)
+
+// An index that was built when text sorted in another way leads past rows: the
+// run does not say that it is complete, and after REINDEX the same command is.
+func TestIndexDamagedByCollation(t *testing.T) {
+	const rows = 12000
+	url, _ := testenv.Postgres(t).Golden(t, "db")
+	// Letters of both cases: "a1", "B2", … are in another order by their bytes.
+	execute(t, url, `DELETE FROM archive_document; DELETE FROM archive_metadata`)
+	execute(t, url, fmt.Sprintf(`INSERT INTO archive_document (bucket, "archiveId", "userId", "documentName", jsondata, b64_encoded)
+		SELECT 'b', id, 'admin', id || '.json', '{}', false FROM (
+			SELECT CASE WHEN n %% 2 = 0 THEN upper(md5(n::text)) ELSE md5(n::text) END AS id FROM generate_series(1, %d) n) s`, rows))
+	execute(t, url, `INSERT INTO archive_metadata (bucket, "archiveId", "userId", "documentName", content_url, is_compressed, digest, size)
+		SELECT bucket, "archiveId", "userId", "documentName", 'db://admin/b/' || "archiveId", false, md5('{}'), 2 FROM archive_document`)
+	execute(t, url, `ANALYZE`)
+	execute(t, url, `SET allow_system_table_mods = on;
+		UPDATE pg_index SET indcollation = '950 950 950 950'::oidvector WHERE indexrelid = 'archive_metadata_pkey'::regclass;
+		UPDATE pg_attribute SET attcollation = 950 WHERE attcollation <> 0
+			AND attrelid IN ('archive_metadata'::regclass, 'archive_metadata_pkey'::regclass)`)
+	source, destination := dbPlace(url).config(t, url, compression{}), db2Place(url).config(t, url, compression{})
+	kedge(t, "migrate", "--dontask", source, destination).want(t, exitDocuments).tells(t, "the index of archive_metadata is damaged", "REINDEX TABLE archive_metadata")
+	execute(t, url, `REINDEX TABLE archive_metadata`)
+	kedge(t, "migrate", "--dontask", source, destination).want(t, exitDone)
+	var left int
+	conn := connect(t, url)
+	defer conn.Close(t.Context())
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM archive_metadata WHERE content_url NOT LIKE 'db2://%'`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d rows are not at the destination, %v", left, err)
+	}
+}

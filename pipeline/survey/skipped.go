@@ -1,0 +1,47 @@
+package survey
+
+import (
+	"context"
+
+	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
+)
+
+// skippedPage is how many rows are read at once to be counted.
+const skippedPage = 5000
+
+// Skipped compares what is left of a selection by a scan of the whole catalog with
+// what is found by going through it in its order, as a migration has gone. Where
+// that finds fewer it returns a failure.SkippedError. Where nothing is left, nothing
+// can have been skipped. Without a lasting snapshot (SQLite) both would be of
+// different moments; there text sorts by its bytes, for ever.
+func Skipped(ctx context.Context, snapshot catalog.Snapshot, selection catalog.Selection) error {
+	if !snapshot.Lasting() {
+		return nil
+	}
+	left, err := snapshot.Count(ctx, selection)
+	if err != nil || left.Documents == 0 {
+		return err
+	}
+	var seen int64
+	var at catalog.Position
+	for {
+		docs, err := snapshot.Page(ctx, selection, at, skippedPage)
+		if err != nil {
+			return err
+		}
+		for _, d := range docs {
+			if !d.NoURI {
+				seen++
+			}
+		}
+		if len(docs) < skippedPage {
+			break
+		}
+		at = docs[len(docs)-1].After()
+	}
+	if seen < left.Documents {
+		return &failure.SkippedError{Rows: left.Documents - seen}
+	}
+	return nil
+}

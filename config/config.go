@@ -18,6 +18,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -117,4 +118,21 @@ func (f *File) errorf(line int, path, format string, args ...any) *Error {
 // top is the section that is the whole file.
 func (f *File) top() (*section, error) {
 	return f.section("", 1, f.root)
+}
+
+// find gives the section of a path such as services.catalog. Where there is none,
+// missing is the first of its keys that is not there, and the section is the one
+// above it.
+func (f *File) find(path string) (s *section, missing string, err error) {
+	s, err = f.top()
+	for _, name := range strings.Split(path, ".") {
+		if err != nil {
+			break
+		}
+		above := s
+		if s, err = above.child(name); s == nil && err == nil {
+			return above, name, nil
+		}
+	}
+	return s, "", err
 }

@@ -78,64 +78,55 @@ func (d Database) URL() string {
 	if d.Kind != Postgres {
 		return ""
 	}
-	var b strings.Builder
-	b.WriteString("postgres://")
-	if d.user != "" || d.password != "" {
-		b.WriteString(escape(d.user))
-		if d.password != "" {
-			b.WriteString(":" + escape(d.password))
-		}
-		b.WriteString("@")
-	}
+	hosts := ""
 	if len(d.hosts) == 1 && d.inPlace() {
-		// In brackets, an address is not escaped.
-		if h := d.hosts[0]; strings.Contains(h.host, ":") {
-			b.WriteString(h.String())
-		} else {
-			b.WriteString(hostPort{escape(h.host), h.port}.String())
+		h := d.hosts[0]
+		if !strings.Contains(h.host, ":") { // in brackets, an address is not escaped
+			h.host = escape(h.host)
 		}
+		hosts = h.String()
 	}
-	b.WriteString("/" + escape(d.name))
-	d.writeQuery(&b, d.query(), escape)
-	return b.String()
+	return "postgres://" + userinfoOf(escape(d.user), escape(d.password)) + hosts + "/" + escape(d.name) + queryOf(d.query(), escape)
+}
+
+// userinfoOf is what stands before the host in a URL.
+func userinfoOf(user, password string) string {
+	switch {
+	case password != "":
+		return user + ":" + password + "@"
+	case user != "":
+		return user + "@"
+	}
+	return ""
 }
 
 // Redacted is the database's URL in SQLAlchemy's spelling with the password
 // masked.
 func (d Database) Redacted() string {
-	var b strings.Builder
 	switch d.Kind {
 	case SQLite:
 		return oneLine("sqlite:///" + d.Path)
 	case Postgres:
-		b.WriteString("postgresql://")
 	default:
 		return "no database"
 	}
-	if d.user != "" || d.password != "" {
-		b.WriteString(d.user)
-		if d.password != "" {
-			b.WriteString(":" + mask)
-		}
-		b.WriteString("@")
-	}
+	var hosts []string
 	q := d.query()
 	if d.inPlace() || !slices.ContainsFunc(d.hosts, func(h hostPort) bool { return h.host == "" || h.isDirectory() }) {
-		for i, h := range d.hosts {
-			if i > 0 {
-				b.WriteString(",")
-			}
-			b.WriteString(h.String())
+		for _, h := range d.hosts {
+			hosts = append(hosts, h.String())
 		}
 		delete(q, "host")
 		delete(q, "port")
 	}
-	b.WriteString("/" + d.name)
+	if d.password != "" {
+		d.password = mask // d is a copy
+	}
 	if q["sslpassword"] != "" {
 		q["sslpassword"] = mask
 	}
-	d.writeQuery(&b, q, func(s string) string { return s })
-	return oneLine(b.String())
+	return oneLine("postgresql://" + userinfoOf(d.user, d.password) + strings.Join(hosts, ",") + "/" + d.name +
+		queryOf(q, func(s string) string { return s }))
 }
 
 // AsWritten is the database with user and password as they stand in the URL,
@@ -150,9 +141,7 @@ func (d Database) AsWritten() (raw Database, differs bool) {
 // query gives the connection string's parameters.
 func (d Database) query() map[string]string {
 	q := map[string]string{"sslmode": d.sslMode()}
-	for key, value := range d.parameters {
-		q[key] = value
-	}
+	maps.Copy(q, d.parameters)
 	set := func(key, value string) {
 		if value != "" {
 			q[key] = value
@@ -180,13 +169,13 @@ func (d Database) query() map[string]string {
 	return q
 }
 
-func (d Database) writeQuery(b *strings.Builder, q map[string]string, escape func(string) string) {
-	keys := slices.Sorted(maps.Keys(q))
-	separator := "?"
-	for _, key := range keys {
-		b.WriteString(separator + key + "=" + escape(q[key]))
-		separator = "&"
+// queryOf is a URL's parameters, sorted by name.
+func queryOf(q map[string]string, escape func(string) string) string {
+	var list []string
+	for _, key := range slices.Sorted(maps.Keys(q)) {
+		list = append(list, key+"="+escape(q[key]))
 	}
+	return "?" + strings.Join(list, "&")
 }
 
 // sslMode is the sslmode to connect with. It is never left out: the environment

@@ -108,21 +108,8 @@ func (d Database) Warnings() []string {
 
 func (d *Database) setOwn(key, value string) (msg string) {
 	switch key {
-	case "ssl":
-		return d.setSSL(value)
-	case "requiressl":
-		d.SSL = d.SSL || value == "1"
-	case "sslmode":
-		if !slices.Contains(sslModes, value) {
-			return "wants one of " + strings.Join(sslModes, ", ")
-		}
-		d.SSLMode = value
-	case "sslrootcert":
-		d.SSLRootCert = value
-	case "sslcert":
-		d.SSLCert = value
-	case "sslkey":
-		d.SSLKey = value
+	case "ssl", "requiressl", "sslmode", "sslrootcert", "sslcert", "sslkey":
+		return d.setEncryption(key, value)
 	case "timeout":
 		return setSeconds(&d.Timeout, value)
 	case "connect_timeout":
@@ -143,6 +130,28 @@ func (d *Database) setOwn(key, value string) (msg string) {
 		}
 	}
 	return msg
+}
+
+// setEncryption takes over what says how the connection is encrypted.
+func (d *Database) setEncryption(key, value string) string {
+	switch key {
+	case "ssl":
+		return d.setSSL(value)
+	case "requiressl":
+		d.SSL = d.SSL || value == "1"
+	case "sslmode":
+		if !slices.Contains(sslModes, value) {
+			return "wants one of " + strings.Join(sslModes, ", ")
+		}
+		d.SSLMode = value
+	case "sslrootcert":
+		d.SSLRootCert = value
+	case "sslcert":
+		d.SSLCert = value
+	case "sslkey":
+		d.SSLKey = value
+	}
+	return ""
 }
 
 // setSSL reads ssl, which is a boolean to pg8000 and an sslmode to asyncpg.

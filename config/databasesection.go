@@ -58,21 +58,11 @@ func (f *File) Database() (*Database, error) {
 
 // databaseSection is credentials.database.
 func (f *File) databaseSection() (*section, error) {
-	s, err := f.top()
-	if err != nil {
-		return nil, err
+	s, missing, err := f.find(databasePath)
+	if missing != "" {
+		return nil, f.noDatabase(0)
 	}
-	for _, name := range strings.Split(databasePath, ".") {
-		inner, err := s.child(name)
-		if err != nil {
-			return nil, err
-		}
-		if inner == nil {
-			return nil, f.noDatabase(0)
-		}
-		s = inner
-	}
-	return s, nil
+	return s, err
 }
 
 func (f *File) noDatabase(line int) error {

@@ -1,10 +1,11 @@
 package config
 
 import (
+	"encoding/hex"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 )
@@ -220,8 +221,11 @@ func (d *Database) parseQuery(query string) string {
 		seen[key] = len(list)
 		list = append(list, parameter{key, value})
 	}
-	// Ports are given to hosts.
-	slices.SortStableFunc(list, func(a, b parameter) int { return boolOrder(a.key == "port", b.key == "port") })
+	// Ports are given to hosts, so they come last.
+	if i, there := seen["port"]; there {
+		ports := list[i]
+		list = append(slices.Delete(list, i, i+1), ports)
+	}
 	for _, p := range list {
 		if msg := d.setParameter(p.key, p.value); msg != "" {
 			return fmt.Sprintf("the parameter %s: %s", shown(p.key), msg)
@@ -230,34 +234,14 @@ func (d *Database) parseQuery(query string) string {
 	return ""
 }
 
-// boolOrder orders what is not before what is.
-func boolOrder(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
-}
+var escapeForm = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
 
 // unquote replaces %XX. Like Python's, it leaves alone what is no such escape.
 func unquote(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b.WriteByte(byte(c))
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return escapeForm.ReplaceAllStringFunc(s, func(code string) string {
+		b, _ := hex.DecodeString(code[1:])
+		return string(b)
+	})
 }
 
 // unquotePlus is unquote for a query, where "+" is a space.
@@ -267,15 +251,5 @@ func unquotePlus(s string) string {
 
 // escape percent-escapes every byte that is not unreserved in RFC 3986.
 func escape(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-._~", c) >= 0:
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
+	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
 }

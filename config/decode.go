@@ -142,7 +142,7 @@ func (f field) set(s *section, e entry, v scalar) error {
 	}
 	switch target.Kind() {
 	case reflect.String:
-		text, err := f.text(s, e, v)
+		text, err := f.text(s, e.key, v)
 		if err != nil {
 			return err
 		}
@@ -168,19 +168,19 @@ func (f field) set(s *section, e entry, v scalar) error {
 
 // text gives the value for a string field. What an environment variable holds
 // is text even where it reads "no": a password may.
-func (f field) text(s *section, e entry, v scalar) (string, error) {
+func (f field) text(s *section, key string, v scalar) (string, error) {
 	text := v.text
 	switch {
 	case f.literal && v.pythonText() != "":
 		text = v.pythonText()
-		s.warnf(e.key, "Anchore's driver makes the text %s of this, as kedge does; quote it if text is meant, or leave the key out", text)
+		s.warnf(key, "Anchore's driver makes the text %s of this, as kedge does; quote it if text is meant, or leave the key out", text)
 	case f.falsy && v.isFalse():
 		text = ""
 	case v.isBoolean() && !v.expanded:
-		return "", s.errorf(e.key, "is a boolean, wants text (put it in quotes if it is meant as it stands)")
+		return "", s.errorf(key, "is a boolean, wants text (put it in quotes if it is meant as it stands)")
 	}
 	if f.required && text == "" {
-		return "", s.errorf(e.key, "must not be empty")
+		return "", s.errorf(key, "must not be empty")
 	}
 	return text, nil
 }

@@ -94,7 +94,7 @@ func (s *Store) driverSetting() Setting {
 	key := ""
 	switch {
 	case s.storage != nil:
-		if _, there := s.storage.index["name"]; there {
+		if s.storage.has("name") {
 			set.Line, set.Variables = s.storage.lineOf("name"), variables(s.storage, "name")
 		}
 		return set
@@ -105,7 +105,7 @@ func (s *Store) driverSetting() Setting {
 	default:
 		key = "archive_driver"
 	}
-	if _, there := s.section.index[key]; there {
+	if s.section.has(key) {
 		set.Path, set.Line, set.Variables = s.Section+"."+key, s.section.lineOf(key), variables(s.section, key)
 	}
 	return set

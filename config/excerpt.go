@@ -32,7 +32,7 @@ var keyLine = regexp.MustCompile(`^([ \t]*(?:- +)*)([A-Za-z_][A-Za-z0-9_.-]{0,63
 // quote makes the excerpt of a line. show says whether the value of the line's
 // key may be seen.
 func quote(data []byte, line int, show func(key string) bool) string {
-	m := keyLine.FindStringSubmatch(strings.TrimRight(lineAt(data, line), " \t\r"))
+	m := keyAt(data, line)
 	if m == nil {
 		return ""
 	}
@@ -57,7 +57,8 @@ func quote(data []byte, line int, show func(key string) bool) string {
 // excerpt is the excerpt for an error about a key of which nothing is known but
 // its name.
 func (f *File) excerpt(line int, path string) string {
-	if secretName(lastOf(path)) || secretLine(f.data, line) {
+	m := keyAt(f.data, line)
+	if secretName(lastOf(path)) || m != nil && secretName(m[2]) {
 		return ""
 	}
 	return quote(f.data, line, func(key string) bool {
@@ -68,11 +69,8 @@ func (f *File) excerpt(line int, path string) string {
 // excerptOf is the excerpt for an error about a field whose tag says whether it
 // is a secret.
 func (f field) excerptOf(file *File, line int, key string) string {
-	if f.secret == "true" || f.secret != "false" && secretName(key) {
-		return ""
-	}
-	m := keyLine.FindStringSubmatch(strings.TrimRight(lineAt(file.data, line), " \t\r"))
-	if m == nil || m[2] != key && secretName(m[2]) {
+	m := keyAt(file.data, line)
+	if f.isSecret(key) || m == nil || m[2] != key && secretName(m[2]) {
 		return ""
 	}
 	return quote(file.data, line, func(k string) bool { return k == key })
@@ -80,37 +78,26 @@ func (f field) excerptOf(file *File, line int, key string) string {
 
 // excerptOfBroken is the excerpt for a file that is not valid YAML.
 func excerptOfBroken(data []byte, line int) string {
-	m := keyLine.FindStringSubmatch(strings.TrimRight(lineAt(data, line), " \t\r"))
+	m := keyAt(data, line)
 	if m == nil || !slices.Contains(structure, m[2]) {
 		return ""
 	}
 	return quote(data, line, func(string) bool { return false })
 }
 
-// secretLine says whether the key that a line begins with is a secret's.
-func secretLine(data []byte, line int) bool {
-	m := keyLine.FindStringSubmatch(strings.TrimRight(lineAt(data, line), " \t\r"))
-	return m != nil && secretName(m[2])
+// keyAt matches a line, counted from 1, with keyLine; nil where it does not match
+// or there is no such line.
+func keyAt(data []byte, line int) []string {
+	if line < 1 {
+		return nil
+	}
+	lines := bytes.SplitN(data, []byte("\n"), line+1)
+	if len(lines) < line {
+		return nil
+	}
+	return keyLine.FindStringSubmatch(strings.TrimRight(string(lines[line-1]), " \t\r"))
 }
 
 func lastOf(path string) string {
 	return path[strings.LastIndexByte(path, '.')+1:]
-}
-
-// lineAt gives a line, counted from 1, without its end; "" where there is none.
-func lineAt(data []byte, line int) string {
-	for ; line > 1; line-- {
-		i := bytes.IndexByte(data, '\n')
-		if i < 0 {
-			return ""
-		}
-		data = data[i+1:]
-	}
-	if line < 1 {
-		return ""
-	}
-	if i := bytes.IndexByte(data, '\n'); i >= 0 {
-		data = data[:i]
-	}
-	return string(data)
 }

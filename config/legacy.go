@@ -45,22 +45,18 @@ func catalogStore(catalog *section) (*Store, error) {
 
 // archiveDriver reads archive_driver; "" where it is missing or no text.
 func (s *section) archiveDriver() (string, error) {
-	e, given, err := s.get("archive_driver")
-	if err != nil || !given {
+	v, _, err := s.value("archive_driver")
+	if v.isBoolean() && !v.expanded {
 		return "", err
 	}
-	v, err := s.scalar(e)
-	if err != nil || v.isBoolean() && !v.expanded {
-		return "", err
-	}
-	return v.text, nil
+	return v.text, err
 }
 
 // warnOfNothing warns that nothing says where the archive is, but for a use_db
 // that says the same.
 func (s *section) warnOfNothing(noDB bool) {
 	const then = "Anchore then keeps documents in the database (driver db)"
-	if _, there := s.index["archive_data_dir"]; there {
+	if s.has("archive_data_dir") {
 		s.warnf("archive_data_dir", "counts only with archive_driver: localfs, which is not given: %s", then)
 	} else if noDB {
 		s.warnf("", "names no object store (looked for %s): %s", lookedFor, then)

@@ -11,11 +11,7 @@ import (
 // isTrue says whether a key holds what YAML 1.1 makes a true of. To Anchore
 // nothing else switches compression on, not even a 1 or a quoted "true".
 func (s *section) isTrue(key string) (bool, error) {
-	e, given, err := s.get(key)
-	if err != nil || !given {
-		return false, err
-	}
-	v, err := s.scalar(e)
+	v, _, err := s.value(key)
 	if err != nil {
 		return false, err
 	}
@@ -37,12 +33,8 @@ var (
 // number reads a number, whole or not, in the spellings of YAML 1.1; a boolean is
 // 1 or 0, as it is to Anchore. given is false where the key is missing or empty.
 func (s *section) number(key string) (n float64, given bool, err error) {
-	e, given, err := s.get(key)
-	if err != nil || !given {
-		return 0, false, err
-	}
-	v, err := s.scalar(e)
-	if err != nil || v.text == "" && v.expanded {
+	v, given, err := s.value(key)
+	if !given || v.text == "" && v.expanded {
 		return 0, false, err
 	}
 	n, ok := v.number()

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,15 +27,7 @@ const mask = "********"
 //   - ${NAME} is left as it stands in the file, also in a secret that consists
 //     of nothing else.
 func (s *Store) Redacted(options any) string {
-	r := redactor{tags: map[string]string{}, budget: maxMergedPairs}
-	if fields, err := fieldsOf(options); err == nil {
-		r.typed = true
-		for _, f := range fields {
-			for _, name := range f.names {
-				r.tags[name] = f.secret
-			}
-		}
-	}
+	r := newRedactor(options)
 	root := mapping()
 	add(root, "compression", r.compression(s))
 	if s.section != nil && !s.legacy {
@@ -47,14 +40,16 @@ func (s *Store) Redacted(options any) string {
 	add(driver, "name", r.driver(s))
 	add(root, "storage_driver", driver)
 
+	return printed(root, 2)
+}
+
+// printed is a tree as YAML.
+func printed(root *yaml.Node, indent int) string {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(root); err != nil {
+	encoder.SetIndent(indent)
+	if errors.Join(encoder.Encode(root), encoder.Close()) != nil {
 		return "# cannot be shown as YAML\n" // the error might quote a value
-	}
-	if err := encoder.Close(); err != nil {
-		return "# cannot be shown as YAML\n"
 	}
 	return out.String()
 }
@@ -63,6 +58,18 @@ type redactor struct {
 	tags   map[string]string // option -> its tag secret
 	typed  bool              // tags has all options that there are
 	budget int               // nodes that may still be printed
+}
+
+// newRedactor makes one for the options of a struct, which may be nil.
+func newRedactor(options any) redactor {
+	fields, err := fieldsOf(options)
+	r := redactor{tags: map[string]string{}, typed: err == nil, budget: maxMergedPairs}
+	for _, f := range fields {
+		for _, name := range f.names {
+			r.tags[name] = f.secret
+		}
+	}
+	return r
 }
 
 func (r *redactor) compression(s *Store) *yaml.Node {
@@ -147,17 +154,8 @@ func (r *redactor) scalar(key string, n *yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: n.Tag, Style: n.Style, Value: maskUserinfo(n.Value)}
 }
 
-// secret decides whether a key's value is masked: by its field's tag, else by
-// its name.
-func (r *redactor) secret(key string) bool {
-	switch r.tags[key] {
-	case "true":
-		return true
-	case "false":
-		return false
-	}
-	return secretName(key)
-}
+// secret decides whether a key's value is masked.
+func (r *redactor) secret(key string) bool { return field{secret: r.tags[key]}.isSecret(key) }
 
 // foreign says that a key is none that kedge knows.
 func (r *redactor) foreign(key string) bool {
@@ -172,12 +170,7 @@ var sectionKeys = []string{"enabled", "min_size_kbytes", "name"}
 // secretName says whether a key is a secret's, by its name.
 func secretName(key string) bool {
 	key = strings.ToLower(key)
-	for _, part := range []string{"key", "secret", "pass", "token"} {
-		if strings.Contains(key, part) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{"key", "secret", "pass", "token"}, func(part string) bool { return strings.Contains(key, part) })
 }
 
 // userinfo matches what stands before the host in a URL, up to the last "@".

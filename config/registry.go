@@ -43,8 +43,7 @@ func (f *File) IsRegistry() bool {
 	if err != nil {
 		return false
 	}
-	has := func(key string) bool { _, there := top.index[key]; return there }
-	return !has("services") && (has("storage") || has("version"))
+	return !top.has("services") && (top.has("storage") || top.has("version"))
 }
 
 // Registry reads the file as a registry's. environ are the environment
@@ -247,21 +246,9 @@ func (r *Registry) String() string {
 // Redacted gives the section storage's driver as YAML with secrets masked, as
 // Store.Redacted does.
 func (r *Registry) Redacted(options any) string {
-	masked := redactor{tags: map[string]string{}, budget: maxMergedPairs}
-	if fields, err := fieldsOf(options); err == nil {
-		masked.typed = true
-		for _, f := range fields {
-			for _, name := range f.names {
-				masked.tags[name] = f.secret
-			}
-		}
-	}
+	masked := newRedactor(options)
 	storage, root := mapping(), mapping()
 	add(storage, r.Driver, masked.options(r.Options))
 	add(root, "storage", storage)
-	out, err := yaml.Marshal(root)
-	if err != nil {
-		return "# cannot be shown as YAML\n" // the error might quote a value
-	}
-	return string(out)
+	return printed(root, 4)
 }

@@ -36,11 +36,7 @@ func (s *section) scalar(e entry) (scalar, error) {
 			return scalar{}, s.file.errorf(n.Line, join(s.path, e.key), "has a YAML tag (!) that has no meaning here")
 		}
 	}
-	if s.file.verbatim {
-		v.text = n.Value
-		return v, nil
-	}
-	if !reference.MatchString(n.Value) {
+	if s.file.verbatim || !reference.MatchString(n.Value) {
 		v.text = n.Value
 		return v, nil
 	}
@@ -124,12 +120,8 @@ func (v scalar) integer(bits int) (int64, bool) {
 
 // boolean reads a single boolean, nil where the key is not given.
 func (s *section) boolean(key string) (*bool, error) {
-	e, given, err := s.get(key)
-	if err != nil || !given {
-		return nil, err
-	}
-	v, err := s.scalar(e)
-	if err != nil {
+	v, given, err := s.value(key)
+	if !given {
 		return nil, err
 	}
 	b, ok := v.boolean()
@@ -141,13 +133,9 @@ func (s *section) boolean(key string) (*bool, error) {
 
 // text reads a single text, "" where the key is not given.
 func (s *section) text(key string) (string, error) {
-	e, given, err := s.get(key)
-	if err != nil || !given {
+	v, given, err := s.value(key)
+	if !given {
 		return "", err
 	}
-	v, err := s.scalar(e)
-	if err != nil {
-		return "", err
-	}
-	return field{}.text(s, e, v)
+	return field{}.text(s, key, v)
 }

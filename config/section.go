@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -162,6 +163,22 @@ func (s *section) get(key string) (entry, bool, error) {
 	return s.entries[i], !isNull(s.entries[i].value), nil
 }
 
+// has says whether a key is there; it may be null.
+func (s *section) has(key string) bool {
+	_, there := s.index[key]
+	return there
+}
+
+// value gives the single value of a key that is neither missing nor null.
+func (s *section) value(key string) (v scalar, given bool, err error) {
+	e, given, err := s.get(key)
+	if err != nil || !given {
+		return scalar{}, false, err
+	}
+	v, err = s.scalar(e)
+	return v, err == nil, err
+}
+
 // falsy says whether a key is missing, or holds what Anchore takes for nothing:
 // null, False, 0, an empty text, mapping or list.
 func (s *section) falsy(key string) (bool, error) {
@@ -191,14 +208,9 @@ func (s *section) check(known ...string) error {
 	if s.oddKey != nil {
 		return s.file.errorf(s.oddKey.Line, s.path, "has a key that is %s, wants words as keys", describe(s.oddKey))
 	}
-	isKnown := map[string]bool{}
-	for _, k := range known {
-		isKnown[k] = true
-	}
 	for _, e := range s.entries {
-		if !isKnown[e.key] {
-			near := nearMiss(e.key, known)
-			if near != "" {
+		if !slices.Contains(known, e.key) {
+			if near := nearMiss(e.key, known); near != "" {
 				return s.errorf(e.key, "%s", unknownKey(near, known))
 			}
 			s.warnf(e.key, "%s; kedge leaves it out", unknownKey("", known))

@@ -82,7 +82,7 @@ func (f *File) AnalysisArchive() (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, there := catalog.index[analysisArchive]; !there {
+	if !catalog.has(analysisArchive) {
 		return nil, f.errorf(catalog.line, catalogPath, "has no analysis_archive (looked for %s)", path)
 	}
 	empty, err := catalog.falsy(analysisArchive)
@@ -103,9 +103,6 @@ func (f *File) HasAnalysisArchive() bool {
 	if err != nil {
 		return false
 	}
-	if _, there := catalog.index[analysisArchive]; !there {
-		return false
-	}
 	if empty, err := catalog.falsy(analysisArchive); empty || err != nil {
 		return err != nil
 	}
@@ -122,25 +119,15 @@ func (s *Store) Disabled() bool { return s.Enabled != nil && !*s.Enabled }
 
 // catalog gives the section services.catalog.
 func (f *File) catalog(wanted string) (*section, error) {
-	s, err := f.top()
-	if err != nil {
-		return nil, err
+	s, missing, err := f.find(catalogPath)
+	if err != nil || missing == "" {
+		return s, err
 	}
-	for _, name := range strings.Split(catalogPath, ".") {
-		inner, err := s.child(name)
-		if err != nil {
-			return nil, err
-		}
-		if inner == nil {
-			line := 0
-			if s.path != "" {
-				line = s.lineOf(name)
-			}
-			return nil, f.errorf(line, "", "has no %s (looked for %s)", join(s.path, name), wanted)
-		}
-		s = inner
+	line := 0
+	if s.path != "" {
+		line = s.lineOf(missing)
 	}
-	return s, nil
+	return nil, f.errorf(line, "", "has no %s (looked for %s)", join(s.path, missing), wanted)
 }
 
 // storeKeys are the keys of a store's section. Anchore compares digests when it
@@ -203,7 +190,7 @@ func (s *Store) readCompression() error {
 
 func (s *Store) readDriver() error {
 	s.Driver = defaultDriver
-	if _, there := s.section.index["storage_driver"]; !there {
+	if !s.section.has("storage_driver") {
 		s.Options = Options{&section{file: s.section.file, path: join(s.section.path, "storage_driver.config"), line: s.Line}}
 		return nil
 	}
@@ -218,7 +205,7 @@ func (s *Store) readDriver() error {
 	if err := d.check("name", "config"); err != nil {
 		return err
 	}
-	if _, there := d.index["name"]; there {
+	if d.has("name") {
 		if s.Driver, err = d.text("name"); err != nil {
 			return err
 		}
@@ -248,7 +235,7 @@ func (s *Store) Errorf(key, format string, args ...any) error {
 		return &Error{File: s.File, Line: s.Line, Path: s.Section, Msg: msg}
 	case s.legacy && key == "storage_driver.name":
 		last = "archive_driver"
-		if _, there := s.section.index[last]; !there {
+		if !s.section.has(last) {
 			last = "use_db"
 		}
 	case !found:
@@ -262,12 +249,10 @@ func (s *Store) Errorf(key, format string, args ...any) error {
 
 // DriverLine is the line of the driver's name.
 func (s *Store) DriverLine() int {
-	switch {
-	case s.storage != nil:
+	if s.storage != nil {
 		return s.storage.lineOf("name")
-	default:
-		return s.Line
 	}
+	return s.Line
 }
 
 // String tells the driver and where it is configured.

@@ -1,15 +1,15 @@
 // Package config reads the config.yaml of an Anchore installation: the sections
-// that say where its archive is kept and which database holds its catalog.
+// that say where its archive is kept and which database holds its catalog. It
+// ignores the rest of the file. It reads a registry's configuration too.
 //
-// Only those sections are looked at; whatever else the file holds is none of
-// its business. In a value that is read, ${NAME} is replaced by the environment
-// variable NAME. That happens after the YAML has been parsed, so that a
-// variable's content can never become YAML; what comes out is then taken as the
-// type that is wanted. "$NAME" without braces is left as it is.
+// In a value, ${NAME} stands for the environment variable NAME. It is replaced
+// after the YAML has been parsed, so a variable's content never becomes YAML. The
+// result is then read as the type that is wanted. "$NAME" without braces is left
+// as it is.
 //
-// Errors are of type *Error and name file, line and the key's whole path. They
-// are one line long and hold no value from the file; Error.Excerpt gives the line
-// at fault, as far as it may be shown.
+// Errors are of type *Error. They name the file, the line and the key's whole
+// path. They are one line long and hold no value from the file. Error.Excerpt
+// gives the line at fault, as far as it may be shown.
 package config
 
 import (

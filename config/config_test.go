@@ -9,15 +9,29 @@ import (
 	"testing"
 )
 
-func TestLoadRefused(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) string {
+// driverLine is the line of the driver's name.
+func driverLine(s *Store) int {
+	if s.storage != nil {
+		return s.storage.lineOf("name")
+	}
+	return s.Line
+}
+
+// writerIn gives a function that writes a file in a folder, and gives its path.
+func writerIn(t *testing.T, dir string) func(name, text string) string {
+	return func(name, text string) string {
+		t.Helper()
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return path
 	}
+}
+
+func TestLoadRefused(t *testing.T) {
+	dir := t.TempDir()
+	write := writerIn(t, dir)
 	for _, test := range []struct {
 		name, path string
 		line       string
@@ -136,8 +150,8 @@ func TestStore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.Driver != test.driver || s.Section != test.section || s.Line != test.line || s.DriverLine() != test.driverLine || s.Compression != test.compression {
-				t.Errorf("got %v, driver on line %d, %+v", s, s.DriverLine(), s.Compression)
+			if s.Driver != test.driver || s.Section != test.section || s.Line != test.line || driverLine(s) != test.driverLine || s.Compression != test.compression {
+				t.Errorf("got %v, driver on line %d, %+v", s, driverLine(s), s.Compression)
 			}
 			if keys := strings.Join(s.Options.Keys(), ","); keys != test.keys {
 				t.Errorf("options %q, want %q", keys, test.keys)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -72,7 +73,7 @@ func (f *File) noDatabase(line int) error {
 
 // hasParts says whether the database is given by parts.
 func (s *section) hasParts() bool {
-	return slices.ContainsFunc(partKeys, func(key string) bool { return Options{s}.Has(key) })
+	return slices.ContainsFunc(partKeys, Options{s}.Has)
 }
 
 // databaseURL reads db_connect.
@@ -110,7 +111,7 @@ func (d *Database) readParts(s *section) error {
 	}
 	d.user, d.password, d.name = parts["user"], parts["password"], parts["name"]
 	d.rawUser, d.rawPassword = d.user, d.password
-	for _, host := range strings.Split(parts["host"], ",") {
+	for host := range strings.SplitSeq(parts["host"], ",") {
 		if strings.Count(host, ":") > 1 && !strings.HasPrefix(host, "[") {
 			host = "[" + host + "]"
 		}
@@ -183,29 +184,26 @@ func (f *File) DatabaseSettings() ([]Setting, error) {
 		return nil, err
 	}
 	url := Setting{Path: databasePath + ".db_connect", Value: display(d.Redacted()), Secret: d.password != ""}
-	list := []Setting{url}
 	if raw, err := s.text("db_connect"); err != nil || raw != "" {
-		list[0].Line, list[0].Variables = s.lineOf("db_connect"), variables(s, "db_connect")
-		return list, err
+		url.Line, url.Variables = s.lineOf("db_connect"), variables(s, "db_connect")
+		return []Setting{url}, err
 	}
+	var parts []Setting
 	for _, key := range partKeys {
-		value, err := s.text(key)
+		value, given, err := s.value(key)
 		if err != nil {
-			return list, err
+			return nil, err
 		}
-		if !(Options{s}).Has(key) {
+		if !given {
 			continue
 		}
-		set := s.setting(key, value)
-		if key == "password" && value != "" {
-			set.Value, set.Secret = mask, true
+		part := s.setting(key, value.text)
+		if key == "password" && value.text != "" {
+			part.Value, part.Secret = mask, true
 		}
-		list = append(list, set)
+		parts = append(parts, part)
 		// The URL is made of them.
-		list[0].Variables = append(list[0].Variables, set.Variables...)
-		if list[0].Line == 0 {
-			list[0].Line = set.Line
-		}
+		url.Line, url.Variables = cmp.Or(url.Line, part.Line), append(url.Variables, part.Variables...)
 	}
-	return list, nil
+	return append([]Setting{url}, parts...), nil
 }

@@ -121,7 +121,7 @@ func TestDocumentedS3(t *testing.T) {
 				t.Errorf("enabled is %v", s.Enabled)
 			}
 			got := s3Options{Region: "left over"}
-			if test.want.Region == "" && !s.Options.Has("region") && s.Options.Line("region") == s.Options.Line("") {
+			if test.want.Region == "" && !s.Options.Has("region") && s.Options.s.lineOf("region") == s.Options.s.lineOf("") {
 				got.Region = "" // not in the file at all: keeps what it has
 			}
 			if err := s.Options.Decode(&got); err != nil {

@@ -91,22 +91,15 @@ func (s *Store) Settings(options any) (settings []Setting, unset []string, err e
 // driverSetting is the driver's name, and what it comes from.
 func (s *Store) driverSetting() Setting {
 	set := Setting{Path: s.Section + ".storage_driver.name", Value: display(s.Driver)}
-	key := ""
-	switch {
-	case s.storage != nil:
-		if s.storage.has("name") {
-			set.Line, set.Variables = s.storage.lineOf("name"), variables(s.storage, "name")
+	at, key := s.storage, "name"
+	if at == nil && s.legacy {
+		at, key = s.section, "archive_driver"
+		if at.lineOf("use_db") == s.Line {
+			key = "use_db"
 		}
-		return set
-	case !s.legacy:
-		return set
-	case s.section.lineOf("use_db") == s.Line:
-		key = "use_db"
-	default:
-		key = "archive_driver"
 	}
-	if s.section.has(key) {
-		set.Path, set.Line, set.Variables = s.Section+"."+key, s.section.lineOf(key), variables(s.section, key)
+	if at != nil && at.has(key) {
+		set.Path, set.Line, set.Variables = at.path+"."+key, at.lineOf(key), variables(at, key)
 	}
 	return set
 }

@@ -51,11 +51,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, set := range settings {
-		got = append(got, fmt.Sprintf("%s = %s (%s)", strings.TrimPrefix(set.Path, "services.catalog.object_store."), set.Value, set.From(f.Path)))
-	}
-	want := []string{
+	wantSettings(t, f, settings, "services.catalog.object_store.",
 		"storage_driver.name = s3 (c.yaml:8)",
 		"compression.enabled = true (c.yaml:6)",
 		"compression.min_size_kbytes = 100 (default)",
@@ -68,10 +64,7 @@ func TestSettings(t *testing.T) {
 		"storage_driver.config.keyid = shown (c.yaml:15)",
 		"storage_driver.config.chunksize = 8388608 (default)",
 		"storage_driver.config.session = ******** (c.yaml:16, environment T_TOKEN)",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
+	)
 	if !slices.Equal(unset, []string{"other"}) {
 		t.Errorf("unset: %v", unset)
 	}
@@ -103,16 +96,21 @@ func TestRegistrySettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, set := range settings {
-		got = append(got, fmt.Sprintf("%s = %s (%s)", set.Path, set.Value, set.From(f.Path)))
-	}
-	want := []string{
+	wantSettings(t, f, settings, "",
 		"storage.s3.bucket = b (r.yml:4)",
 		"storage.s3.region = eu (environment REGISTRY_STORAGE_S3_REGION)",
 		"storage.s3.secretkey = ******** (environment REGISTRY_STORAGE_S3_SECRETKEY)",
 		"storage.s3.chunksize = 10485760 (default)",
 		"storage.s3.loglevel = off (r.yml:6)",
+	)
+}
+
+// wantSettings compares settings, each in one line with what it comes from.
+func wantSettings(t *testing.T, f *File, settings []Setting, prefix string, want ...string) {
+	t.Helper()
+	var got []string
+	for _, set := range settings {
+		got = append(got, fmt.Sprintf("%s = %s (%s)", strings.TrimPrefix(set.Path, prefix), set.Value, set.From(f.Path)))
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -63,15 +63,6 @@ func (o Options) Keys() []string {
 	return keys
 }
 
-// Line is the line of a key, or that of the whole mapping where it has no such
-// key; 0 for the zero value.
-func (o Options) Line(key string) int {
-	if o.s == nil {
-		return 0
-	}
-	return o.s.lineOf(key)
-}
-
 // Errorf makes an error about a key, with file, line and whole path. The caller
 // sees to it that no secret gets into it.
 func (o Options) Errorf(key, format string, args ...any) error {

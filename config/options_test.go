@@ -224,8 +224,8 @@ func TestOptions(t *testing.T) {
 	if !o.Has("url") || o.Has("region") || !o.Has("bucket") || o.Has("prefix") {
 		t.Error("Has is wrong")
 	}
-	if o.Line("url") != 7 || o.Line("bucket") != 9 || o.Line("prefix") != 6 {
-		t.Errorf("lines %d, %d, %d", o.Line("url"), o.Line("bucket"), o.Line("prefix"))
+	if o.s.lineOf("url") != 7 || o.s.lineOf("bucket") != 9 || o.s.lineOf("prefix") != 6 {
+		t.Errorf("lines %d, %d, %d", o.s.lineOf("url"), o.s.lineOf("bucket"), o.s.lineOf("prefix"))
 	}
 	if got, want := message(o.Errorf("url", "is %s\nhere", "empty")), "c.yaml:7: services.catalog.object_store.storage_driver.config.url: is empty here"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -234,7 +234,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("String is %s", o)
 	}
 	var none Options
-	if none.Has("a") || none.Line("a") != 0 || none.Keys() != nil || message(none.Errorf("a", "b")) != "a: b" || none.String() != "no options" {
+	if none.Has("a") || none.Keys() != nil || message(none.Errorf("a", "b")) != "a: b" || none.String() != "no options" {
 		t.Error("the zero value is wrong")
 	}
 	if err := none.Decode(&struct{}{}); err != nil {

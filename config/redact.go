@@ -74,19 +74,15 @@ func newRedactor(options any) redactor {
 
 func (r *redactor) compression(s *Store) *yaml.Node {
 	m := mapping()
-	values := map[string]*yaml.Node{
-		"enabled":         boolean(s.Compression.Enabled),
-		"min_size_kbytes": {Kind: yaml.ScalarNode, Value: s.Compression.minKilobytes()},
-	}
-	if s.compression != nil {
-		for _, e := range s.compression.entries {
-			if _, known := values[e.key]; known && !isNull(e.value) {
-				values[e.key] = r.node(e.key, e.value, 0)
-			}
+	given := Options{s.compression}
+	set := func(key string, standard *yaml.Node) {
+		if given.Has(key) {
+			standard = r.node(key, given.s.entries[given.s.index[key]].value, 0)
 		}
+		add(m, key, standard)
 	}
-	add(m, "enabled", values["enabled"])
-	add(m, "min_size_kbytes", values["min_size_kbytes"])
+	set("enabled", boolean(s.Compression.Enabled))
+	set("min_size_kbytes", &yaml.Node{Kind: yaml.ScalarNode, Value: s.Compression.minKilobytes()})
 	return m
 }
 

@@ -154,29 +154,34 @@ func (r *Registry) readMiddleware(top *section) error {
 	}
 	for i, n := range e.value.Content {
 		entry, err := top.file.section(fmt.Sprintf("middleware.storage.%d", i), n.Line, n)
+		if err == nil {
+			err = r.readCloudFront(entry)
+		}
 		if err != nil {
 			return err
 		}
-		name, err := entry.text("name")
-		if err != nil {
-			return err
-		}
-		disabled, err := entry.boolean("disabled")
-		if err != nil {
-			return err
-		}
-		if name != "cloudfront" || disabled != nil && *disabled {
-			continue
-		}
-		options, err := entry.child("options")
-		if err != nil {
-			return err
-		}
-		if options == nil {
-			return entry.errorf("options", "must be given: baseurl, privatekey and keypairid")
-		}
-		r.CloudFront = &Options{options}
 	}
+	return nil
+}
+
+// readCloudFront reads one middleware, if it is that.
+func (r *Registry) readCloudFront(entry *section) error {
+	name, err := entry.text("name")
+	if err != nil {
+		return err
+	}
+	disabled, err := entry.boolean("disabled")
+	if err != nil || name != "cloudfront" || disabled != nil && *disabled {
+		return err
+	}
+	options, err := entry.child("options")
+	if err != nil {
+		return err
+	}
+	if options == nil {
+		return entry.errorf("options", "must be given: baseurl, privatekey and keypairid")
+	}
+	r.CloudFront = &Options{options}
 	return nil
 }
 

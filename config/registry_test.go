@@ -179,8 +179,8 @@ func TestOptionsWithout(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := r.Options.Without("loglevel", "region")
-	if keys := strings.Join(o.Keys(), ","); keys != "bucket" || o.Line("bucket") != 5 {
-		t.Errorf("keys %s, line %d", keys, o.Line("bucket"))
+	if keys := strings.Join(o.Keys(), ","); keys != "bucket" || o.s.lineOf("bucket") != 5 {
+		t.Errorf("keys %s, line %d", keys, o.s.lineOf("bucket"))
 	}
 	if (Options{}).Without("x").Keys() != nil {
 		t.Error("no options have keys")

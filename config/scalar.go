@@ -25,19 +25,12 @@ func (s *section) scalar(e entry) (scalar, error) {
 	if n.Kind != yaml.ScalarNode {
 		return scalar{}, s.errorf(e.key, "is %s, wants a single value", describe(n))
 	}
-	v := scalar{plain: n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0}
-	if n.Style&yaml.TaggedStyle != 0 {
-		switch n.ShortTag() {
-		case "!!str":
-			v.plain = false
-		case "!!bool", "!!int", "!!float", "!!null":
-			v.plain = true
-		default:
-			return scalar{}, s.file.errorf(n.Line, join(s.path, e.key), "has a YAML tag (!) that has no meaning here")
-		}
+	plain, known := isPlain(n)
+	if !known {
+		return scalar{}, s.file.errorf(n.Line, join(s.path, e.key), "has a YAML tag (!) that has no meaning here")
 	}
+	v := scalar{text: n.Value, plain: plain}
 	if s.file.verbatim || !reference.MatchString(n.Value) {
-		v.text = n.Value
 		return v, nil
 	}
 	if err := s.file.readEnvFile(); err != nil {
@@ -57,6 +50,21 @@ func (s *section) scalar(e entry) (scalar, error) {
 		return scalar{}, s.file.errorf(n.Line, join(s.path, e.key), "the environment variable %s is not set%s", missing, s.file.env.miss())
 	}
 	return v, nil
+}
+
+// isPlain says whether YAML gives a value a type; known is false for a tag that
+// means nothing here.
+func isPlain(n *yaml.Node) (plain, known bool) {
+	if n.Style&yaml.TaggedStyle == 0 {
+		return n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0, true
+	}
+	switch n.ShortTag() {
+	case "!!str":
+		return false, true
+	case "!!bool", "!!int", "!!float", "!!null":
+		return true, true
+	}
+	return false, false
 }
 
 var (

@@ -79,13 +79,26 @@ func (s *section) collect(n *yaml.Node, depth int, budget *int) error {
 	if depth > maxAliasDepth {
 		return s.file.errorf(n.Line, s.path, "merge keys (<<) go too deep or in a circle")
 	}
-	var merges []*yaml.Node
+	merges, err := s.collectPairs(n, depth, budget)
+	switch {
+	case err != nil:
+		return err
+	case len(merges) == 0:
+		return nil
+	case len(merges) > 1:
+		return s.file.errorf(merges[1].Line, s.path, "has more than one merge key (<<)")
+	}
+	return s.merge(merges[0], depth, budget)
+}
+
+// collectPairs adds a mapping's pairs and gives what its merge keys refer to.
+func (s *section) collectPairs(n *yaml.Node, depth int, budget *int) (merges []*yaml.Node, err error) {
 	here := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := resolve(n.Content[i]), n.Content[i+1]
 		if depth > 0 {
 			if err := s.spend(n.Line, budget); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if key.Kind != yaml.ScalarNode {
@@ -108,15 +121,7 @@ func (s *section) collect(n *yaml.Node, depth int, budget *int) error {
 			s.entries = append(s.entries, entry{key: key.Value, line: key.Line, value: resolve(value)})
 		}
 	}
-	if len(merges) > 1 {
-		return s.file.errorf(merges[1].Line, s.path, "has more than one merge key (<<)")
-	}
-	for _, m := range merges {
-		if err := s.merge(m, depth, budget); err != nil {
-			return err
-		}
-	}
-	return nil
+	return merges, nil
 }
 
 // spend takes one from the budget of keys that merge keys may bring in.

@@ -247,14 +247,6 @@ func (s *Store) Errorf(key, format string, args ...any) error {
 	return at.errorf(last, "%s", msg)
 }
 
-// DriverLine is the line of the driver's name.
-func (s *Store) DriverLine() int {
-	if s.storage != nil {
-		return s.storage.lineOf("name")
-	}
-	return s.Line
-}
-
 // String tells the driver and where it is configured.
 func (s *Store) String() string {
 	return oneLine(fmt.Sprintf("%s (%s:%d: %s)", s.Driver, s.File, s.Line, s.Section))

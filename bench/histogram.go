@@ -39,9 +39,6 @@ func (h *Histogram) Add(other *Histogram) {
 	h.longest = max(h.longest, other.longest)
 }
 
-// Count is how many times were counted.
-func (h *Histogram) Count() uint64 { return h.count }
-
 // Max is the longest time, exactly.
 func (h *Histogram) Max() time.Duration { return h.longest }
 

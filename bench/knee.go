@@ -12,16 +12,21 @@ const nearBest = 0.95
 // Knee is the smallest concurrency of some steps whose rate is within 5% of the
 // best one; 0 when nothing was measured.
 func Knee(steps []Step) int {
-	best, knee := 0.0, 0
-	for _, s := range steps {
-		best = max(best, s.PerSecond)
-	}
+	best, knee := bestRate(steps), 0
 	for _, s := range steps {
 		if s.PerSecond > 0 && s.PerSecond >= nearBest*best && (knee == 0 || s.Concurrency < knee) {
 			knee = s.Concurrency
 		}
 	}
 	return knee
+}
+
+func bestRate(steps []Step) float64 {
+	best := 0.0
+	for _, s := range steps {
+		best = max(best, s.PerSecond)
+	}
+	return best
 }
 
 // of selects the steps that were measured of an operation and size.
@@ -44,10 +49,7 @@ func (r *Result) Recommended(op Operation) int {
 	sizes := 0
 	for _, size := range r.sizes(op) {
 		steps := r.of(op, size)
-		best := 0.0
-		for _, s := range steps {
-			best = max(best, s.PerSecond)
-		}
+		best := bestRate(steps)
 		if best == 0 {
 			continue
 		}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"slices"
@@ -21,12 +22,7 @@ const lineHeight = 14.0
 
 // draw writes the names beside the lines' ends, none over another.
 func (l labels) draw(out *strings.Builder) {
-	slices.SortFunc(l, func(a, b label) int {
-		if a.y < b.y {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(l, func(a, b label) int { return cmp.Compare(a.y, b.y) })
 	for i := range l {
 		if i > 0 && l[i].y < l[i-1].y+lineHeight {
 			l[i].y = l[i-1].y + lineHeight

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,13 +51,13 @@ func (s *shelf) putOne(ctx context.Context, d drivers.Driver, number int64) (int
 }
 
 func (s *shelf) putBatch(ctx context.Context, d drivers.Driver, begin, end int64) (done int64, first error) {
-	requests := make([]drivers.PutRequest, 0, end-begin)
-	for n := begin; n < end; n++ {
-		uri, err := s.uri(d, n)
-		if err != nil {
-			return 0, err
-		}
-		requests = append(requests, drivers.PutRequest{URI: uri, Payload: s.payload, MD5: s.digest})
+	uris, err := s.uris(d, begin, end)
+	if err != nil {
+		return 0, err
+	}
+	requests := make([]drivers.PutRequest, len(uris))
+	for i, uri := range uris {
+		requests[i] = drivers.PutRequest{URI: uri, Payload: s.payload, MD5: s.digest}
 	}
 	for i, result := range d.(drivers.Batcher).PutBatch(ctx, requests) {
 		if result.Err == nil {
@@ -64,16 +65,9 @@ func (s *shelf) putBatch(ctx context.Context, d drivers.Driver, begin, end int64
 			continue
 		}
 		s.doubt(begin + int64(i))
-		first = firstOf(first, result.Err)
+		first = cmp.Or(first, result.Err)
 	}
 	return done, first
-}
-
-func firstOf(first, err error) error {
-	if first != nil {
-		return first
-	}
-	return err
 }
 
 // reading is work that goes over the documents again and again.
@@ -155,7 +149,7 @@ func (s *shelf) getBatch(ctx context.Context, d drivers.Driver, begin, end int64
 			done++
 			continue
 		}
-		first = firstOf(first, err)
+		first = cmp.Or(first, err)
 	}
 	return done, first
 }
@@ -174,13 +168,9 @@ func (r *runner) delete(ctx context.Context, s *shelf, concurrency int) (Step, b
 }
 
 func (s *shelf) deleteSome(ctx context.Context, d drivers.Driver, begin, end int64) (done int64, first error) {
-	uris := make([]string, 0, end-begin)
-	for n := begin; n < end; n++ {
-		uri, err := s.uri(d, n)
-		if err != nil {
-			return 0, err
-		}
-		uris = append(uris, uri)
+	uris, err := s.uris(d, begin, end)
+	if err != nil {
+		return 0, err
 	}
 	var errs []error
 	if batcher, ok := d.(drivers.Batcher); ok && d.Capabilities().BatchDelete {
@@ -196,7 +186,7 @@ func (s *shelf) deleteSome(ctx context.Context, d drivers.Driver, begin, end int
 			continue
 		}
 		s.doubt(begin + int64(i))
-		first = firstOf(first, err)
+		first = cmp.Or(first, err)
 	}
 	return done, first
 }

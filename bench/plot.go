@@ -87,19 +87,7 @@ func (r *Result) panel(out *strings.Builder, op Operation, x, y float64, title s
 	}
 	across := plot.Log(float64(concurrencies[0]), float64(concurrencies[len(concurrencies)-1]), 0, panelWidth)
 	up := plot.Log(low, high, panelHeight, 0).Round()
-	for _, v := range up.Ticks() {
-		fmt.Fprintf(out, `<line class="grid" x1="0" x2="%.1f" y1="%.1f" y2="%.1f"/><text x="-8" y="%.1f" text-anchor="end">%s</text>`, panelWidth, up.At(v), up.At(v), up.At(v)+4, d.tick(v))
-	}
-	last := -100.0
-	for _, c := range concurrencies {
-		at := across.At(float64(c))
-		if at-last < 26 {
-			continue // no room for another number
-		}
-		last = at
-		fmt.Fprintf(out, `<line class="grid" y1="0" y2="%.1f" x1="%.1f" x2="%.1f"/><text x="%.1f" y="%.1f" text-anchor="middle">%d</text>`, panelHeight, at, at, at, panelHeight+17, c)
-	}
-	fmt.Fprintf(out, `<line class="axis" x1="0" x2="%.1f" y1="%.1f" y2="%.1f"/><text x="%.1f" y="%.1f" text-anchor="middle">operations in flight</text>`, panelWidth, panelHeight, panelHeight, panelWidth/2, panelHeight+34)
+	axes(out, concurrencies, across, up, d.tick)
 	var names labels
 	for i, size := range r.sizes(op) {
 		steps := r.of(op, size)
@@ -117,6 +105,23 @@ func (r *Result) panel(out *strings.Builder, op Operation, x, y float64, title s
 		out.WriteString("</g>")
 	}
 	names.draw(out)
+}
+
+// axes draws a panel's grid with its numbers.
+func axes(out *strings.Builder, concurrencies []int, across, up plot.Scale, tick func(v float64) string) {
+	for _, v := range up.Ticks() {
+		fmt.Fprintf(out, `<line class="grid" x1="0" x2="%.1f" y1="%.1f" y2="%.1f"/><text x="-8" y="%.1f" text-anchor="end">%s</text>`, panelWidth, up.At(v), up.At(v), up.At(v)+4, tick(v))
+	}
+	last := -100.0
+	for _, c := range concurrencies {
+		at := across.At(float64(c))
+		if at-last < 26 {
+			continue // no room for another number
+		}
+		last = at
+		fmt.Fprintf(out, `<line class="grid" y1="0" y2="%.1f" x1="%.1f" x2="%.1f"/><text x="%.1f" y="%.1f" text-anchor="middle">%d</text>`, panelHeight, at, at, at, panelHeight+17, c)
+	}
+	fmt.Fprintf(out, `<line class="axis" x1="0" x2="%.1f" y1="%.1f" y2="%.1f"/><text x="%.1f" y="%.1f" text-anchor="middle">operations in flight</text>`, panelWidth, panelHeight, panelHeight, panelWidth/2, panelHeight+34)
 }
 
 func (c curve) draw(out *strings.Builder, steps []Step, across, up plot.Scale, number int) {

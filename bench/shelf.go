@@ -47,6 +47,19 @@ func (s *shelf) uri(d drivers.Driver, number int64) (string, error) {
 	return d.URI(drivers.Key{UserID: s.user, Bucket: Bucket, ArchiveID: fmt.Sprintf("%d-%012d", s.size, number)})
 }
 
+// uris are those of the documents from begin up to end.
+func (s *shelf) uris(d drivers.Driver, begin, end int64) ([]string, error) {
+	uris := make([]string, 0, end-begin)
+	for n := begin; n < end; n++ {
+		uri, err := s.uri(d, n)
+		if err != nil {
+			return nil, err
+		}
+		uris = append(uris, uri)
+	}
+	return uris, nil
+}
+
 // document is a document's payload, streamed where a migration would stream it.
 func (s *shelf) document() drivers.Payload {
 	if s.size <= streamBytes {
@@ -89,13 +102,9 @@ func (s *shelf) clear(ctx context.Context, d drivers.Driver) error {
 
 // remove removes the documents from begin up to end.
 func (s *shelf) remove(ctx context.Context, d drivers.Driver, begin, end int64) error {
-	var uris []string
-	for n := begin; n < end; n++ {
-		uri, err := s.uri(d, n)
-		if err != nil {
-			return err
-		}
-		uris = append(uris, uri)
+	uris, err := s.uris(d, begin, end)
+	if err != nil {
+		return err
 	}
 	if batcher, ok := d.(drivers.Batcher); ok && d.Capabilities().BatchDelete {
 		return errors.Join(batcher.DeleteBatch(ctx, uris)...)

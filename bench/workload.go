@@ -1,8 +1,10 @@
-// Package bench makes workloads: the documents of an installation of any size,
-// the same ones for the same parameters, without keeping them anywhere.
+// Package bench measures how fast a store puts, finds, reads, lists and deletes
+// documents (Run). It also makes workloads: the documents of an installation of any
+// size, the same ones for the same parameters, without keeping them anywhere.
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -120,16 +122,8 @@ func appendNoise(out []byte, r *rand.Rand, count int64) []byte {
 
 // length draws a length in bytes.
 func (w Workload) length(r *rand.Rand) int64 {
-	median, longest, sigma := w.MedianBytes, w.MaxBytes, w.Sigma
-	if median == 0 {
-		median = 2 << 10
-	}
-	if longest == 0 {
-		longest = 100 * median
-	}
-	if sigma == 0 {
-		sigma = 1
-	}
+	median, sigma := cmp.Or(w.MedianBytes, 2<<10), cmp.Or(w.Sigma, 1)
+	longest := cmp.Or(w.MaxBytes, 100*median)
 	switch w.Lengths {
 	case Fixed:
 		return median

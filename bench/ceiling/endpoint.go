@@ -82,16 +82,6 @@ func (e *endpoint) do(method, key string, body io.ReadCloser, length int64) (*ht
 
 // escape escapes a key as a signature of S3 wants it: all but unreserved
 // characters and the slash.
-func escape(key string) string {
-	const hex = "0123456789ABCDEF"
-	out := make([]byte, 0, len(key)+8)
-	for _, c := range []byte(key) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == '~', c == '/':
-			out = append(out, c)
-		default:
-			out = append(out, '%', hex[c>>4], hex[c&15])
-		}
-	}
-	return string(out)
-}
+func escape(key string) string { return asPath.Replace(url.QueryEscape(key)) }
+
+var asPath = strings.NewReplacer("+", "%20", "%2F", "/")

@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -70,17 +67,9 @@ func watchPeak(pid int, ended <-chan struct{}) (peak int64) {
 
 // highWater reads VmHWM of a process, 0 when it has ended.
 func highWater(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
+	var kib int64
+	if _, err := fmt.Sscanf(field(fmt.Sprintf("/proc/%d/status", pid), "VmHWM"), "%d kB", &kib); err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(status)) {
-		if words := strings.Fields(line); len(words) == 3 && words[0] == "VmHWM:" {
-			kib, err := strconv.ParseInt(words[1], 10, 64)
-			if err == nil {
-				return kib << 10
-			}
-		}
-	}
-	return 0
+	return kib << 10
 }

@@ -2,7 +2,7 @@
 // documents between the same servers, in one run: see docs/performance.md.
 // "make bench" runs it.
 //
-// All that it measures are child processes: their time from start to end, their
-// CPU time and the peak of their memory. Contestants take turns within a round,
-// and what is told is the median of the rounds.
+// It measures child processes: their time from start to end, their CPU time and
+// the peak of their memory. Contestants take turns within a round. The table has
+// the median of the rounds.
 package compare

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -60,21 +61,18 @@ func FromEnvironment(root string) (Options, error) {
 	}
 	for name, to := range map[string]*int{"COUNT": &o.Count, "ROUNDS": &o.Rounds} {
 		if text := os.Getenv(name); text != "" {
-			n, err := strconv.Atoi(text)
-			if err != nil || n < 1 {
+			if *to = atLeastOne(text); *to == 0 {
 				return o, fmt.Errorf("%s=%s: want a number from 1", name, text)
 			}
-			*to = n
 		}
 	}
 	if text := os.Getenv("CLIENTS"); text != "" {
 		o.Clients = nil
 		for _, one := range list(text) {
-			n, err := strconv.Atoi(one)
-			if err != nil || n < 1 {
-				return o, fmt.Errorf("CLIENTS=%s: want numbers from 1, with commas", text)
-			}
-			o.Clients = append(o.Clients, n)
+			o.Clients = append(o.Clients, atLeastOne(one))
+		}
+		if slices.Contains(o.Clients, 0) {
+			return o, fmt.Errorf("CLIENTS=%s: want numbers from 1, with commas", text)
 		}
 	}
 	if len(o.Kedge) == 0 || o.Ceiling == "" {
@@ -85,12 +83,16 @@ func FromEnvironment(root string) (Options, error) {
 
 // wanted says whether a scenario is to be run.
 func (o Options) wanted(name string) bool {
-	for _, only := range o.Only {
-		if strings.HasPrefix(name, only) {
-			return true
-		}
+	return len(o.Only) == 0 || slices.ContainsFunc(o.Only, func(only string) bool { return strings.HasPrefix(name, only) })
+}
+
+// atLeastOne reads a number from 1; 0 where it is none.
+func atLeastOne(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
 	}
-	return len(o.Only) == 0
+	return max(n, 0)
 }
 
 // list splits at commas.

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
@@ -65,13 +66,8 @@ func (r *Result) add(c contestant, m measurement) {
 // kind into that of their names.
 func (r *Result) sort() {
 	slices.SortStableFunc(r.Contestants, func(a, b *Series) int {
-		if a.contestant.kind != b.contestant.kind {
-			return int(a.contestant.kind - b.contestant.kind)
-		}
-		if a.contestant.clients != b.contestant.clients {
-			return a.contestant.clients - b.contestant.clients
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(cmp.Compare(a.contestant.kind, b.contestant.kind), cmp.Compare(a.contestant.clients, b.contestant.clients),
+			cmp.Compare(a.Name, b.Name))
 	})
 }
 

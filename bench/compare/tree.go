@@ -3,7 +3,6 @@ package compare
 import (
 	"bufio"
 	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -74,7 +73,4 @@ func (t *tree) writeList() error {
 	return errors.Join(w.Flush(), f.Close())
 }
 
-func hexMD5(b []byte) string {
-	sum := md5.Sum(b)
-	return hex.EncodeToString(sum[:])
-}
+func hexMD5(b []byte) string { return fmt.Sprintf("%x", md5.Sum(b)) }

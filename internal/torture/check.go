@@ -222,9 +222,7 @@ func (r *round) checkTasks(ctx context.Context) (findings []finding, err error) 
 	find := func(format string, args ...any) {
 		findings = append(findings, finding{wrong, fmt.Sprintf(format, args...)})
 	}
-	var migrated int64
 	for i, t := range tasks {
-		migrated += t.migrated
 		if !t.terminal() || !t.ended {
 			find("task %d of %d is %+v, though its migration is over", i+1, len(tasks), t)
 		}
@@ -233,18 +231,24 @@ func (r *round) checkTasks(ctx context.Context) (findings []finding, err error) 
 		}
 	}
 	last, want := tasks[len(tasks)-1], "complete"
-	rotten := r.model.count(stays)
-	if rotten > 0 {
+	if r.model.count(stays) > 0 {
 		want = "failed"
 	}
 	if last.state != want {
 		find("the last task is %+v, want it %s", last, want)
 	}
-	if r.model.sameURIs && len(tasks) > 1 {
-		return findings, nil // what was moved before counts again
+	if !r.model.sameURIs || len(tasks) == 1 { // else what was moved before counts again
+		r.checkCounts(tasks, find)
 	}
-	moved := r.model.count(moves)
+	return findings, nil
+}
+
+// checkCounts compares what the tasks tell of documents with the model.
+func (r *round) checkCounts(tasks []task, find func(format string, args ...any)) {
+	var migrated int64
+	moved, rotten := r.model.count(moves), r.model.count(stays)
 	for _, t := range tasks {
+		migrated += t.migrated
 		if rotten == 0 && moved > 0 && t.migrated == moved && t.documents == moved && t.state != "complete" {
 			find("task %+v moved everything and is not complete", t)
 		}
@@ -252,10 +256,9 @@ func (r *round) checkTasks(ctx context.Context) (findings []finding, err error) 
 	if migrated != moved {
 		find("the tasks tell of %d documents migrated, there are %d: %+v", migrated, moved, tasks)
 	}
-	if total := moved + rotten; len(tasks) == 1 && !r.meddled && last.documents != total {
-		find("the task tells of %d documents, there are %d", last.documents, total)
+	if total := moved + rotten; len(tasks) == 1 && !r.meddled && tasks[0].documents != total {
+		find("the task tells of %d documents, there are %d", tasks[0].documents, total)
 	}
-	return findings, nil
 }
 
 // checkWork compares the journal with the model: every moved row has a record of

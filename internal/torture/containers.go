@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
-	"sync"
 
 	ncw "github.com/ncw/swift/v2"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kedge/kedge/internal/testenv"
 )
@@ -41,34 +41,19 @@ func (s containerStore) name(uri string) string {
 func (s containerStore) segments() string { return s.container + "_segments" }
 
 func (s containerStore) fill(ctx context.Context, payloads map[string][]byte) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(requests)
-	for uri, payload := range payloads {
-		g.Go(func() error {
-			return s.client.ObjectPutBytes(ctx, s.container, s.name(uri), payload, "application/octet-stream")
-		})
-	}
-	return g.Wait()
+	return each(ctx, maps.Keys(payloads), func(ctx context.Context, uri string) error {
+		return s.client.ObjectPutBytes(ctx, s.container, s.name(uri), payloads[uri], "application/octet-stream")
+	})
 }
 
 func (s containerStore) read(ctx context.Context, uris []string) (map[string][]byte, error) {
-	payloads := make(map[string][]byte)
-	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(requests)
-	for _, uri := range uris {
-		g.Go(func() error {
-			payload, err := s.client.ObjectGetBytes(ctx, s.container, s.name(uri))
-			if errors.Is(err, ncw.ObjectNotFound) {
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			payloads[uri] = append([]byte{}, payload...)
-			return err
-		})
-	}
-	return payloads, g.Wait()
+	return readEach(ctx, uris, func(ctx context.Context, uri string) ([]byte, error) {
+		payload, err := s.client.ObjectGetBytes(ctx, s.container, s.name(uri))
+		if errors.Is(err, ncw.ObjectNotFound) {
+			return nil, nil
+		}
+		return append([]byte{}, payload...), err
+	})
 }
 
 func (s containerStore) remove(ctx context.Context, uris []string) error {
@@ -80,18 +65,13 @@ func (s containerStore) remove(ctx context.Context, uris []string) error {
 }
 
 func (s containerStore) removeNames(ctx context.Context, container string, names []string) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(requests)
-	for _, name := range names {
-		g.Go(func() error {
-			err := s.client.ObjectDelete(ctx, container, name)
-			if errors.Is(err, ncw.ObjectNotFound) {
-				return nil
-			}
-			return err
-		})
-	}
-	return g.Wait()
+	return each(ctx, slices.Values(names), func(ctx context.Context, name string) error {
+		err := s.client.ObjectDelete(ctx, container, name)
+		if errors.Is(err, ncw.ObjectNotFound) {
+			return nil
+		}
+		return err
+	})
 }
 
 // names lists a container, which need not exist.

@@ -1,8 +1,7 @@
-// Package torture shows that kedge loses nothing, instead of saying so: it runs
-// migrations as child processes, kills them at named points (see
-// internal/crash), at random instants and by signals, resumes them, and
-// compares everything that is there in the end with a model of what must be
-// there.
+// Package torture tests that kedge loses nothing. It runs migrations as child
+// processes and kills them: at named points (see internal/crash), at random
+// instants and by signals. It resumes them. In the end it compares everything with
+// a model of what must be there.
 //
 // A round is one installation, with documents of every awkward kind, moved
 // from one place to another through several kills. Everything random in a round

@@ -23,26 +23,9 @@ type meddling struct {
 // between enumeration and commit. The result, if not nil, is to be finished
 // beside that run.
 func (r *round) meddle(ctx context.Context, interrupted bool) (*meddling, error) {
-	rows, err := readCatalog(ctx, r.rig.conn)
-	if err != nil {
+	candidates, err := r.meddleable(ctx)
+	if err != nil || len(candidates) == 0 {
 		return nil, err
-	}
-	var candidates, inFlight []*document
-	for _, d := range r.model.documents {
-		if d.fate == moves && len(d.names) == 1 && !d.large {
-			if row, ok := rows[d.rowID(d.names[0])]; ok && row.url != nil && *row.url == r.from.uri(d.key) {
-				candidates = append(candidates, d)
-				if r.work.last[row.id] {
-					inFlight = append(inFlight, d)
-				}
-			}
-		}
-	}
-	if len(candidates) == 0 {
-		return nil, nil
-	}
-	if len(inFlight) > 0 && r.r.IntN(4) > 0 {
-		candidates = inFlight // these the next run commits first
 	}
 	d := candidates[r.r.IntN(len(candidates))]
 	m := &meddling{round: r, d: d, id: d.rowID(d.names[0])}
@@ -64,6 +47,31 @@ func (r *round) meddle(ctx context.Context, interrupted bool) (*meddling, error)
 		return nil, m.commit(ctx)
 	}
 	return m, nil
+}
+
+// meddleable are documents that are still at the source, mostly those that were
+// in flight when the last run ended: these the next one commits first.
+func (r *round) meddleable(ctx context.Context) (all []*document, err error) {
+	rows, err := readCatalog(ctx, r.rig.conn)
+	if err != nil {
+		return nil, err
+	}
+	var inFlight []*document
+	for _, d := range r.model.documents {
+		if d.fate != moves || len(d.names) != 1 || d.large {
+			continue
+		}
+		if row, ok := rows[d.rowID(d.names[0])]; ok && row.url != nil && *row.url == r.from.uri(d.key) {
+			all = append(all, d)
+			if r.work.last[row.id] {
+				inFlight = append(inFlight, d)
+			}
+		}
+	}
+	if len(inFlight) > 0 && r.r.IntN(4) > 0 {
+		return inFlight, nil
+	}
+	return all, nil
 }
 
 // change changes row and model, if the row still names the source: the server may

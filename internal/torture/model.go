@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
@@ -259,10 +260,8 @@ func (d *document) atDestination() bool { return d.fate == settled }
 func (m *model) count(fates ...fate) int64 {
 	var n int64
 	for _, d := range m.documents {
-		for _, f := range fates {
-			if d.fate == f {
-				n += int64(len(d.names))
-			}
+		if slices.Contains(fates, d.fate) {
+			n += int64(len(d.names))
 		}
 	}
 	return n

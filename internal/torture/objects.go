@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"golang.org/x/sync/errgroup"
 )
 
 // objectStore reaches the objects of an S3 bucket below a prefix, but for what
@@ -20,62 +20,38 @@ type objectStore struct {
 	bucket, prefix, apart string
 }
 
-// requests is how many requests are in flight at once.
-const requests = 12
-
 func (s objectStore) uri(key string) string { return "s3://" + s.bucket + "/" + key }
 func (s objectStore) key(uri string) string { return strings.TrimPrefix(uri, "s3://"+s.bucket+"/") }
 
 func (s objectStore) fill(ctx context.Context, payloads map[string][]byte) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(requests)
-	for uri, payload := range payloads {
-		g.Go(func() error {
-			key := s.key(uri)
-			_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(payload)})
-			return err
-		})
-	}
-	return g.Wait()
+	return each(ctx, maps.Keys(payloads), func(ctx context.Context, uri string) error {
+		key := s.key(uri)
+		_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &key, Body: bytes.NewReader(payloads[uri])})
+		return err
+	})
 }
 
 func (s objectStore) read(ctx context.Context, uris []string) (map[string][]byte, error) {
-	payloads := make(map[string][]byte)
-	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(requests)
-	for _, uri := range uris {
-		g.Go(func() error {
-			key := s.key(uri)
-			out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
-			if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			defer out.Body.Close()
-			payload, err := io.ReadAll(out.Body)
-			mu.Lock()
-			defer mu.Unlock()
-			payloads[uri] = payload
-			return err
-		})
-	}
-	return payloads, g.Wait()
+	return readEach(ctx, uris, func(ctx context.Context, uri string) ([]byte, error) {
+		key := s.key(uri)
+		out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
+		if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer out.Body.Close()
+		return io.ReadAll(out.Body)
+	})
 }
 
 func (s objectStore) remove(ctx context.Context, uris []string) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(requests)
-	for _, uri := range uris {
-		g.Go(func() error {
-			key := s.key(uri)
-			_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key})
-			return err
-		})
-	}
-	return g.Wait()
+	return each(ctx, slices.Values(uris), func(ctx context.Context, uri string) error {
+		key := s.key(uri)
+		_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key})
+		return err
+	})
 }
 
 // list lists the objects, and the unfinished uploads of these URIs: MinIO lists

@@ -3,9 +3,9 @@ package torture
 import (
 	"context"
 	"crypto/md5"
-	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
@@ -48,10 +48,7 @@ func (p *place) path(k drivers.Key) string {
 	return k.UserID + "/" + k.Bucket + "/" + k.ArchiveID
 }
 
-func hexMD5(b []byte) string {
-	sum := md5.Sum(b)
-	return hex.EncodeToString(sum[:])
-}
+func hexMD5(b []byte) string { return fmt.Sprintf("%x", md5.Sum(b)) }
 
 // store reaches payloads in the backend's own way, without kedge's drivers.
 type store interface {
@@ -115,15 +112,9 @@ var specialPairs = []Pair{
 // Pairs lists the ordered pairs of all places, or only those of the named ones.
 func Pairs(only ...string) []Pair {
 	wanted := func(name string) bool {
-		if len(only) == 0 {
-			return true
-		}
-		for _, o := range only {
-			if name, _, _ = strings.Cut(name, "|"); name == o || o == "s3" && (strings.HasPrefix(name, "minio") || strings.HasPrefix(name, "versitygw")) {
-				return true
-			}
-		}
-		return false
+		name, _, _ = strings.Cut(name, "|")
+		s3 := strings.HasPrefix(name, "minio") || strings.HasPrefix(name, "versitygw")
+		return len(only) == 0 || slices.Contains(only, name) || s3 && slices.Contains(only, "s3")
 	}
 	var pairs []Pair
 	for _, from := range sites {

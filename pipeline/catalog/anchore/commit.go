@@ -45,8 +45,6 @@ func (p *postgres) Commit(ctx context.Context, changes []catalog.Change) ([]bool
 		return applied, nil
 	}
 	doing := fmt.Sprintf("commit of %d documents", len(changes))
-	args := commitArguments(changes)
-
 	l := &p.lock
 	// Longer than the server is ever silent. The session has no bound of its own,
 	// for it may have to wait for the lock.
@@ -54,35 +52,40 @@ func (p *postgres) Commit(ctx context.Context, changes []catalog.Change) ([]bool
 	defer cancel()
 	l.use.Lock()
 	defer l.use.Unlock()
+	numbers, err := l.commitAgain(ctx, commitArguments(changes))
+	switch {
+	case errors.Is(err, errNotLocked):
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	case err != nil && outcomeUnknown(err):
+		return nil, &plain{fmt.Sprintf("%s: the database's session ended and %v: %s", doing, ErrOutcomeUnknown, oneLine(err.Error())),
+			errors.Join(ErrOutcomeUnknown, ctx.Err(), err)}
+	case err != nil:
+		return nil, failed(ctx, doing, err)
+	}
+	for _, n := range numbers {
+		applied[n-1] = true
+	}
+	return applied, nil
+}
+
+// commitAgain is commit, tried again where the server has rolled it back.
+func (l *lockSession) commitAgain(ctx context.Context, args []any) ([]int64, error) {
 	if l.conn == nil {
-		return nil, fmt.Errorf("%s: %w", doing, errNotLocked)
+		return nil, errNotLocked
 	}
 	if l.conn.IsClosed() {
 		l.die()
-		return nil, fmt.Errorf("%s: %w: its session has ended", doing, errNotLocked)
+		return nil, fmt.Errorf("%w: its session has ended", errNotLocked)
 	}
 	for attempt := 1; ; attempt++ {
 		numbers, err := l.commit(ctx, args)
-		if err == nil {
-			for _, n := range numbers {
-				applied[n-1] = true
-			}
-			return applied, nil
-		}
-		if attempt < commitAttempts && ctx.Err() == nil && rolledBack(err) {
+		if err != nil && attempt < commitAttempts && ctx.Err() == nil && rolledBack(err) {
 			continue
 		}
-		if l.conn.IsClosed() {
+		if err != nil && l.conn.IsClosed() {
 			l.die()
 		}
-		if errors.Is(err, errOtherSession) {
-			return nil, fmt.Errorf("%s: %w", doing, err)
-		}
-		if outcomeUnknown(err) {
-			return nil, &plain{fmt.Sprintf("%s: the database's session ended and %v: %s", doing, ErrOutcomeUnknown, oneLine(err.Error())),
-				errors.Join(ErrOutcomeUnknown, ctx.Err(), err)}
-		}
-		return nil, failed(ctx, doing, err)
+		return numbers, err
 	}
 }
 

@@ -3,7 +3,6 @@ package anchore
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -62,12 +61,5 @@ type snapshot struct {
 // Lasting is true: the server keeps old versions of rows for it.
 func (s *snapshot) Lasting() bool { return true }
 
-// closeTimeout bounds how long a session's end is waited for.
-const closeTimeout = 5 * time.Second
-
-// Close ends the session, and the transaction with it.
-func (s *snapshot) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = s.conn.Close(ctx) // nothing was changed
-}
+// Close ends the session, and the transaction with it. Nothing was changed.
+func (s *snapshot) Close() { closeSession(s.conn) }

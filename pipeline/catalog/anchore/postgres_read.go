@@ -99,33 +99,21 @@ func (r reader) pageWhere(ctx context.Context, docs []catalog.Document, limit in
 	if err != nil {
 		return nil, err
 	}
-	return appendDocuments(docs, rows)
+	return pgx.AppendRows(docs, rows, toDocument)
 }
 
-// appendDocuments reads rows of documentColumns.
-func appendDocuments(docs []catalog.Document, rows pgx.Rows) ([]catalog.Document, error) {
-	defer rows.Close()
-	for rows.Next() {
-		var d catalog.Document
-		var uri *string
-		err := rows.Scan(&d.Bucket, &d.ArchiveID, &d.UserID, &d.Name, &uri, &d.Compressed, &d.Digest, &d.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		docs = append(docs, read(d, uri))
-	}
-	return docs, rows.Err()
-}
+// toDocument is document for pgx.
+func toDocument(row pgx.CollectableRow) (catalog.Document, error) { return document(row) }
 
-// read completes a document with what the row may leave out.
-func read(d catalog.Document, uri *string) catalog.Document {
-	if uri == nil {
-		d.NoURI = true
-	} else {
+// document reads a row of documentColumns of either database.
+func document(row interface{ Scan(into ...any) error }) (d catalog.Document, err error) {
+	var uri *string
+	err = row.Scan(&d.Bucket, &d.ArchiveID, &d.UserID, &d.Name, &uri, &d.Compressed, &d.Digest, &d.Bytes)
+	if d.NoURI = uri == nil; !d.NoURI {
 		d.URI = *uri
 	}
 	d.Digest = strings.ToLower(d.Digest)
-	return d
+	return d, err
 }
 
 // Rows looks each key up by itself. A plain join would be planned as a scan of
@@ -148,7 +136,7 @@ func (r reader) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Documen
 		if err != nil {
 			return nil, err
 		}
-		return appendDocuments(nil, rows)
+		return pgx.AppendRows([]catalog.Document(nil), rows, toDocument)
 	})
 	return docs, failed(ctx, "read rows of the catalog", err)
 }
@@ -217,7 +205,7 @@ func (r reader) Awkward(ctx context.Context, scheme string, fn func(catalog.Docu
 	if err != nil {
 		return failed(ctx, "look for awkward keys in the catalog", err)
 	}
-	docs, err := appendDocuments(nil, rows)
+	docs, err := pgx.CollectRows(rows, toDocument)
 	for _, d := range docs {
 		if err := fn(d); err != nil {
 			return err

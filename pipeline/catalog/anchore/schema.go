@@ -1,6 +1,7 @@
 package anchore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -46,43 +47,34 @@ var schema = []string{
 // CreateSchema makes the tables of Anchore's that kedge touches in an SQLite
 // file, which is created where there is none. Tables that exist are left alone.
 func CreateSchema(ctx context.Context, path string) error {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return fmt.Errorf("create Anchore's tables in %s: %w", path, err)
-	}
-	db, err := sql.Open("sqlite", sqliteName(abs, "rwc"))
-	if err != nil {
-		return fmt.Errorf("create Anchore's tables in %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(1)
-	err = createTables(ctx, db)
-	if cerr := db.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err := createSchema(ctx, path); err != nil {
 		return fmt.Errorf("create Anchore's tables in %s: %w", path, err)
 	}
 	return nil
 }
 
-func createTables(ctx context.Context, db *sql.DB) error {
-	tx, err := db.BeginTx(ctx, nil)
+func createSchema(ctx context.Context, path string) error {
+	abs, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // no effect once committed
-	for _, table := range schema {
-		if _, err := tx.ExecContext(ctx, table); err != nil {
-			return err
+	db, err := sql.Open("sqlite", sqliteName(abs, "rwc"))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	err = transaction(ctx, db, func(tx *sql.Tx) error {
+		for _, table := range schema {
+			if _, err := tx.ExecContext(ctx, table); err != nil {
+				return err
+			}
 		}
-	}
-	_, err = tx.ExecContext(ctx, `
-		INSERT INTO anchore (service_version, db_version, created_at, last_updated, record_state_key)
-		SELECT '1.1.0', '0.0.16', ?1, ?1, 'active' WHERE NOT EXISTS (SELECT 1 FROM anchore)`, time.Now().Unix())
-	if err != nil {
+		_, err := tx.ExecContext(ctx, `
+			INSERT INTO anchore (service_version, db_version, created_at, last_updated, record_state_key)
+			SELECT '1.1.0', '0.0.16', ?1, ?1, 'active' WHERE NOT EXISTS (SELECT 1 FROM anchore)`, time.Now().Unix())
 		return err
-	}
-	return tx.Commit()
+	})
+	return cmp.Or(err, db.Close())
 }
 
 // sqliteName is the data source name of a file: transactions take the write

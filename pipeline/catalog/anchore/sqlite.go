@@ -134,17 +134,20 @@ func (l *sqlite) documents(ctx context.Context, docs []catalog.Document, where s
 	if err != nil {
 		return nil, err
 	}
+	return appendRows(docs, rows, func() (catalog.Document, error) { return document(rows) })
+}
+
+// appendRows adds what one makes of each of the rows, and closes them.
+func appendRows[T any](list []T, rows *sql.Rows, one func() (T, error)) ([]T, error) {
 	defer rows.Close()
 	for rows.Next() {
-		var d catalog.Document
-		var uri *string
-		err := rows.Scan(&d.Bucket, &d.ArchiveID, &d.UserID, &d.Name, &uri, &d.Compressed, &d.Digest, &d.Bytes)
+		v, err := one()
 		if err != nil {
 			return nil, err
 		}
-		docs = append(docs, read(d, uri))
+		list = append(list, v)
 	}
-	return docs, rows.Err()
+	return list, rows.Err()
 }
 
 func (l *sqlite) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Document, error) {
@@ -275,16 +278,11 @@ func (l *sqlite) Users(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, failed(ctx, "list the catalog's users", err)
 	}
-	defer rows.Close()
-	var users []string
-	for rows.Next() {
-		var u string
-		if err := rows.Scan(&u); err != nil {
-			return nil, failed(ctx, "list the catalog's users", err)
-		}
-		users = append(users, u)
-	}
-	return users, failed(ctx, "list the catalog's users", rows.Err())
+	users, err := appendRows(nil, rows, func() (user string, err error) {
+		err = rows.Scan(&user)
+		return user, err
+	})
+	return users, failed(ctx, "list the catalog's users", err)
 }
 
 func (l *sqlite) Commit(ctx context.Context, changes []catalog.Change) ([]bool, error) {
@@ -296,44 +294,47 @@ func (l *sqlite) Commit(ctx context.Context, changes []catalog.Change) ([]bool, 
 	if !l.lock.held() {
 		return nil, fmt.Errorf("%s: %w", doing, errNotLocked)
 	}
-	err := l.transaction(ctx, func(tx *sql.Tx) error {
-		update, err := tx.PrepareContext(ctx, `
-			UPDATE archive_metadata SET content_url = ?, is_compressed = ?, digest = nullif(?, ''), size = nullif(?, -1), last_updated = ?
-			WHERE bucket = ? AND "archiveId" = ? AND "userId" = ? AND "documentName" = ? AND content_url IS ?
-			  AND coalesce(is_compressed, false) = ? AND lower(coalesce(digest, '')) = ? AND coalesce(size, -1) = ?`)
-		if err != nil {
-			return err
-		}
-		defer update.Close()
-		now := time.Now().Unix()
-		for i, c := range changes {
-			d := c.Document
-			var old any = d.URI
-			if d.NoURI {
-				old = nil
-			}
-			done, err := update.ExecContext(ctx, c.URI, c.Compressed, c.Digest, c.Bytes, now, d.Bucket, d.ArchiveID, d.UserID, d.Name, old,
-				d.Compressed, d.Digest, d.Bytes)
-			if err != nil {
-				return err
-			}
-			n, err := done.RowsAffected()
-			if err != nil {
-				return err
-			}
-			applied[i] = n == 1
-		}
-		return nil
-	})
+	err := transaction(ctx, l.db, func(tx *sql.Tx) error { return applyChanges(ctx, tx, changes, applied) })
 	if err != nil {
 		return nil, failed(ctx, doing, err)
 	}
 	return applied, nil
 }
 
+// applyChanges compares and swaps row by row, and says of each whether it did.
+func applyChanges(ctx context.Context, tx *sql.Tx, changes []catalog.Change, applied []bool) error {
+	update, err := tx.PrepareContext(ctx, `
+		UPDATE archive_metadata SET content_url = ?, is_compressed = ?, digest = nullif(?, ''), size = nullif(?, -1), last_updated = ?
+		WHERE bucket = ? AND "archiveId" = ? AND "userId" = ? AND "documentName" = ? AND content_url IS ?
+		  AND coalesce(is_compressed, false) = ? AND lower(coalesce(digest, '')) = ? AND coalesce(size, -1) = ?`)
+	if err != nil {
+		return err
+	}
+	defer update.Close()
+	now := time.Now().Unix()
+	for i, c := range changes {
+		d := c.Document
+		var old any = d.URI
+		if d.NoURI {
+			old = nil
+		}
+		done, err := update.ExecContext(ctx, c.URI, c.Compressed, c.Digest, c.Bytes, now, d.Bucket, d.ArchiveID, d.UserID, d.Name, old,
+			d.Compressed, d.Digest, d.Bytes)
+		if err != nil {
+			return err
+		}
+		n, err := done.RowsAffected()
+		if err != nil {
+			return err
+		}
+		applied[i] = n == 1
+	}
+	return nil
+}
+
 // transaction runs fn in a transaction.
-func (l *sqlite) transaction(ctx context.Context, fn func(*sql.Tx) error) error {
-	tx, err := l.db.BeginTx(ctx, nil)
+func transaction(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ const sqliteTime = "2006-01-02 15:04:05.000000"
 func (l *sqlite) StartTask(ctx context.Context, from, to string, documents int64) (int64, error) {
 	now := taskTime().Format(sqliteTime)
 	var id int64
-	err := l.transaction(ctx, func(tx *sql.Tx) error {
+	err := transaction(ctx, l.db, func(tx *sql.Tx) error {
 		inserted, err := tx.ExecContext(ctx, `
 			INSERT INTO tasks (state, created_at, started_at, last_updated, executor_id, type) VALUES (?1, ?2, ?2, ?2, ?3, ?4)`,
 			string(catalog.TaskRunning), now, executor(), taskType)
@@ -36,7 +36,7 @@ func (l *sqlite) StartTask(ctx context.Context, from, to string, documents int64
 
 func (l *sqlite) UpdateTask(ctx context.Context, id int64, state catalog.TaskState, documents, migrated int64) error {
 	doing := fmt.Sprintf("update the migration's task %d", id)
-	err := l.transaction(ctx, func(tx *sql.Tx) error {
+	err := transaction(ctx, l.db, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
 			UPDATE tasks SET last_state = CASE WHEN state IS NOT ?2 THEN state ELSE last_state END, state = ?2,
 				ended_at = CASE WHEN ?2 IN ('complete', 'failed') THEN ?3 WHEN ?2 = 'running' THEN NULL ELSE ended_at END,
@@ -81,25 +81,21 @@ func (l *sqlite) tasks(ctx context.Context) ([]catalog.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var tasks []catalog.Task
-	for rows.Next() {
-		var t catalog.Task
+	return appendRows(nil, rows, func() (t catalog.Task, err error) {
 		var texts [4]string
-		err := rows.Scan(&t.ID, &t.State, &t.LastState, &texts[0], &texts[1], &texts[2], &texts[3],
+		err = rows.Scan(&t.ID, &t.State, &t.LastState, &texts[0], &texts[1], &texts[2], &texts[3],
 			&t.Executor, &t.From, &t.To, &t.Documents, &t.Migrated)
 		if err != nil {
-			return nil, err
+			return t, err
 		}
 		for i, at := range []*time.Time{&t.Created, &t.Started, &t.Ended, &t.Updated} {
 			if texts[i] == "" {
 				continue
 			}
 			if *at, err = time.Parse("2006-01-02 15:04:05", texts[i]); err != nil {
-				return nil, fmt.Errorf("task %d: %w", t.ID, err)
+				return t, fmt.Errorf("task %d: %w", t.ID, err)
 			}
 		}
-		tasks = append(tasks, t)
-	}
-	return tasks, rows.Err()
+		return t, nil
+	})
 }

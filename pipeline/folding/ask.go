@@ -31,9 +31,9 @@ func Of(ctx context.Context, s drivers.Driver, uri string) (folds, known bool, e
 	return false, known, nil
 }
 
-// Try puts a small payload under a URI and asks Of about it, and removes it again,
-// also after an interrupt. Before that it calls look, if that is not nil. A store
-// that refuses to hold anything there folds nothing.
+// Try puts a small payload under a URI, asks Of about it, calls look unless that is
+// nil, and removes the payload again, also after an interrupt. A store that refuses
+// to hold anything there folds nothing.
 func Try(ctx context.Context, s drivers.Driver, uri string, look func(context.Context) error) (folds bool, err error) {
 	content := []byte("kedge probe of names\n")
 	sum := md5.Sum(content)

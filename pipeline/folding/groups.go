@@ -29,16 +29,16 @@ type Claim struct {
 	Settled bool
 }
 
-// Groups are the places that differ only in what a store may fold, together with
-// those of which that is so. The nil Groups are empty. Safe for concurrent use.
+// Groups are sets of places whose names differ only in what a store may fold. The
+// nil Groups are empty. Safe for concurrent use.
 type Groups struct{ claims map[[16]byte][]Claim }
 
 func sumOf(place string) [16]byte { return md5.Sum([]byte(Name(place))) }
 
-// Find finds the groups among all that each tells, which is called twice and must
-// tell the same both times, a place as often as it likes. Names are compared in
-// files in the folder, which is made, and removed at the end. ErrTooMany where
-// there are too many to be held in memory.
+// Find finds the groups among the claims that each tells. It calls each twice; each
+// must tell the same both times, and may tell a place more than once. Names are
+// compared in files in the folder, which Find makes and removes. The error is
+// ErrTooMany where there are too many to be held in memory.
 func Find(ctx context.Context, folder string, each func(ctx context.Context, tell func(Claim) error) error) (_ *Groups, err error) {
 	// What a killed run has left.
 	if err := os.RemoveAll(folder); err != nil {
@@ -120,17 +120,20 @@ func gather(ctx context.Context, found map[[16]byte]map[string]Claim, each func(
 		for _, c := range group {
 			g.claims[sum] = append(g.claims[sum], c)
 		}
-		slices.SortFunc(g.claims[sum], func(a, b Claim) int {
-			if a.Settled != b.Settled {
-				if a.Settled {
-					return -1
-				}
-				return 1
-			}
-			return cmp.Compare(a.Place, b.Place)
-		})
+		slices.SortFunc(g.claims[sum], settledFirst)
 	}
 	return g, nil
+}
+
+// settledFirst is the order of a group's claims.
+func settledFirst(a, b Claim) int {
+	switch {
+	case a.Settled == b.Settled:
+		return cmp.Compare(a.Place, b.Place)
+	case a.Settled:
+		return -1
+	}
+	return 1
 }
 
 // Of gives the claims of a place's group, among them the place's own; nil for most
@@ -142,10 +145,9 @@ func (g *Groups) Of(place string) []Claim {
 	return g.claims[sumOf(place)]
 }
 
-// Holder gives the claim that has the place of which another one is taken by the
-// store: one that is settled, else the first in the order of names, whatever the
-// order in which they come. ok is false where the place is that claim's own, or
-// has no other.
+// Holder gives the claim that owns what the store takes this place for: a settled
+// one, else the first by name, in whatever order they come. ok is false where the
+// place is that claim's own, or belongs to no group.
 func (g *Groups) Holder(place string) (c Claim, ok bool) {
 	group := g.Of(place)
 	if len(group) == 0 || group[0].Place == place {

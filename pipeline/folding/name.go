@@ -1,7 +1,7 @@
-// Package folding is about stores that take different names for one: a folder on a
-// file system that ignores case (vfat, NTFS, a casefolded ext4, macOS, SMB), or
-// Unicode's two forms of a letter, and an S3 server whose data lies on one. There a
-// document overwrites another one whose name differs only in that.
+// Package folding finds stores that take two names for one. A file system may
+// ignore case (vfat, NTFS, a casefolded ext4, macOS, SMB), or the difference between
+// Unicode's two forms of a letter; an S3 server may keep its data on such a file
+// system. There a document overwrites another one whose name differs only in that.
 package folding
 
 import (
@@ -16,7 +16,7 @@ import (
 // more: a store that is found to fold anything is taken to fold everything. Names
 // may be paths and URIs; their parts are those between slashes.
 func Name(name string) string {
-	if ascii(name) {
+	if !strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
 		name = strings.ToLower(name)
 	} else {
 		name = norm.NFKD.String(name)
@@ -33,15 +33,6 @@ func Name(name string) string {
 		parts[i] = strings.TrimRight(part, ". ") // which vfat and SMB drop
 	}
 	return strings.Join(parts, "/")
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 // visible drops characters that some file systems leave out of account.

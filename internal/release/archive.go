@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"os"
 	"path"
 	"slices"
@@ -34,11 +35,7 @@ type ownedFolder struct {
 // have the same time; the order is that of their paths, behind the owned folders.
 func tarball(folder string, files []file, when time.Time, owned ...ownedFolder) ([]byte, error) {
 	var out bytes.Buffer
-	packed, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	w := tar.NewWriter(packed)
+	w := tar.NewWriter(&out)
 	files = slices.Clone(files)
 	sortFiles(files)
 	made := map[string]bool{}
@@ -69,10 +66,7 @@ func tarball(folder string, files []file, when time.Time, owned ...ownedFolder) 
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	if err := packed.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return gzipped(out.Bytes())
 }
 
 func makeOwned(w *tar.Writer, o ownedFolder, made map[string]bool, when time.Time) error {
@@ -110,11 +104,7 @@ func gzipped(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.Write(data); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	_, err = w.Write(data)
+	err = errors.Join(err, w.Close())
+	return out.Bytes(), err
 }

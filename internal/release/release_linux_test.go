@@ -2,12 +2,9 @@ package main
 
 import (
 	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -175,21 +172,10 @@ func testArchive(t *testing.T, release string) {
 // it: there is no /etc/ssl, /proc or /dev.
 func testContainer(t *testing.T, release string) {
 	path := handedOut(release, "rootfs.tar.gz")
-	unpacked, err := gzip.NewReader(bytes.NewReader([]byte(readFile(t, path))))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got []string
-	for r := tar.NewReader(unpacked); ; {
-		h, err := r.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	unpack(t, []byte(readFile(t, path)), func(h *tar.Header, _ []byte) {
 		got = append(got, fmt.Sprintf("%s %o %d:%d", h.Name, h.Mode, h.Uid, h.Gid))
-	}
+	})
 	want := []string{
 		"tmp/ 1777 0:0", "var/ 755 0:0", "var/lib/ 755 0:0", "var/lib/kedge/ 700 65532:65532",
 		"etc/ 755 0:0", "etc/group 644 0:0", "etc/passwd 644 0:0", "usr/ 755 0:0", "usr/bin/ 755 0:0",

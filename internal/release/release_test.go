@@ -49,18 +49,33 @@ func TestTarball(t *testing.T) {
 	if err != nil || !bytes.Equal(first, second) {
 		t.Errorf("the order of the files changes the archive (%v)", err)
 	}
-	unpacked, err := gzip.NewReader(bytes.NewReader(first))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var got []string
+	unpacked := unpack(t, first, func(h *tar.Header, data []byte) {
+		if !h.ModTime.Equal(when) || h.Uid != 0 || h.Gid != 0 {
+			t.Errorf("%s: %v, %d:%d", h.Name, h.ModTime, h.Uid, h.Gid)
+		}
+		got = append(got, fmt.Sprintf("%s %o %s", h.Name, h.Mode, data))
+	})
 	if !unpacked.ModTime.IsZero() || unpacked.Name != "" {
 		t.Error("the gzip header holds a name or a time")
 	}
-	var got []string
+	want := "kedge-v1/ 755 |kedge-v1/kedge 755 binary|kedge-v1/man/ 755 |kedge-v1/man/man1/ 755 |kedge-v1/man/man1/kedge.1 644 page"
+	if strings.Join(got, "|") != want {
+		t.Errorf("got %q", got)
+	}
+}
+
+// unpack calls each with what a tar.gz archive holds, and gives gzip's header.
+func unpack(t *testing.T, archive []byte, each func(h *tar.Header, data []byte)) gzip.Header {
+	t.Helper()
+	unpacked, err := gzip.NewReader(bytes.NewReader(archive))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for r := tar.NewReader(unpacked); ; {
 		h, err := r.Next()
 		if err == io.EOF {
-			break
+			return unpacked.Header
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -69,14 +84,7 @@ func TestTarball(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !h.ModTime.Equal(when) || h.Uid != 0 || h.Gid != 0 {
-			t.Errorf("%s: %v, %d:%d", h.Name, h.ModTime, h.Uid, h.Gid)
-		}
-		got = append(got, fmt.Sprintf("%s %o %s", h.Name, h.Mode, data))
-	}
-	want := "kedge-v1/ 755 |kedge-v1/kedge 755 binary|kedge-v1/man/ 755 |kedge-v1/man/man1/ 755 |kedge-v1/man/man1/kedge.1 644 page"
-	if strings.Join(got, "|") != want {
-		t.Errorf("got %q", got)
+		each(h, data)
 	}
 }
 

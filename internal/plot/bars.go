@@ -23,6 +23,8 @@ type Group struct {
 // maxGroups is how many groups are drawn; the rest are counted.
 const maxGroups = 12
 
+const barHeight, gap = 12.0, 26.0
+
 // SVG draws.
 func (b Bars) SVG() string {
 	most := 0.0
@@ -35,7 +37,6 @@ func (b Bars) SVG() string {
 		return empty(120, b.Title)
 	}
 	shown := b.Groups[:min(len(b.Groups), maxGroups)]
-	const barHeight, gap = 12.0, 26.0
 	begin := 26.0
 	if len(b.Series) > 1 {
 		begin = top
@@ -51,23 +52,12 @@ func (b Bars) SVG() string {
 	var out strings.Builder
 	open(&out, height, b.Title, strings.Join(words, "; "))
 	if len(b.Series) > 1 {
-		key(&out, b.Series, func(_ int, x, y float64) string {
-			return fmt.Sprintf(`<rect class="mark" x="%.1f" y="%.1f" width="18" height="8"/>`, x, y-4)
-		})
+		key(&out, b.Series, barMark)
 	}
 	across := Scale{high: most, from: 2, to: Width - 90, linear: true}
 	y := begin
 	for _, g := range shown {
-		note := ""
-		if g.Note != "" {
-			note = ": " + g.Note
-		}
-		fmt.Fprintf(&out, `<text x="2" y="%.1f">%s</text>`, y+14, html.EscapeString(shorten(g.Name, 34)+note))
-		for i, v := range g.Values {
-			at := y + 18 + barHeight*float64(i)
-			fmt.Fprintf(&out, `<g class="c%d"><path class="mark" d="M2 %.1fH%.1fv%.1fH2z"/></g><text x="%.1f" y="%.1f">%s</text>`,
-				i%Colours, at, max(across.At(v), 3), barHeight-2, max(across.At(v), 3)+5, at+9, html.EscapeString(b.Format(v)))
-		}
+		b.group(&out, g, across, y)
 		y += gap + barHeight*float64(max(1, len(g.Values)))
 	}
 	if more := len(b.Groups) - len(shown); more > 0 {
@@ -75,6 +65,25 @@ func (b Bars) SVG() string {
 	}
 	out.WriteString("</svg>")
 	return out.String()
+}
+
+// group draws one group at height y.
+func (b Bars) group(out *strings.Builder, g Group, across Scale, y float64) {
+	note := ""
+	if g.Note != "" {
+		note = ": " + g.Note
+	}
+	fmt.Fprintf(out, `<text x="2" y="%.1f">%s</text>`, y+14, html.EscapeString(shorten(g.Name, 34)+note))
+	for i, v := range g.Values {
+		at := y + 18 + barHeight*float64(i)
+		fmt.Fprintf(out, `<g class="c%d"><path class="mark" d="M2 %.1fH%.1fv%.1fH2z"/></g><text x="%.1f" y="%.1f">%s</text>`,
+			i%Colours, at, max(across.At(v), 3), barHeight-2, max(across.At(v), 3)+5, at+9, html.EscapeString(b.Format(v)))
+	}
+}
+
+// barMark is the mark of a series of bars in the key.
+func barMark(_ int, x, y float64) string {
+	return fmt.Sprintf(`<rect class="mark" x="%.1f" y="%.1f" width="18" height="8"/>`, x, y-4)
 }
 
 func (b Bars) values(g Group) string {
@@ -123,9 +132,7 @@ func (h Histogram) SVG() string {
 		for _, s := range h.Series {
 			names = append(names, s.Name)
 		}
-		key(&out, names, func(_ int, x, y float64) string {
-			return fmt.Sprintf(`<rect class="mark" x="%.1f" y="%.1f" width="18" height="8"/>`, x, y-4)
-		})
+		key(&out, names, barMark)
 	}
 	up := Linear(most, linesHeight-bottom, top)
 	grid(&out, up, h.Count)

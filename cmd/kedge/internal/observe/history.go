@@ -48,10 +48,12 @@ func slim(p Progress) Progress {
 	for _, stage := range p.Stages {
 		s.Stages = append(s.Stages, Stage{Name: stage.Name, Workers: stage.Workers, BusySeconds: stage.BusySeconds})
 	}
-	for i, side := range []Side{p.Source, p.Destination} {
-		*[]*Side{&s.Source, &s.Destination}[i] = Side{InFlight: side.InFlight, Bytes: side.Bytes, Latency: Histogram{Count: side.Latency.Count, Sum: side.Latency.Sum}}
-	}
+	s.Source, s.Destination = p.Source.slim(), p.Destination.slim()
 	return s
+}
+
+func (s Side) slim() Side {
+	return Side{InFlight: s.InFlight, Bytes: s.Bytes, Latency: Histogram{Count: s.Latency.Count, Sum: s.Latency.Sum}}
 }
 
 // Series are a run's course as columns, one value for each of Seconds; NaN where

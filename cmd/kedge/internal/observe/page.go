@@ -66,7 +66,7 @@ func (r *Recorder) shown() shown {
 	p := r.Progress()
 	plots := course(p, r.Series())
 	if len(p.Stages) > 0 {
-		plots = append(plots, trusted([]string{compression(p.Buckets).SVG()})...)
+		plots = append(plots, trusted(compression(p.Buckets).SVG())...)
 	}
 	return shown{p, plots}
 }

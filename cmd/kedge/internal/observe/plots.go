@@ -15,8 +15,7 @@ func course(p Progress, s Series) []template.HTML {
 		Lines: []plot.Line{{Values: s.DocumentsPerSecond}}}
 	bytes := plot.Lines{Title: "Bytes a second at each store", Over: over, Seconds: s.Seconds, Format: byteRate, Short: shortBytes, Bytes: true,
 		Lines: []plot.Line{{Name: "source", Values: s.Source.BytesPerSecond}, {Name: "destination", Values: s.Destination.BytesPerSecond}}}
-	count := func(v float64) string { return groupDigits(int64(v)) }
-	inFlight := plot.Lines{Title: "Operations in flight", Over: over, Seconds: s.Seconds, Format: count, Short: shortCount,
+	inFlight := plot.Lines{Title: "Operations in flight", Over: over, Seconds: s.Seconds, Format: whole, Short: shortCount,
 		Lines: []plot.Line{{Name: "source", Values: s.Source.InFlight}, {Name: "destination", Values: s.Destination.InFlight}}}
 	latency := plot.Lines{Title: "Time an operation takes", Over: over, Seconds: s.Seconds, Format: seconds, Short: seconds,
 		Lines: []plot.Line{{Name: "source", Values: s.Source.Latency}, {Name: "destination", Values: s.Destination.Latency}}}
@@ -25,17 +24,16 @@ func course(p Progress, s Series) []template.HTML {
 		busy.Lines = append(busy.Lines, plot.Line{Name: stage.Name, Values: stage.Share})
 	}
 	if len(s.Busy) == 0 { // a registry's migration has no stages
-		return trusted([]string{documents.SVG(), bytes.SVG(), latency.SVG()})
+		return trusted(documents.SVG(), bytes.SVG(), latency.SVG())
 	}
-	return trusted([]string{documents.SVG(), bytes.SVG(), busy.SVG(), inFlight.SVG(), latency.SVG()})
+	return trusted(documents.SVG(), bytes.SVG(), busy.SVG(), inFlight.SVG(), latency.SVG())
 }
 
 // distributions draws what a run met.
 func distributions(p Progress) []template.HTML {
-	number := func(v float64) string { return groupDigits(int64(v)) }
-	sizes := plot.Histogram{Title: title(p.Unit) + " by size", Bounds: p.Sizes.Bounds, Bound: shortBytes, Count: number,
+	sizes := plot.Histogram{Title: title(p.Unit) + " by size", Bounds: p.Sizes.Bounds, Bound: shortBytes, Count: whole,
 		Series: []plot.Line{{Values: counts(p.Sizes)}}}
-	latencies := plot.Histogram{Title: "Operations by time taken", Bound: seconds, Count: number}
+	latencies := plot.Histogram{Title: "Operations by time taken", Bound: seconds, Count: whole}
 	for _, s := range p.sides() {
 		latencies.Bounds = s.Latency.Bounds
 		latencies.Series = append(latencies.Series, plot.Line{Name: s.name, Values: counts(s.Latency)})
@@ -44,12 +42,15 @@ func distributions(p Progress) []template.HTML {
 	if len(p.Stages) == 0 {
 		drawn = drawn[1:2] // a registry's migration has no buckets, and counts no sizes
 	}
-	failures := plot.Bars{Title: "Failures by reason", Format: number}
+	failures := plot.Bars{Title: "Failures by reason", Format: whole}
 	for _, f := range p.Failures {
 		failures.Groups = append(failures.Groups, plot.Group{Name: f.Class, Values: []float64{float64(f.Count)}})
 	}
-	return trusted(append(drawn, failures.SVG()))
+	return trusted(append(drawn, failures.SVG())...)
 }
+
+// whole writes a whole number.
+func whole(v float64) string { return groupDigits(int64(v)) }
 
 func counts(h Histogram) []float64 {
 	values := make([]float64, len(h.Counts))
@@ -83,7 +84,7 @@ func (b Bucket) Ratio() string {
 }
 
 // trusted marks what package plot has drawn: it escapes all text.
-func trusted(drawn []string) []template.HTML {
+func trusted(drawn ...string) []template.HTML {
 	list := make([]template.HTML, len(drawn))
 	for i, svg := range drawn {
 		list[i] = template.HTML(svg)

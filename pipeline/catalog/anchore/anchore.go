@@ -18,13 +18,12 @@ import (
 // Options says which database to open, and how. Exactly one of Postgres and
 // SQLite is set.
 type Options struct {
-	// Postgres is a connection URL: postgresql://user:password@host:port/name.
+	// Postgres is a connection URL: postgresql://user:password@host:port/name. Its
+	// pool_max_conns bounds the pool, which the drivers db and db2 share: 16 unless
+	// it is given, and at least 4. The lock's session comes on top.
 	Postgres string
 	// SQLite is the path of a database file, which must exist.
 	SQLite string
-	// SSL demands TLS without verifying the server's certificate, unless the
-	// URL has an sslmode of its own.
-	SSL bool
 	// ConnectTimeout bounds one attempt to connect; 0 leaves it to the URL.
 	ConnectTimeout time.Duration
 	// StatementTimeout bounds each statement at the server; 0 sets no bound.
@@ -33,9 +32,6 @@ type Options struct {
 	// Retries is how often connecting is tried again, with a pause, while the
 	// server cannot be reached or is not ready. A refusal is not tried again.
 	Retries int
-	// MaxConnections bounds the pool, which the drivers db and db2 share; 0 is
-	// 16, and it is at least 4. The lock's session comes on top.
-	MaxConnections int
 	// LockPatience is how long the lock's session may leave a question unanswered
 	// before the lock counts as lost; 0 is 30 s.
 	LockPatience time.Duration

@@ -3,7 +3,6 @@ package anchore
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -133,9 +131,6 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 		return nil, errors.New("the database URL is not valid: postgresql://USER:PASSWORD@HOST:PORT/NAME is expected, special characters in USER and PASSWORD percent-escaped")
 	}
 	c := config.ConnConfig
-	if o.SSL && !hasSSLMode(o.Postgres) {
-		demandTLS(c)
-	}
 	if o.ConnectTimeout > 0 {
 		c.ConnectTimeout = o.ConnectTimeout
 	}
@@ -149,10 +144,7 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 	// Plans are made for each execution: one that was made while a table was
 	// still empty would scan the whole of it when it has grown.
 	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	switch {
-	case o.MaxConnections > 0:
-		config.MaxConns = int32(min(o.MaxConnections, 1<<16))
-	case !strings.Contains(o.Postgres, "pool_max_conns"):
+	if !strings.Contains(o.Postgres, "pool_max_conns") {
 		config.MaxConns = defaultConnections
 	}
 	config.MaxConns = max(config.MaxConns, leastConnections)
@@ -162,32 +154,6 @@ func poolConfig(o Options) (*pgxpool.Config, error) {
 
 func milliseconds(d time.Duration) string {
 	return strconv.FormatInt(max(d.Milliseconds(), 1), 10)
-}
-
-// hasSSLMode says whether a connection string decides about TLS itself.
-func hasSSLMode(connection string) bool {
-	if u, err := url.Parse(connection); err == nil && u.Scheme != "" {
-		return u.Query().Has("sslmode") || u.Query().Has("ssl")
-	}
-	return strings.Contains(connection, "sslmode")
-}
-
-// demandTLS replaces every way to a host by one with TLS that accepts any
-// certificate.
-func demandTLS(c *pgx.ConnConfig) {
-	accept := func(host string) *tls.Config {
-		return &tls.Config{InsecureSkipVerify: true, ServerName: host}
-	}
-	seen := map[string]bool{hostPort(c.Host, c.Port): true}
-	var fallbacks []*pgconn.FallbackConfig
-	for _, f := range c.Fallbacks {
-		if at := hostPort(f.Host, f.Port); !seen[at] {
-			seen[at] = true
-			fallbacks = append(fallbacks, &pgconn.FallbackConfig{Host: f.Host, Port: f.Port, TLSConfig: accept(f.Host)})
-		}
-	}
-	c.Fallbacks = fallbacks
-	c.TLSConfig = accept(c.Host)
 }
 
 func hostPort(host string, port uint16) string {

@@ -59,7 +59,7 @@ func TestOpenFails(t *testing.T) {
 		{"wrong password", Options{Postgres: strings.Replace(good, password, "wrong-"+password, 1)}, []string{at, `refuses user "postgres"`, "password authentication failed"}},
 		{"no such database", Options{Postgres: base + "nowhere"}, []string{at, `no database "nowhere"`}},
 		{"no tables", Options{Postgres: good}, []string{"postgresql://" + at + "/" + name, "archive_metadata, tasks, archive_migration_tasks"}},
-		{"no TLS", Options{Postgres: good, SSL: true}, []string{"cannot reach the database at " + at, "TLS"}},
+		{"no TLS", Options{Postgres: good + "?sslmode=require"}, []string{"cannot reach the database at " + at, "TLS"}},
 		{"password not escaped", Options{Postgres: "postgresql://postgres:" + password + "/?#@" + at + "/x"}, []string{"URL is not valid", "percent-escaped"}},
 		{"password in the port", Options{Postgres: "postgresql://u@" + at + ":" + password + "@host/x"}, []string{"URL is not valid"}},
 		{"not a URL", Options{Postgres: "host=x port=" + password}, []string{"URL is not valid"}},
@@ -103,7 +103,7 @@ func TestOpenTLS(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), pgTables); err != nil {
 		t.Fatal(err)
 	}
-	c := mustOpen(t, Options{Postgres: url, SSL: true})
+	c := mustOpen(t, Options{Postgres: url + "?sslmode=require"})
 	var tls bool
 	var application string
 	if err := c.Postgres().QueryRow(t.Context(), `SELECT ssl, current_setting('application_name') FROM pg_stat_ssl WHERE pid = pg_backend_pid()`).Scan(&tls, &application); err != nil || !tls {
@@ -118,8 +118,8 @@ func TestOpenTLS(t *testing.T) {
 	if err := c.Lock(t.Context(), false); err != nil {
 		t.Errorf("lock: %v", err)
 	}
-	// An sslmode in the URL wins: verify-full knows no such certificate.
-	if _, err := Open(t.Context(), Options{Postgres: url + "?sslmode=verify-full", SSL: true}); err == nil || !strings.Contains(err.Error(), "certificate") {
+	// verify-full knows no such certificate.
+	if _, err := Open(t.Context(), Options{Postgres: url + "?sslmode=verify-full"}); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("the URL's sslmode is not heeded: %v", err)
 	}
 }
@@ -161,7 +161,7 @@ func TestOpenRetries(t *testing.T) {
 
 func TestSessionSettings(t *testing.T) {
 	r := freshPostgres(t)
-	c := mustOpen(t, Options{Postgres: r.options.Postgres + "?synchronous_commit=off", StatementTimeout: 90 * time.Second, MaxConnections: 6, Application: "test"})
+	c := mustOpen(t, Options{Postgres: r.options.Postgres + "?synchronous_commit=off&pool_max_conns=6", StatementTimeout: 90 * time.Second, Application: "test"})
 	var sync, timeout string
 	if err := c.Postgres().QueryRow(t.Context(), `SELECT current_setting('synchronous_commit'), current_setting('statement_timeout')`).Scan(&sync, &timeout); err != nil || sync != "on" || timeout != "90s" {
 		t.Errorf("pool: synchronous_commit %s, statement_timeout %s: %v", sync, timeout, err)

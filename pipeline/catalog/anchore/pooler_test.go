@@ -34,8 +34,8 @@ func TestThroughAPoolerInSessionMode(t *testing.T) {
 		{"pool_mode": "session", "server_round_robin": "1", "default_pool_size": "8"},
 	} {
 		_, o := behindPgBouncer(t, settings)
-		o.StatementTimeout, o.Application, o.MaxConnections = 90*time.Second, "test", 4
-		o.Postgres += "?lock_timeout=7s&synchronous_commit=off&TimeZone=UTC&options=-c%20work_mem%3D5MB%20--geqo-threshold%3D13"
+		o.StatementTimeout, o.Application = 90*time.Second, "test"
+		o.Postgres += "?pool_max_conns=4&lock_timeout=7s&synchronous_commit=off&TimeZone=UTC&options=-c%20work_mem%3D5MB%20--geqo-threshold%3D13"
 		c := mustOpen(t, o)
 		const ask = `SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('synchronous_commit'), current_setting('work_mem'),
 			current_setting('geqo_threshold'), current_setting('client_encoding'), current_setting('lock_timeout'), current_setting('application_name'))`

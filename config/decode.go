@@ -15,8 +15,7 @@ type field struct {
 	falsy    bool
 	literal  bool // the tag falsy is "text"
 	required bool
-	// standard and environment are the tags default and env: for people, in the
-	// first place.
+	// standard and environment are the tags default and env, which people read too.
 	standard, environment string
 	// beside is the key beside which this one has no effect.
 	beside string

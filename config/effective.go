@@ -149,7 +149,7 @@ func (x *explainer) list() (settings []Setting, unset []string) {
 			unset = append(unset, f.names[0])
 		}
 	}
-	for _, key := range x.options.Keys() { // of no effect, and who knows what it is
+	for _, key := range x.options.Keys() { // keys without effect, which may hold anything
 		if known[key] {
 			continue
 		}

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -12,6 +11,8 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/plan"
 	"github.com/kedge/kedge/pipeline/survey"
 )
 
@@ -134,7 +135,7 @@ func (b *beside) end(stopped bool, ran error) error {
 		b.cancel()
 	}
 	if stopped {
-		defer time.AfterFunc(drainPatience, b.cancel).Stop()
+		defer time.AfterFunc(failure.DrainPatience, b.cancel).Stop()
 	}
 	b.ended.Wait()
 	b.cancel()
@@ -193,17 +194,13 @@ func (m *migration) toMove(ctx context.Context) (documents, bytes int64, elsewhe
 	if err != nil {
 		return 0, 0, nil, err
 	}
-	for _, p := range places {
-		elsewhere = append(elsewhere, *p)
-	}
-	slices.SortFunc(elsewhere, func(a, b Place) int { return cmp.Compare(a.Place, b.Place) })
-	return t.NoURI + moving.Documents, moving.Bytes, elsewhere, nil
+	return t.NoURI + moving.Documents, moving.Bytes, places.Sorted(elsewhere), nil
 }
 
 // lookAtEach looks at rows one by one: how many of those that have a URI are to be
 // moved, and which places elsewhere there are.
-func (m *migration) lookAtEach(ctx context.Context, all catalog.Selection) (moving Amount, elsewhere map[string]*Place, err error) {
-	elsewhere = make(map[string]*Place)
+func (m *migration) lookAtEach(ctx context.Context, all catalog.Selection) (moving Amount, elsewhere plan.Places, err error) {
+	elsewhere = make(plan.Places)
 	var position catalog.Position
 	for {
 		page, err := m.snapshot.Page(ctx, all, position, m.limits.PageRows)
@@ -216,25 +213,14 @@ func (m *migration) lookAtEach(ctx context.Context, all catalog.Selection) (movi
 			case d.NoURI:
 			case m.selected(d):
 				moving.Add(Amount{Documents: 1, Bytes: max(d.Bytes, 0)})
-			case !m.atDestination(d) && !slices.Contains(m.Beside, survey.PlaceOf(m.src, d)):
-				m.addElsewhere(elsewhere, d)
+			case !m.atDestination(d):
+				if place := survey.PlaceOf(m.src, d); !slices.Contains(m.Beside, place) {
+					elsewhere.Add(place, max(d.Bytes, 0))
+				}
 			}
 		}
 		if len(page) < m.limits.PageRows {
 			return moving, elsewhere, nil
 		}
 	}
-}
-
-// addElsewhere counts a row for its place; beyond maxPlaces, for a common one.
-func (m *migration) addElsewhere(places map[string]*Place, d catalog.Document) {
-	name := survey.PlaceOf(m.src, d)
-	if places[name] == nil && len(places) >= maxPlaces {
-		name = "(other places)"
-	}
-	if places[name] == nil {
-		places[name] = &Place{Place: name}
-	}
-	places[name].Documents++
-	places[name].Bytes += max(d.Bytes, 0)
 }

@@ -40,9 +40,6 @@ type Result struct {
 	Began, Ended time.Time
 }
 
-// maxPlaces is how many places elsewhere are told apart.
-const maxPlaces = 50
-
 // selectRows sets which rows the migration asks the catalog for.
 func (m *migration) selectRows() {
 	m.selection = catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}

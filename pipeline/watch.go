@@ -25,7 +25,11 @@ func (m *migration) keepTask(ctx context.Context) {
 	tick := time.NewTicker(taskInterval)
 	defer tick.Stop()
 	var last int64 = -1
-	var stalled drainWatch
+	type tally struct {
+		counts checkpoint.Counts
+		failed int64
+	}
+	var drain failure.Drain[tally]
 	for {
 		select {
 		case <-ctx.Done():
@@ -41,29 +45,11 @@ func (m *migration) keepTask(ctx context.Context) {
 				return
 			}
 		}
-		if m.stopping() && stalled.still(counts, failed) {
+		if m.stopping() && drain.Stalled(tally{counts, failed}) {
 			m.giveUp(failure.ErrStalled)
 			return
 		}
 	}
-}
-
-// drainPatience is how long a run that was asked to stop may go without ending
-// a batch before it stops at once.
-const drainPatience = 15 * time.Second
-
-// drainWatch notices that nothing moves any more.
-type drainWatch struct {
-	since  time.Time
-	counts checkpoint.Counts
-	failed int64
-}
-
-func (w *drainWatch) still(counts checkpoint.Counts, failed int64) bool {
-	if w.since.IsZero() || counts != w.counts || failed != w.failed {
-		*w = drainWatch{since: time.Now(), counts: counts, failed: failed}
-	}
-	return time.Since(w.since) > drainPatience
 }
 
 // watchLock stops the run when the lock is lost.

@@ -60,3 +60,23 @@ func StopInOutage[S any](ctx context.Context, stop <-chan struct{}, giveUp conte
 		}
 	}
 }
+
+// DrainPatience is how long a run that was asked to stop may go without ending
+// a batch before it stops at once.
+const DrainPatience = 15 * time.Second
+
+// Drain notices that nothing moves any more in a run that was asked to stop. The zero
+// value is ready. Not safe for concurrent use.
+type Drain[T comparable] struct {
+	since time.Time
+	last  T
+}
+
+// Stalled takes in how far the run has come, and says whether it has come no farther
+// for longer than DrainPatience.
+func (d *Drain[T]) Stalled(come T) bool {
+	if d.since.IsZero() || come != d.last {
+		*d = Drain[T]{since: time.Now(), last: come}
+	}
+	return time.Since(d.since) > DrainPatience
+}

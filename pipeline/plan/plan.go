@@ -80,9 +80,3 @@ type Resume struct {
 	// the next run begins anew.
 	Forgotten bool
 }
-
-// Place is a place that rows name, with how many do.
-type Place struct {
-	Place            string
-	Documents, Bytes int64
-}

@@ -49,9 +49,6 @@ type Found struct {
 	Folds bool
 }
 
-// cleanPatience is how long after an interrupt it is tried to take the probe away.
-const cleanPatience = 15 * time.Second
-
 // Probe writes a small payload to the destination and looks for it through the
 // source. Where that is found the two are one place, and the migration is refused (a
 // failure.RefusedError).
@@ -85,7 +82,7 @@ func (p Pair) Probe(ctx context.Context) (found Found, err error) {
 	// Also after an interrupt; but then nobody waits long for a store that is down.
 	clean, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(cleanPatience, cancel) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(failure.DrainPatience, cancel) })()
 	if derr := p.Destination.Delete(clean, dst); derr != nil && err == nil {
 		err = fmt.Errorf("the probe at the destination cannot be removed: %w", derr)
 	}

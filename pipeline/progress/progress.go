@@ -125,17 +125,18 @@ type Document interface {
 	// CatalogBytes is how long its payload is as the catalog counts it, in bytes; 0
 	// where it does not say.
 	CatalogBytes() int64
-	track() *Track
+	Tracked() *Track
 }
 
 // Track is what is remembered of a Document, which embeds it.
 type Track struct{ passed uint8 } // a bit for each stage that has counted it
 
-func (t *Track) track() *Track { return t }
+// Tracked gives the Track itself, so that a Document which embeds it has it.
+func (t *Track) Tracked() *Track { return t }
 
 // Passed counts a document as done by a stage, once.
 func (p *Progress) Passed(s Stage, d Document) {
-	bit, track := uint8(1)<<s, d.track()
+	bit, track := uint8(1)<<s, d.Tracked()
 	if track.passed&bit != 0 {
 		return
 	}
@@ -149,7 +150,7 @@ func (p *Progress) Passed(s Stage, d Document) {
 func (p *Progress) settled(d Document) {
 	p.done.Add(amountOf(d))
 	for s := range p.stages {
-		if d.track().passed&(1<<s) == 0 {
+		if d.Tracked().passed&(1<<s) == 0 {
 			p.stages[s].behind(d)
 		}
 	}

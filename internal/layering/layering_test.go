@@ -86,6 +86,8 @@ var rules = []rule{
 		may:      []string{"checkpoint", "drivers", "pipeline/concurrency", "pipeline/failure", "pipeline/folding", "pipeline/journal", "pipeline/progress"},
 		testsMay: []string{testenv, "drivers/..."}},
 	{packages: "pipeline/concurrency", may: []string{"drivers"}, testsMay: []string{"pipeline/catalog"}},
+	// The catalog's database may be told not to keep what it is given.
+	{packages: "pipeline/catalog/...", may: []string{"drivers", "internal/crash", "internal/mounts", "pipeline/catalog"}, testsMay: []string{testenv}},
 	// The pipeline works with any store: it never knows a backend, the
 	// configuration or the command line. Its tests open real stores.
 	{packages: "pipeline/...",

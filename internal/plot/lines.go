@@ -75,18 +75,7 @@ func (l Lines) SVG() string {
 	if !seen || len(l.Seconds) < 2 {
 		return empty(linesHeight, l.Title)
 	}
-	var entries, words []string
-	for _, line := range l.Lines {
-		now, highest := line.Name, strings.TrimSpace(line.Name+" "+l.Format(line.most()))
-		if v := line.last(); !math.IsNaN(v) {
-			now = strings.TrimSpace(now + " " + l.Format(v))
-		}
-		words = append(words, now+", highest "+l.Format(line.most()))
-		if l.Over {
-			now = highest
-		}
-		entries = append(entries, now)
-	}
+	entries, words := l.told()
 	var out strings.Builder
 	if l.Over {
 		l.Title += " (highest)"
@@ -107,6 +96,22 @@ func (l Lines) SVG() string {
 	}
 	out.WriteString("</svg>")
 	return out.String()
+}
+
+// told gives, for each line, its entry in the key and what is read out of it.
+func (l Lines) told() (entries, words []string) {
+	for _, line := range l.Lines {
+		now, highest := line.Name, strings.TrimSpace(line.Name+" "+l.Format(line.most()))
+		if v := line.last(); !math.IsNaN(v) {
+			now = strings.TrimSpace(now + " " + l.Format(v))
+		}
+		words = append(words, now+", highest "+l.Format(line.most()))
+		if l.Over {
+			now = highest
+		}
+		entries = append(entries, now)
+	}
+	return entries, words
 }
 
 // grid draws the lines of a plot's scale, with their values at the left.

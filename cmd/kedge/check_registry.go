@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/kedge/kedge/config"
 	"github.com/kedge/kedge/drivers"
@@ -48,7 +46,7 @@ func (c *checkCommand) runRegistry(ctx context.Context, a *app, f *config.File) 
 	if err = k.findRegistry(ctx, store); err != nil {
 		k.find("registry", err.Error(), true)
 		err = fmt.Errorf("storage config check failed: %w", err)
-	} else if err = checkTree(ctx, store); err != nil {
+	} else if err = k.checkTree(ctx, store); err != nil {
 		k.find("test file", err.Error(), true)
 		err = fmt.Errorf("storage config check failed: %w", err)
 	} else {
@@ -86,7 +84,7 @@ func (k *checker) findRegistry(ctx context.Context, s tree.Store) error {
 
 // checkTree tries what a migration does. Also after an interrupt nothing is to be
 // left behind.
-func checkTree(ctx context.Context, s tree.Store) (err error) {
+func (k *checker) checkTree(ctx context.Context, s tree.Store) (err error) {
 	content := []byte("This is a test file from kedge\n")
 	sum := md5.Sum(content)
 	uri, err := s.PathURI(registryCheckPath)
@@ -113,14 +111,5 @@ func checkTree(ctx context.Context, s tree.Store) (err error) {
 	if !listed {
 		return fmt.Errorf("list %s: the test file is not listed", s.Place())
 	}
-	body, _, err := s.Get(ctx, uri)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	got, err := io.ReadAll(io.LimitReader(body, int64(len(content))+1))
-	if err == nil && !bytes.Equal(got, content) {
-		err = fmt.Errorf("get %s: other bytes came back than were put", uri)
-	}
-	return err
+	return k.fetch(ctx, uri, content)
 }

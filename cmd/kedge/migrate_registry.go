@@ -132,12 +132,8 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 	d.Meters(from.meter, to.meter)
 	p := a.progress.Tree(interrupted.stop, "Registry")
 	defer p.Close()
-	o := tree.Options{
-		Source: from, Destination: to, Checkpoint: c.Checkpoint, Repositories: c.Repository, Uploads: !c.ExcludeUploads,
-		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
-		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, Log: a.log,
-	}
-	if o.Checkpoint, err = checkpointPath(o.Checkpoint, tree.Identity(o).Fingerprint); err != nil {
+	o, err := c.treeOptions(a, from, to)
+	if err != nil {
 		return err
 	}
 	o.Started = func(s tree.Start) { d.Started(s); p.Started(s) }
@@ -151,6 +147,17 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 		w.Over(d.Now(), err, report)
 	}
 	return err
+}
+
+func (c *migrateCommand) treeOptions(a *app, from, to tree.Store) (tree.Options, error) {
+	o := tree.Options{
+		Source: from, Destination: to, Repositories: c.Repository, Uploads: !c.ExcludeUploads,
+		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
+		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, Log: a.log,
+	}
+	var err error
+	o.Checkpoint, err = checkpointPath(c.Checkpoint, tree.Identity(o).Fingerprint)
+	return o, err
 }
 
 func (c *migrateCommand) confirmRegistry(a *app) error {

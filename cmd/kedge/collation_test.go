@@ -10,6 +10,7 @@ import (
 // An index that was built when text sorted in another way leads past rows: the
 // run does not say that it is complete, and after REINDEX the same command is.
 func TestIndexDamagedByCollation(t *testing.T) {
+	t.Parallel()
 	const rows = 12000
 	url, _ := testenv.Postgres(t).Golden(t, "db")
 	// Letters of both cases: "a1", "B2", … are in another order by their bytes.

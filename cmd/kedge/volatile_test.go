@@ -24,6 +24,7 @@ func inMemory(t *testing.T) string {
 // A place that may not keep what it is given is refused before any source is
 // deleted, told by check and plan, and used when the operator says so.
 func TestVolatilePlacesAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, role, reason string
 		// prepare makes the place volatile, and says which it is.
@@ -118,6 +119,7 @@ func serverWith(settings map[string]string) func(t *testing.T) *testenv.Postgres
 
 // A database that is an SQLite file, and a checkpoint, are places as well.
 func TestVolatileFiles(t *testing.T) {
+	t.Parallel()
 	dir := inMemory(t)
 	o := kedge(t, "demo", "--directory", filepath.Join(dir, "demo")).want(t, exitDone) // nobody's documents
 	if !strings.Contains(o.stderr, "the checkpoint may be gone after a restart") {
@@ -134,6 +136,7 @@ func TestVolatileFiles(t *testing.T) {
 
 // A registry's storage in memory is refused likewise.
 func TestVolatileRegistryIsRefused(t *testing.T) {
+	t.Parallel()
 	first, last := filepath.Join(t.TempDir(), "first"), filepath.Join(inMemory(t), "last")
 	clientOf(t, testenv.NewRegistry(t, testenv.RegistryFilesystem(first))).fill(1, 1, 300)
 	from, to := storageConfig(t, testenv.RegistryFilesystem(first)), storageConfig(t, testenv.RegistryFilesystem(last))

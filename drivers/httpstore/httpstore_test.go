@@ -46,7 +46,7 @@ func TestKindsOfStatus(t *testing.T) {
 }
 
 func TestKindsOfConnections(t *testing.T) {
-	reach := Reach{Server: "X", Authority: "trust it", Plain: "leave out TLS"}
+	reach := Reach{Cannot: "cannot reach X", Authority: "trust it", Plain: "leave out TLS"}
 	for _, test := range []struct {
 		err  error
 		kind drivers.Kind

@@ -15,7 +15,7 @@ import (
 
 // Reach is what messages say of a server that cannot be reached.
 type Reach struct {
-	Server    string // its name, as in "cannot reach S3 at https://host"
+	Cannot    string // that it is so, and which server, as in "cannot reach S3 at https://host"
 	Authority string // what mends a certificate that does not verify
 	Plain     string // what mends that the server speaks no TLS
 }
@@ -24,7 +24,7 @@ type Reach struct {
 // same the next time, as a certificate that does not verify; Other for what is
 // none of them.
 func JudgeConnection(err error, r Reach) Verdict {
-	cannot := "cannot reach " + r.Server + ": "
+	cannot := r.Cannot + ": "
 	switch {
 	case isAbout[*tls.CertificateVerificationError](err), isAbout[x509.UnknownAuthorityError](err), isAbout[x509.HostnameError](err):
 		return Verdict{drivers.Config, cannot + Innermost(err), r.Authority}

@@ -83,7 +83,7 @@ func judgeCredentials(op string, err *credentialsError) verdict {
 // judgeConnection tells failures below S3.
 func (s *Store) judgeConnection(err error) verdict {
 	v := httpstore.JudgeConnection(err, httpstore.Reach{
-		Server:    "S3 " + s.conn.String(),
+		Cannot:    "cannot reach S3 " + s.conn.String(),
 		Authority: "make the server's certificate valid for this machine, or name its authority in AWS_CA_BUNDLE",
 		Plain:     "write http:// in url",
 	})

@@ -49,7 +49,7 @@ func (s *Store) judge(op string, err error) verdict {
 		server = publicURL(viaURL.URL)
 	}
 	return verdict(httpstore.JudgeConnection(err, httpstore.Reach{
-		Server:    server,
+		Cannot:    "cannot reach " + server,
 		Authority: "name the authority's certificate in os_cacert",
 		Plain:     "write http:// in " + s.method.urlKey,
 	}))

@@ -25,7 +25,7 @@ const (
 	abortTimeout = 30 * time.Second
 	// abortAttempts is how often an upload is aborted that does not go away, and
 	// abortWait the time between the first and the second; it doubles.
-	abortAttempts = 3
+	abortAttempts = 4
 	abortWait     = 100 * time.Millisecond
 )
 
@@ -176,16 +176,19 @@ func (u *upload) abort(ctx context.Context, cause error) error {
 
 // abortUpload removes an upload's parts; an upload that is gone is no error. As
 // S3's documentation asks, it aborts more than once: a part that was still on its
-// way may have arrived after the first time, and would bring the upload back.
+// way may have arrived after the first time, and would bring the upload back. It may
+// arrive after the second time too: the upload is gone when it was not there twice.
 func (s *Store) abortUpload(ctx context.Context, loc location, id *string) error {
+	missed := 0
 	for attempt, wait := 1, abortWait; ; attempt, wait = attempt+1, 2*wait {
 		_, err := s.client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{
 			Bucket: &loc.bucket, Key: &loc.key, UploadId: id,
 		})
 		if code, _ := answer(err); code == "NoSuchUpload" {
-			return nil
-		}
-		if err != nil || attempt == abortAttempts {
+			if missed++; missed == 2 || attempt == 1 {
+				return nil
+			}
+		} else if err != nil || attempt == abortAttempts {
 			return err
 		}
 		select {

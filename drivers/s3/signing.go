@@ -41,16 +41,16 @@ func (s *signing) took(err error) {
 
 // wanted says whether a request may have failed because its body was not signed
 // for. A policy may come into force at any time; that a server does not know such
-// requests shows at the first.
+// requests shows at the first, or at several that were under way beside it.
 func (s *signing) wanted(err error) bool {
-	if err == nil || s.is(payloadsSigned) {
+	if err == nil {
 		return false
 	}
 	if denies(err) {
 		return true
 	}
 	code, _ := answer(err)
-	if !s.is(payloadsUntried) {
+	if s.is(payloadsUnsigned) {
 		return false
 	}
 	switch status(err) {

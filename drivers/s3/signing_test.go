@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/testenv"
@@ -222,5 +223,21 @@ func TestNoListing(t *testing.T) {
 		if f.Amiss {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// TestDeniedBesideAnother: of two requests that are under way unsigned, one is sent
+// again, signed, before the other one is denied, too. That one needs it no less.
+func TestDeniedBesideAnother(t *testing.T) {
+	var s signing
+	denied := &smithy.GenericAPIError{Code: "AccessDenied"}
+	if !s.wanted(denied) {
+		t.Fatal("the first is not sent again")
+	}
+	if err := s.settle(denied, nil); err != nil || !s.is(payloadsSigned) {
+		t.Fatal(err)
+	}
+	if !s.wanted(denied) {
+		t.Error("the second is not sent again")
 	}
 }

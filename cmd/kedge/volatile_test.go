@@ -100,6 +100,20 @@ func TestVolatilePlacesAreRefused(t *testing.T) {
 	}
 }
 
+// Amazon Aurora writes no pages: what its full_page_writes says is no reason.
+func TestAuroraIsNotAskedForFullPages(t *testing.T) {
+	t.Parallel()
+	url, _ := serverWith(map[string]string{"full_page_writes": "off"})(t).Golden(t, "db")
+	to := localfsPlace(filepath.Join(t.TempDir(), "archive"))
+	args := []string{"plan", "--unreadable-keys=move", dbPlace(url).config(t, url, compression{}), to.config(t, url, compression{})}
+	outcomeOf(t, careful(t, args...)).want(t, exitDocuments).tells(t, "! volatile", "full_page_writes=off")
+	execute(t, url, `CREATE FUNCTION aurora_version() RETURNS text LANGUAGE sql AS $$ SELECT '17.4.1' $$`)
+	o := outcomeOf(t, careful(t, args...)).want(t, exitDone)
+	if strings.Contains(o.stdout, "full_page_writes") {
+		t.Errorf("the plan still asks for full pages:\n%s", o.stdout)
+	}
+}
+
 // lay lays Anchore's tables out anew.
 func lay(t *testing.T, url string, layout testenv.Layout) {
 	t.Helper()

@@ -45,7 +45,7 @@ func (s *Store) Inspect(ctx context.Context) ([]drivers.Finding, error) {
 	if err := unix.Statfs(s.dir, &fs); err != nil {
 		return nil, failure("inspect", s.place, "asking for the free space", err)
 	}
-	free := int64(fs.Bavail) * int64(fs.Bsize) //nolint:unconvert // the types differ between systems
+	free := freeBytes(&fs)
 	findings = append(findings,
 		drivers.Finding{Name: "free space", Value: fmt.Sprintf("%d MiB, %d files", free>>20, fs.Ffree), Amiss: free < 1<<20},
 		drivers.Finding{Name: "proof of a put", Value: "none: every payload is read back"},

@@ -3,6 +3,7 @@ package localfs
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -37,13 +38,23 @@ func RoomFor(archiveDataDir string) (Room, error) {
 	}
 	r := Room{
 		Directory: dir, BlockBytes: int64(of.Bsize), FreeFiles: int64(of.Ffree), //nolint:unconvert // the types differ between systems
-		FreeBytes: int64(of.Bavail) * int64(of.Bsize), //nolint:unconvert // likewise
+		FreeBytes: freeBytes(&of),
 		Writable:  unix.Access(dir, unix.W_OK|unix.X_OK) == nil,
 	}
 	if of.Files == 0 {
 		r.FreeFiles = -1
 	}
 	return r, nil
+}
+
+// freeBytes is what a file system has left, in bytes. Some FUSE mounts tell more than
+// can be counted.
+func freeBytes(of *unix.Statfs_t) int64 {
+	blocks, size := uint64(of.Bavail), uint64(of.Bsize) //nolint:unconvert // the types differ between systems
+	if size > 0 && blocks > math.MaxInt64/size {
+		return math.MaxInt64
+	}
+	return int64(blocks * size)
 }
 
 // nearest is the path, or else the nearest parent that is there.

@@ -41,7 +41,7 @@ func (p *postgres) refusePooler(ctx context.Context) error {
 	pooled, err := p.pooled(bounded)
 	switch {
 	case err != nil && ctx.Err() == nil && bounded.Err() != nil:
-		return fmt.Errorf("the database at %s gives no further session within %s: a connection pooler before it needs a pool_size of at least %d, or give pool_max_conns=4 in the URL and make it 6", p.place, poolerPatience, poolerSessions)
+		return fmt.Errorf("the database at %s gives no further session within %s: a connection pooler before it needs a pool_size of at least %d", p.place, poolerPatience, poolerSessions)
 	case err != nil:
 		return describe(err, p.config)
 	case pooled:

@@ -12,12 +12,14 @@ import (
 // fsync off, nothing of what it says reaches the disk for certain before the
 // computer stops; with full_page_writes off, a page that was half written then is
 // never mended; a table that is not logged is emptied after any crash. That
-// synchronous_commit is on, each session sees to itself.
+// synchronous_commit is on, each session sees to itself. Amazon Aurora never writes
+// pages, so that its full_page_writes, off or on, means nothing.
 func (p *postgres) Volatile(ctx context.Context) (reasons []string, err error) {
 	var fsync, fullPages, table string
 	err = p.pool.QueryRow(ctx, `WITH RECURSIVE parts AS (
 			SELECT to_regclass('archive_metadata')::oid AS oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN parts p ON p.oid = i.inhparent)
-		SELECT current_setting('fsync'), current_setting('full_page_writes'),
+		SELECT current_setting('fsync'),
+			CASE WHEN to_regproc('aurora_version') IS NULL THEN current_setting('full_page_writes') ELSE 'on' END,
 			(SELECT coalesce(min(c.oid::regclass::text), '') FROM pg_class c JOIN parts USING (oid) WHERE c.relpersistence <> 'p' AND c.relkind <> 'p')`).
 		Scan(&fsync, &fullPages, &table)
 	if err != nil {

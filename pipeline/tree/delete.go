@@ -23,7 +23,30 @@ func (m *migration) compare(ctx context.Context) error {
 	if len(m.Repositories) == 0 {
 		ranges = append(ranges, outside()...)
 	}
-	err := m.overRanges(ctx, ranges, func(ctx context.Context, p *page) error {
+	err := m.overProofs(ctx, ranges, m.compareOne)
+	if err != nil || m.cut.Load() {
+		return err
+	}
+	return m.stopOnFailures()
+}
+
+func (m *migration) compareOne(ctx context.Context, it *item, proven proof, found bool) error {
+	good, err := m.proves(ctx, it, proven, found)
+	switch {
+	case errors.Is(err, errNoBlob):
+		return nil // left where it is
+	case err != nil:
+		return it.fail(ctx, failure.ClassVerify, err)
+	case !good:
+		return it.fail(ctx, ClassChanged, errors.New("the source has it and the destination does not, or not the same: was the registry still being written to?"))
+	}
+	return nil
+}
+
+// overProofs does something with every file of some ranges, but for those that are
+// not moved, and with what is recorded of its proof. It counts none of them.
+func (m *migration) overProofs(ctx context.Context, ranges []keyRange, do func(ctx context.Context, it *item, proven proof, found bool) error) error {
+	return m.overRanges(ctx, ranges, func(ctx context.Context, p *page) error {
 		known, err := m.state.proofs(p.after, p.items[len(p.items)-1].path)
 		if err != nil {
 			return err
@@ -34,22 +57,9 @@ func (m *migration) compare(ctx context.Context) error {
 				return nil
 			}
 			proven, found := known[it.path]
-			good, err := m.proves(ctx, it, proven, found)
-			switch {
-			case errors.Is(err, errNoBlob):
-				return nil // left where it is
-			case err != nil:
-				return it.fail(ctx, failure.ClassVerify, err)
-			case !good:
-				return it.fail(ctx, ClassChanged, errors.New("the source has it and the destination does not, or not the same: was the registry still being written to?"))
-			}
-			return nil
+			return do(ctx, it, proven, found)
 		})
 	})
-	if err != nil || m.cut.Load() {
-		return err
-	}
-	return m.stopOnFailures()
 }
 
 // stopOnFailures lets nothing more be deleted in a pass in which anything failed.
@@ -107,19 +117,11 @@ func (m *migration) dangles(ctx context.Context, content []byte) error {
 // each only where the destination is seen, at this moment, to hold it.
 func (m *migration) deletes(ranges []keyRange, classes ...class) func(context.Context) error {
 	return func(ctx context.Context) error {
-		err := m.overRanges(ctx, ranges, func(ctx context.Context, p *page) error {
-			known, err := m.state.proofs(p.after, p.items[len(p.items)-1].path)
-			if err != nil {
-				return err
+		err := m.overProofs(ctx, ranges, func(ctx context.Context, it *item, proven proof, found bool) error {
+			if !slices.Contains(classes, it.class) {
+				return nil
 			}
-			return m.each(ctx, p.items, func(ctx context.Context, it *item) error {
-				it.skipped = true
-				if !slices.Contains(classes, it.class) || m.leaves(it) {
-					return nil
-				}
-				proven, found := known[it.path]
-				return m.deleteOne(ctx, it, proven, found)
-			})
+			return m.deleteOne(ctx, it, proven, found)
 		})
 		if err != nil {
 			return err

@@ -105,6 +105,10 @@ func entryOf(d catalog.Document) checkpoint.Entry {
 	return checkpoint.Entry{UserID: d.UserID, Bucket: d.Bucket, ArchiveID: d.ArchiveID, Name: d.Name, URI: d.URI}
 }
 
+func keyOf(e checkpoint.Entry) drivers.Key {
+	return drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID}
+}
+
 // CatalogBytes is how long its payload is as the catalog counts it; 0 where that does
 // not say.
 func (it *item) CatalogBytes() int64 { return max(it.doc.Bytes, 0) }
@@ -141,7 +145,7 @@ func (b *batch) keys() []drivers.Key {
 		add(it.doc.Key)
 	}
 	for _, e := range b.entries {
-		add(drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID})
+		add(keyOf(e))
 	}
 	return keys
 }

@@ -38,36 +38,56 @@ func (m *migration) resume(ctx context.Context, out chan<- *batch) error {
 }
 
 // retryFailures feeds the failed documents again, a batch at a time, but for
-// those that are in flight anyway.
+// those that are in flight anyway. They are cut as the catalog's rows are: rows of
+// one key in two batches would be put at one place, one over the other.
 func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlight map[checkpoint.Entry]bool) error {
+	cut := concurrency.Cutter[checkpoint.Failure]{
+		Limits: m.limits,
+		Key:    func(f checkpoint.Failure) drivers.Key { return keyOf(f.Entry) },
+		Bytes:  func(checkpoint.Failure) int64 { return 0 }, // by number: prepare knows the lengths
+	}
 	var after []byte
 	for !m.stopping() {
-		var moved, rest []checkpoint.Entry
+		var failures []checkpoint.Failure
 		last, err := m.checkpoint.Failures(after, func(f checkpoint.Failure) bool {
-			switch {
-			case inFlight[f.Entry]:
-			case f.Stage == failure.StageDelete:
-				moved = append(moved, f.Entry)
-			default:
-				rest = append(rest, f.Entry)
+			if !inFlight[f.Entry] {
+				failures = cut.Add(f)
 			}
-			return len(moved)+len(rest) < m.limits.BatchDocuments
+			return failures == nil
 		})
 		if err != nil {
 			return err
 		}
-		if len(moved)+len(rest) == 0 {
-			return nil
-		}
 		after = last
-		for _, b := range []*batch{{entries: moved, recounted: true}, {entries: rest}} {
-			if len(b.entries) == 0 {
-				continue
-			}
-			b.number, b.intended = m.checkpoint.Intend(b.entries, m.checkpoint.Header().Position)
-			if err := concurrency.Send(ctx, out, b); err != nil {
-				return err
-			}
+		all := failures == nil
+		if all {
+			failures = cut.Rest()
+		}
+		if err := m.tryAgain(ctx, out, failures); err != nil || all {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryAgain feeds a batch of failed documents, those apart of which an earlier run has
+// counted that they were moved.
+func (m *migration) tryAgain(ctx context.Context, out chan<- *batch, failures []checkpoint.Failure) error {
+	var moved, rest []checkpoint.Entry
+	for _, f := range failures {
+		if f.Stage == failure.StageDelete {
+			moved = append(moved, f.Entry)
+		} else {
+			rest = append(rest, f.Entry)
+		}
+	}
+	for _, b := range []*batch{{entries: moved, recounted: true}, {entries: rest}} {
+		if len(b.entries) == 0 {
+			continue
+		}
+		b.number, b.intended = m.checkpoint.Intend(b.entries, m.checkpoint.Header().Position)
+		if err := concurrency.Send(ctx, out, b); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -94,7 +114,7 @@ func (m *migration) takeBackChanged(ctx context.Context, b *batch) {
 // perhaps not deleted), or something else, which is left alone.
 func (m *migration) revive(b *batch, rows map[drivers.Key][]catalog.Document) {
 	for _, e := range b.entries {
-		it := m.reviveEntry(e, rows[drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID}])
+		it := m.reviveEntry(e, rows[keyOf(e)])
 		it.revived = true
 		if b.recounted && it.mover == earlierRun {
 			it.mover = earlierCounts
@@ -105,7 +125,7 @@ func (m *migration) revive(b *batch, rows map[drivers.Key][]catalog.Document) {
 
 func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *item {
 	gone := &item{plainBytes: -1, doc: catalog.Document{
-		Key:  drivers.Key{UserID: e.UserID, Bucket: e.Bucket, ArchiveID: e.ArchiveID},
+		Key:  keyOf(e),
 		Name: e.Name, URI: e.URI, NoURI: e.URI == "", Bytes: -1,
 	}}
 	gone.dest, _ = m.dst.URI(gone.doc.Key) // "" where it can never have been put

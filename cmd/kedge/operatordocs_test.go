@@ -63,37 +63,6 @@ func literal(e ast.Expr) string {
 	return ""
 }
 
-// Every class of failures is told of in a row of its own.
-func TestTroubleshootingNamesEveryClassOfFailures(t *testing.T) {
-	t.Parallel()
-	text := readText(t, "../../docs/troubleshooting.md")
-	classes := 0
-	sourceFiles(t, func(path string, f *ast.File) {
-		if !strings.Contains(filepath.ToSlash(path), "/pipeline/") {
-			return
-		}
-		for _, decl := range f.Decls {
-			g, ok := decl.(*ast.GenDecl)
-			if !ok || g.Tok != token.CONST {
-				continue
-			}
-			for _, spec := range g.Specs {
-				v := spec.(*ast.ValueSpec)
-				if !strings.HasPrefix(v.Names[0].Name, "Class") || len(v.Values) == 0 {
-					continue
-				}
-				classes++
-				if class := literal(v.Values[0]); class == "" || !strings.Contains(text, "\n| `"+class+"` | ") {
-					t.Errorf("docs/troubleshooting.md has no row for %s, %q", v.Names[0].Name, class)
-				}
-			}
-		}
-	})
-	if classes < 18 {
-		t.Errorf("only %d classes were found in the source", classes)
-	}
-}
-
 var codeSpan = regexp.MustCompile("`([^`]+)`")
 
 // Every message that is told of is one of the program's own.

@@ -9,8 +9,9 @@
 // through a driver on its way keeps its class (Classed, ClassOf). Failures are
 // gathered by class, with the first few of each as examples (Groups).
 //
-// To add a class, add its word here, use it where the failure is noticed, and say in
-// docs/troubleshooting.md what the operator is to do; a test demands the latter.
+// To add a class, add its word to class.go, use it where the failure is noticed, and
+// say in docs/troubleshooting.md what the operator is to do; the test here demands the
+// latter.
 //
 // # Runs
 //

@@ -5,6 +5,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // batch is what flows through the pipeline: neighbours in the catalog's order,
@@ -94,7 +95,7 @@ type neighbours struct {
 	atDest   *catalog.Document
 	// atSource is who else may have his payload at the source's place; delete finds
 	// that out.
-	atSource sharing
+	atSource survey.Sharing
 }
 
 func (it *item) entry() checkpoint.Entry {

@@ -48,7 +48,7 @@ func (m *migration) deleteSources(ctx context.Context, items []*item) error {
 		}
 	}
 	return m.sourceOps.Each(ctx, alone, func(ctx context.Context, it *item) {
-		if it.atSource == sharedByNone {
+		if it.atSource == survey.SharedByNone {
 			ctx = m.meaning(ctx, it)
 		}
 		m.deletedSource(it, m.src.Delete(ctx, it.doc.URI))
@@ -91,7 +91,7 @@ func (m *migration) deletedSource(it *item, err error) {
 	switch {
 	case err == nil:
 		it.sourceGone()
-	case drivers.KindOf(err) == drivers.InvalidKey && it.atSource == sharedByRow:
+	case drivers.KindOf(err) == drivers.InvalidKey && it.atSource == survey.SharedByRow:
 		// That row's document goes with the payload, when it is moved.
 	default:
 		m.notDeleted(it, err)
@@ -181,17 +181,17 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 			return false, err
 		}
 	}
-	if it.atSource, err = m.sharingOf(ctx, it); err != nil {
+	if it.atSource, err = m.settled.SharingOf(ctx, m.cat, m.src, it.doc, it.mover == thisRun); err != nil {
 		m.notDeleted(it, err)
 		return false, context.Cause(ctx)
 	}
 	alone := len(survey.Places(m.src, it.doc.URI)) == 1
-	named = named || alone && it.atSource == sharedByRow
+	named = named || alone && it.atSource == survey.SharedByRow
 	switch {
 	case reason != nil:
 		it.fail(failure.StageDelete, failure.ClassRowChanged, reason)
 	case named:
-	case alone && it.atSource == sharedUnknown:
+	case alone && it.atSource == survey.SharedUnknown:
 		m.leaveSource(it, errors.New("too many documents of the catalog have keys by which they may be at this place too"))
 	case !m.madeFromKey(it) || m.settled.IsOdd(it.doc.URI):
 		// Any row may name such a place; and nothing tells which.
@@ -259,56 +259,4 @@ func (m *migration) tellApart(ctx context.Context, it *item) error {
 func (m *migration) madeFromKey(it *item) bool {
 	uri, err := m.src.URI(it.doc.Key)
 	return err == nil && strings.HasSuffix(it.doc.URI, strings.TrimPrefix(uri, m.src.Prefix()))
-}
-
-// sharing says who else may have his payload at one of an item's places at the
-// source.
-type sharing uint8
-
-const (
-	sharedByNone  sharing = iota
-	sharedByRow           // a row with another key that still names it
-	sharedUnknown         // nobody can tell
-)
-
-// sharingOf looks for rows with other keys than the item's whose payload is where the
-// item's is. Of two documents that come to one place it is only the last that was
-// put, so that a row with another digest has nothing there.
-func (m *migration) sharingOf(ctx context.Context, it *item) (sharing, error) {
-	claims := m.settled.Source
-	if claims == nil {
-		return sharedByNone, nil
-	}
-	places := survey.Places(m.src, it.doc.URI)
-	tail := it.doc.UserID + "/" + it.doc.Bucket + "/" + it.doc.ArchiveID
-	plain, awkward, ok := survey.ComesTo(tail)
-	var keys []drivers.Key
-	switch {
-	case awkward && len(places) == 1:
-		return sharedByNone, nil // nobody else comes to such a name
-	case claims.Crowded, awkward && !ok:
-		return sharedUnknown, nil
-	case awkward:
-		keys = append(keys, plain)
-	case len(places) > 1 && !slices.ContainsFunc(places[1:], func(place string) bool { return strings.HasSuffix(place, tail) }):
-		return sharedUnknown, nil // all documents with that prefix come to one place
-	}
-	for _, place := range places {
-		for _, row := range claims.Rows[place] {
-			keys = append(keys, row.Key)
-		}
-	}
-	if len(keys) == 0 {
-		return sharedByNone, nil
-	}
-	rows, err := m.cat.Rows(ctx, keys)
-	for _, row := range rows {
-		if row.Key == it.doc.Key || row.NoURI || !survey.Meet(m.src, row.URI, it.doc.URI) {
-			continue
-		}
-		if it.mover != thisRun || row.Digest == "" || it.doc.Digest == "" || row.Digest == it.doc.Digest {
-			return sharedByRow, err
-		}
-	}
-	return sharedByNone, err
 }

@@ -16,8 +16,7 @@ type Entry struct {
 // deleted.
 type Failure struct {
 	Entry
-	// Stage is where it failed: enumerate, fetch, recompress, put, verify,
-	// commit, delete.
+	// Stage is where it failed; package failure has the names.
 	Stage string
 	// Class groups failures of one sort; a stable word.
 	Class string

@@ -185,6 +185,14 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	return err
 }
 
+// untilPut is the beginning of flow: the stages that change nothing, which a plan runs
+// over its sample, too.
+func (m *migration) untilPut(p pools, enumerated <-chan *batch) (recompressed <-chan *batch) {
+	prepared := p.stage(progress.StagePrepare, 2, enumerated, m.prepare)
+	fetched := p.stage(progress.StageFetch, 4, prepared, m.fetch)
+	return p.stage(progress.StageRecompress, concurrency.Processors(), fetched, m.recompress)
+}
+
 // flow runs the stages until everything that feed has fed in has come out.
 func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- *batch) error) error {
 	watching, unwatch := context.WithCancel(ctx)
@@ -203,10 +211,7 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 		return feed(running, enumerated)
 	})
 	p := pools{g: g, ctx: running, gaveUp: func() error { return failure.GaveUp(m.src, m.dst) }, progress: m.progress}
-	prepared := p.stage(progress.StagePrepare, 2, enumerated, m.prepare)
-	fetched := p.stage(progress.StageFetch, 4, prepared, m.fetch)
-	recompressed := p.stage(progress.StageRecompress, concurrency.Processors(), fetched, m.recompress)
-	stored := p.stage(progress.StagePut, 4, recompressed, m.put)
+	stored := p.stage(progress.StagePut, 4, m.untilPut(p, enumerated), m.put)
 	verified := p.stage(progress.StageVerify, 4, stored, m.verify)
 	if !m.settled.Known() {
 		p.room = waitingBatches

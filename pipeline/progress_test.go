@@ -9,6 +9,7 @@ import (
 	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // stopAt ends a run when Done has come to so many documents.
@@ -91,14 +92,14 @@ func TestProgressOfAMigration(t *testing.T) {
 	if last.Ended.IsZero() || last.Average.DocumentsPerSecond <= 0 {
 		t.Errorf("ended %v, %+v", last.Ended, last.Average)
 	}
-	for i, name := range []string{"fetch", "recompress", "put", "verify", "commit", "delete"} {
-		stage := last.Stages[i]
+	for s := progress.StageFetch; s < progress.StageFinish; s++ {
+		name, stage := s.String(), last.Stages[s]
 		if stage.Name != name || stage.InFlight != 0 || stage.Queued != 0 || stage.Workers == 0 || stage.Batches == 0 || stage.Busy <= 0 || stage.Latency.Count != stage.Batches {
 			t.Errorf("stage %s: %+v", name, stage)
 		}
 		// What is rotten may prove so only when it is read back.
 		most := moved
-		if i < 3 {
+		if s <= progress.StagePut {
 			most += broken
 		}
 		if stage.Documents < moved || stage.Documents > most {

@@ -242,9 +242,11 @@ func (m *migration) stored(it *item, receipt drivers.Receipt, err error) {
 	if !it.taken(receipt) {
 		return
 	}
+	first := progress.StagePut
 	if it.carriage.streamed() {
-		m.progress.Passed(progress.StageFetch, it)
-		m.progress.Passed(progress.StageRecompress, it)
+		first = progress.StageFetch // it passed these on its way
 	}
-	m.progress.Passed(progress.StagePut, it)
+	for s := first; s <= progress.StagePut; s++ {
+		m.progress.Passed(s, it)
+	}
 }

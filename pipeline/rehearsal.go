@@ -282,10 +282,7 @@ func (p *planner) readSample(ctx context.Context) error {
 		return nil
 	})
 	stages := pools{g: g, ctx: running, gaveUp: func() error { return failure.GaveUp(p.src) }, progress: p.progress}
-	prepared := stages.stage(progress.StagePrepare, 2, chosen, p.prepare)
-	fetched := stages.stage(progress.StageFetch, 4, prepared, p.fetch)
-	recompressed := stages.stage(progress.StageRecompress, concurrency.Processors(), fetched, p.recompress)
-	for b := range stages.stage(progress.StagePut, 4, recompressed, p.drain) {
+	for b := range stages.stage(progress.StagePut, 4, p.untilPut(stages, chosen), p.drain) {
 		s.Took = time.Since(began)
 		s.Batches++
 		for _, it := range b.items {

@@ -15,33 +15,37 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/internal/testenv"
+	"github.com/kedge/kedge/pipeline/progress"
 )
 
 // What stands in a view, line by line, in its order; the table of stages only
 // where there is room.
 var (
 	barLine = regexp.MustCompile(`^ *(\d+\.\d)% \[[-=>]*\] (?:about (\S+) left|time left not known yet|stopping)$`)
-	below   = []*regexp.Regexp{
+	below   = slices.Concat([]*regexp.Regexp{
 		regexp.MustCompile(`^Migration task 1, db -> localfs, \S+ so far$`),
 		regexp.MustCompile(`^interrupted: finishing what is in flight$`),
 		regexp.MustCompile(`^(\d+ of \d+ documents, \S+ \S+ of \S+ \S+|\d+ documents done, .*; how many there are is being counted)$`),
 		regexp.MustCompile(`^\S+ documents/s \(average \S+\), \S+ \S+/s \(average \S+ \S+/s\)$`),
 		regexp.MustCompile(`^stage        in work   queued    busy( +documents   a batch takes)?$`),
-		regexp.MustCompile(`^fetch  +\d+ of \d+ +\d+ +\d+%  [#.]{20}( +\d+   \S+)?$`),
-		regexp.MustCompile(`^recompress  +\d+ of \d+ +\d+ +\d+%  [#.]{20}( +\d+   \S+)?$`),
-		regexp.MustCompile(`^put  +\d+ of \d+ +\d+ +\d+%  [#.]{20}( +\d+   \S+)?$`),
-		regexp.MustCompile(`^verify  +\d+ of \d+ +\d+ +\d+%  [#.]{20}( +\d+   \S+)?$`),
-		regexp.MustCompile(`^commit  +\d+ of \d+ +\d+ +\d+%  [#.]{20}( +\d+   \S+)?$`),
-		regexp.MustCompile(`^delete  +\d+ of \d+ +\d+ +\d+%  [#.]{20}( +\d+   \S+)?$`),
+	}, stageLines(), []*regexp.Regexp{
 		regexp.MustCompile(`^operations in flight: source \d+ of \d+, destination \d+ of \d+$`),
-		regexp.MustCompile(`^(fetch|recompress|put|verify|commit|delete) is the limit: .*$`),
+		regexp.MustCompile(`^[a-z]+ is the limit: .*$`),
 		regexp.MustCompile(`^\d+ retries, (none failed|\d+ failed: .*)$`),
-	}
+	})
 	// above is what a migration prints beside its view.
 	above = regexp.MustCompile(`^(Migration (from|to):|  .*|Migration task 1(:| begins with counting) .*|Resuming .*|Checkpoint: .*\.checkpoint|` +
 		`time=\S+ level=WARN msg="document failed" .* class=wrong-digest reason="the catalog's digest is wrong, the payload's is [0-9a-f]{32} \(\d+ bytes\)"|` +
 		`\^?C?kedge: interrupted: finishing what is in flight \(once more to stop at once\))$`)
 )
+
+// stageLines are the lines of the table of stages.
+func stageLines() (lines []*regexp.Regexp) {
+	for s := progress.StageFetch; s < progress.StageFinish; s++ {
+		lines = append(lines, regexp.MustCompile(`^`+s.String()+`  +\d+ of \d+ +\d+ +\d+%  [#.]{20}( +\d+   \S+)?$`))
+	}
+	return lines
+}
 
 // sighting is a view as it was seen.
 type sighting struct {

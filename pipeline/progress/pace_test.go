@@ -111,13 +111,17 @@ func TestPausesAndLongRuns(t *testing.T) {
 
 func TestTheBottleneckIsNamed(t *testing.T) {
 	second := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
-	stages := func(shares ...float64) (list []StageState) {
-		for i, share := range shares {
-			list = append(list, StageState{Name: Stage(i).String(), BusyShare: share})
+	type shares map[Stage]float64
+	stages := func(busy shares) (list []StageState) {
+		for s := range stageCount {
+			list = append(list, StageState{Name: s.String(), BusyShare: busy[s]})
 		}
 		return list
 	}
-	queue := [stageCount]int64{1, 1, 1, 1, 1, 1}
+	var queue [stageCount]int64
+	for s := range queue {
+		queue[s] = 1
+	}
 	p := new(Progress)
 	p.run.Source.Store = named("db")
 	p.run.Destination.Store = named("s3")
@@ -134,19 +138,19 @@ func TestTheBottleneckIsNamed(t *testing.T) {
 		now        sample
 		stage, why string
 	}{
-		{"the busiest", p, stages(0.6, 0.1, 0.9, 0.3, 0.1, 0), queue,
+		{"the busiest", p, stages(shares{StageFetch: 0.6, StageRecompress: 0.1, StagePut: 0.9, StageVerify: 0.3, StageCommit: 0.1}), queue,
 			sample{destination: answers{count: 100, sum: second(8.4), inFlight: 10}}, "put", "s3 answers in 84 ms"},
-		{"the source", p, stages(0.9, 0.1, 0.3, 0.3, 0.1, 0), queue,
+		{"the source", p, stages(shares{StageFetch: 0.9, StageRecompress: 0.1, StagePut: 0.3, StageVerify: 0.3, StageCommit: 0.1}), queue,
 			sample{source: answers{count: 4, sum: second(6)}}, "fetch", "db answers in 1.5 s"},
-		{"the database", p, stages(0.1, 0.1, 0.3, 0.3, 1, 0), queue,
+		{"the database", p, stages(shares{StageFetch: 0.1, StageRecompress: 0.1, StagePut: 0.3, StageVerify: 0.3, StageCommit: 1}), queue,
 			sample{commits: answers{count: 10, sum: second(0.05)}}, "commit", "the database takes 5.0 ms for a batch"},
-		{"nothing is waiting for it", p, stages(0.1, 0.1, 0.9, 0.1, 0.1, 0), [stageCount]int64{}, sample{}, "", ""},
-		{"nobody is busy", p, stages(0.4, 0.1, 0.4, 0.1, 0.1, 0), queue, sample{}, "", ""},
-		{"nobody is busy, but a store is full", shared, stages(0.6, 0.1, 0.4, 0.45, 0.1, 0), [stageCount]int64{},
+		{"nothing is waiting for it", p, stages(shares{StageFetch: 0.1, StageRecompress: 0.1, StagePut: 0.9, StageVerify: 0.1, StageCommit: 0.1}), [stageCount]int64{}, sample{}, "", ""},
+		{"nobody is busy", p, stages(shares{StageFetch: 0.4, StageRecompress: 0.1, StagePut: 0.4, StageVerify: 0.1, StageCommit: 0.1}), queue, sample{}, "", ""},
+		{"nobody is busy, but a store is full", shared, stages(shares{StageFetch: 0.6, StageRecompress: 0.1, StagePut: 0.4, StageVerify: 0.45, StageCommit: 0.1}), [stageCount]int64{},
 			sample{destination: answers{count: 100, sum: second(2)}}, "verify", "s3 answers in 20 ms"},
-		{"limits", limited, stages(0.1, 0.1, 1, 0.3, 0.1, 0), queue,
+		{"limits", limited, stages(shares{StageFetch: 0.1, StageRecompress: 0.1, StagePut: 1, StageVerify: 0.3, StageCommit: 0.1}), queue,
 			sample{destination: answers{count: 100, sum: second(1), inFlight: 32}}, "put", "s3 is held back by --max-ops 50"},
-		{"a limit that is not reached", limited, stages(0.1, 0.1, 1, 0.3, 0.1, 0), queue,
+		{"a limit that is not reached", limited, stages(shares{StageFetch: 0.1, StageRecompress: 0.1, StagePut: 1, StageVerify: 0.3, StageCommit: 0.1}), queue,
 			sample{destination: answers{count: 100, sum: second(300), inFlight: 32}}, "put", "s3 answers in 3.0 s"},
 	} {
 		c.now.at, c.now.queued = time.Unix(10, 0), c.queued

@@ -131,6 +131,8 @@ type Document interface {
 // Track is what is remembered of a Document, which embeds it.
 type Track struct{ passed uint8 } // a bit for each stage that has counted it
 
+const _ = uint8(1) << (stageCount - 1) // does not compile where there are more stages than bits
+
 // Tracked gives the Track itself, so that a Document which embeds it has it.
 func (t *Track) Tracked() *Track { return t }
 

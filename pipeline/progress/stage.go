@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/drivers/metrics"
+	"github.com/kedge/kedge/pipeline/failure"
 )
 
 // Stage is a stage of the pipeline, in their order.
@@ -27,10 +28,17 @@ const (
 
 func (s Stage) watched() bool { return s > StagePrepare && s < StageFinish }
 
-// String names a stage that is watched, as failures name it too.
-func (s Stage) String() string {
-	return [...]string{"fetch", "recompress", "put", "verify", "commit", "delete"}[s]
+var stageNames = perStage[string]{
+	StageFetch:      failure.StageFetch,
+	StageRecompress: failure.StageRecompress,
+	StagePut:        failure.StagePut,
+	StageVerify:     failure.StageVerify,
+	StageCommit:     failure.StageCommit,
+	StageDelete:     failure.StageDelete,
 }
+
+// String names a stage that is watched, as failures name it too.
+func (s Stage) String() string { return stageNames[s] }
 
 // stageMeter counts what a stage does. Safe for concurrent use.
 type stageMeter struct {

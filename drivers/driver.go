@@ -44,7 +44,7 @@ func (k Key) String() string {
 // that wraps the context's; so does the reader of a Get. A URI that no store of
 // this kind can have made is refused by every operation (InvalidKey, or Config).
 type Driver interface {
-	// Name is the driver's name in a configuration: db, db2, localfs, s3.
+	// Name is the driver's name in a configuration: db, db2, localfs, s3, swift.
 	Name() string
 
 	// Capabilities says what this store can do. It never changes.

@@ -48,10 +48,15 @@ type entry struct {
 	Description
 	// options makes the driver's option struct, with its defaults, and gives a
 	// pointer to it: for reading a configuration, for masking secrets and for the
-	// documentation. example are the options of its first example.
+	// documentation. A field's tags are config (the key), doc and example, and where
+	// there is something to say default, env and secret:"true". The struct may have
+	// methods: Validate() error says what is wrong with the options by themselves;
+	// URIPrefix() string is what the store's Prefix is going to be, where that is
+	// more than Scheme. example are the options of its first example.
 	options func() any
 	example []string
-	// open opens a store with what options has made.
+	// open opens a store with what options has made. The store may have a method
+	// Missing() bool, see Environment.Look.
 	open func(ctx context.Context, options any, e Environment) (drivers.Driver, error)
 	// at is the option where an error of kind Config is shown; "" for all of them.
 	at string

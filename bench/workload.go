@@ -1,6 +1,7 @@
 // Package bench measures how fast a store puts, finds, reads, lists and deletes
 // documents (Run). It also makes workloads: the documents of an installation of any
-// size, the same ones for the same parameters, without keeping them anywhere.
+// size. The same parameters make the same documents, and nothing keeps them
+// anywhere.
 package bench
 
 import (

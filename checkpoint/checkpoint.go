@@ -1,13 +1,12 @@
 // Package checkpoint keeps what an interrupted migration needs to go on, in one
-// bbolt file: how far the catalog has been enumerated, the documents of the
-// batches that were in flight, the documents that failed, and the counts so
-// far.
+// bbolt file: how far it has enumerated the catalog, the documents of the batches
+// that were in flight, the documents that failed, and the counts so far.
 //
-// The catalog itself says where each document is. The checkpoint holds only
-// what the catalog cannot say any more: the source of a document whose row
-// already names the destination, so that a migration killed between commit and
-// delete finds and removes it. It stays small, whatever the number of
-// documents, because a batch that is done is dropped.
+// The catalog itself says where each document is. The checkpoint holds only what
+// the catalog cannot say any more: the source of a document whose row already names
+// the destination. So when a migration is killed between commit and delete, the next
+// run finds that source and removes it. The checkpoint drops a batch that is done, so
+// it stays small, whatever the number of documents.
 package checkpoint
 
 import (

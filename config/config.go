@@ -2,10 +2,10 @@
 // that say where its archive is kept and which database holds its catalog. It
 // ignores the rest of the file. It reads a registry's configuration too.
 //
-// In a value, ${NAME} stands for the environment variable NAME. It is replaced
-// after the YAML has been parsed, so a variable's content never becomes YAML. The
-// result is then read as the type that is wanted. "$NAME" without braces is left
-// as it is.
+// In a value, ${NAME} stands for the environment variable NAME. The package replaces
+// it after it has parsed the YAML, so a variable's content never becomes YAML. Then
+// it reads the result as the type that is wanted. "$NAME" without braces is left as
+// it is.
 //
 // Errors are of type *Error. They name the file, the line and the key's whole
 // path. They are one line long and hold no value from the file. Error.Excerpt

@@ -2,14 +2,14 @@
 // a few operations on payloads, what a backend may be able to do beyond them,
 // and the kinds of error on which callers decide.
 //
-// A payload is named by its URI, exactly as Anchore writes it into
-// archive_metadata.content_url: raw, never percent-escaped. What a URI means is
-// the driver's own affair; nobody else takes one apart.
+// A URI names a payload, exactly as Anchore writes it into
+// archive_metadata.content_url: raw, never percent-escaped. Only the driver knows
+// what a URI means; nobody else takes one apart.
 //
 // A driver does one attempt of one operation. Retries, limits and metrics are
-// decorators (drivers/retry and its neighbours, made with drivers/decorator) that
-// stand outside. Whoever writes a driver begins with drivertest/memory_test.go,
-// and is done when package drivertest, the conformance suite, passes.
+// decorators that stand outside (drivers/retry and its neighbours, made with
+// drivers/decorator). To write a driver, begin with drivertest/memory_test.go. The
+// driver is done when it passes package drivertest, the conformance suite.
 package drivers
 
 import (

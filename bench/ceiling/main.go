@@ -1,8 +1,8 @@
-// Command ceiling copies documents with as little work as HTTP allows: it finds
-// out how fast the servers themselves are. It asks for nothing and checks
-// nothing but the status: no digests, no catalog, no second attempt, payloads
-// unsigned. What it reaches with N clients is the most that a program with N
-// requests in flight can.
+// Command ceiling copies documents with as little work as HTTP allows, to find out
+// how fast the servers themselves are. It looks at the status of each answer and at
+// nothing else: no digests, no catalog, no second attempt, payloads unsigned. The
+// rate that it reaches with N clients is the most that a program with N requests in
+// flight can reach.
 //
 //	ceiling -list FILE -clients 32 -dir DIR -put URL    files to objects
 //	ceiling -list FILE -clients 32 -get URL             objects, read and dropped
@@ -10,8 +10,8 @@
 //	ceiling -list FILE -clients 32 -get URL -dir DIR    objects to files
 //
 // FILE has a line for each document: its key, a tab, its path below DIR. URL is
-// http://host:port/bucket, or Swift's storage URL with the container. How
-// requests are authorised is in the environment, as CEILING_GET and CEILING_PUT:
+// http://host:port/bucket, or Swift's storage URL with the container. The
+// environment says how to authorise requests, in CEILING_GET and CEILING_PUT:
 // "s3 REGION ACCESSKEY SECRETKEY" or "swift TOKEN".
 package main
 

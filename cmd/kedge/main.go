@@ -2,8 +2,8 @@
 // backend to another.
 //
 // The command line is in cli.go, what every command works with in app.go, and each
-// command in a file of its name. What is shown and told is made by the packages in
-// internal.
+// command in a file of its name. The packages in internal make what kedge shows and
+// prints.
 package main
 
 import (

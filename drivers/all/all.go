@@ -1,5 +1,5 @@
-// Package all is the table of all drivers: it opens a store from its section of
-// a configuration, by the driver's name there.
+// Package all is the table of all drivers. It opens a store from its section of a
+// configuration, by the driver's name there.
 package all
 
 import (

@@ -1,16 +1,16 @@
 // Package breaker is a decorator that holds operations back while their back end
-// is down, so that they are neither tried nor counted as tried, and lets them go
-// on when it answers again. It stands inside of drivers/retry:
+// is down. So they are neither tried nor counted as tried. When the back end answers
+// again, the breaker lets them go on. It stands inside of drivers/retry:
 //
 //	retry.New(breaker.New(driver, policy), retryPolicy)
 //
-// Attempts that fail one after the other raise a suspicion, no more: they may
-// all be of documents that this server never serves. What settles it is a
-// question that a server answers if it answers at all, the length of a document
-// that is not there. Only if that fails with kind Temporary as well is the back
-// end down. One of the waiting operations then asks again every so often, on
-// behalf of them all, until there is an answer or the wait has been too long. So
-// no operation uses up its own attempts on a back end that is down.
+// Attempts that fail one after the other raise a suspicion, no more: they may all be
+// of documents that this server never serves. So the breaker asks for the length of
+// a document that is not there. A server that answers at all answers that. Only if
+// that question fails with kind Temporary as well is the back end down. Then one of
+// the waiting operations asks again every so often, on behalf of them all, until
+// there is an answer or the wait has been too long. So no operation uses up its own
+// attempts on a back end that is down.
 package breaker
 
 import (

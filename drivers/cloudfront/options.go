@@ -1,7 +1,7 @@
 // Package cloudfront is a decorator over a store in S3 that fetches payloads
-// through Amazon CloudFront, as a registry with the middleware of that name
-// sends its clients there: by URLs signed with a canned policy. Everything but
-// Get, and Get of what may change, goes to S3 itself.
+// through Amazon CloudFront by URLs signed with a canned policy. A registry with the
+// middleware of that name sends its clients there in the same way. Only Get of
+// payloads that never change goes there; everything else goes to S3 itself.
 package cloudfront
 
 import (

@@ -6,19 +6,22 @@
 //
 // archive_document has a fourth key column, documentName, which a URI does not
 // hold. Anchore always names a row archiveId + ".json", reads by the three other
-// columns and takes whichever row comes first. Here, Get reads the row with that
-// name, or else the first by name; Put writes that row and removes others of the
-// same three columns, so that nobody can read what was replaced; Delete removes
-// them all. List leaves out rows whose user or bucket is empty or holds a "/",
-// because the URI they would have is another key's.
+// columns and takes whichever row comes first. Here:
+//
+//   - Get reads the row with that name, or else the first by name.
+//   - Put writes that row and removes others of the same three columns, so that
+//     nobody can read what was replaced.
+//   - Delete removes them all.
+//   - List leaves out rows whose user or bucket is empty or holds a "/", because
+//     the URI they would have is another key's.
 //
 // # Connections
 //
 // The driver shares its caller's pool. The reader of a long payload keeps one
-// connection until it is closed; at most half of the pool is given to such
-// readers, so that what they read can be written through the same pool. On
-// SQLite nothing keeps a connection: a long payload passes through a temporary
-// file without a name, in os.TempDir.
+// connection until it is closed. At most half of the pool is given to such readers,
+// so that what they read can be written through the same pool. On SQLite nothing
+// keeps a connection: a long payload passes through a temporary file without a name,
+// in os.TempDir.
 package db
 
 import (

@@ -1,6 +1,6 @@
-// Package decorator is what all decorators of a driver share: it has the methods
-// of drivers.Driver once, and calls hooks before and after each operation. A
-// decorator is a set of hooks:
+// Package decorator is what all decorators of a driver share. It has the methods of
+// drivers.Driver once, and calls hooks before and after each operation. A decorator
+// is a set of hooks:
 //
 //	func New(d drivers.Driver, log *slog.Logger) drivers.Driver {
 //		return decorator.New(d, decorator.Hooks[struct{}]{
@@ -15,14 +15,14 @@
 // With hooks a decorator can hold an operation back or refuse it (Before), time
 // it, count it and change its errors (Before and After), do it again (Again), and
 // stand between a stream and its reader (Body, Open). An operation has one part,
-// or a batch's many, and a hook need not know which. What a decorator keeps of
-// one operation is of its own type S, and lies in Operation.Own.
+// or a batch's many, and a hook need not know which. A decorator keeps what it knows
+// of one operation in Operation.Own, which is of its own type S.
 //
-// The decorated driver is a drivers.Batcher only if the inner one is. It is a
-// Syncer, a Lister, an Aborter, an Inspector, a Tree and Watched whatever that
-// is: what the inner driver needs no method for does nothing, and what it cannot
-// do fails with errors.ErrUnsupported. Capabilities are the inner driver's, and
-// say what of that is worth using. Surveyor is not passed on.
+// The decorated driver is a drivers.Batcher only if the inner one is. It is always a
+// Syncer, a Lister, an Aborter, an Inspector, a Tree and Watched. Where the inner
+// driver needs no method for that, the method does nothing. Where the inner driver
+// cannot do it, the method fails with errors.ErrUnsupported. Capabilities are the
+// inner driver's, and say what of that is worth using. Surveyor is not passed on.
 package decorator
 
 import (

@@ -1,8 +1,10 @@
 // Package drivertest is the conformance suite that every driver passes against
 // its real backend. It checks what package drivers promises to the pipeline:
-// payloads come back as they were put, a Put that fails leaves nothing behind
-// and what was there before untouched, errors have the right kind, keys never
-// collide, contexts are obeyed, and a long stream is never held in memory.
+//
+//   - payloads come back as they were put;
+//   - a Put that fails leaves nothing behind, and what was there before untouched;
+//   - errors have the right kind, and keys never collide;
+//   - contexts are obeyed, and a long stream is never held in memory.
 //
 // A driver's test calls Run once for each configuration worth testing:
 //

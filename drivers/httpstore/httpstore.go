@@ -1,14 +1,13 @@
-// Package httpstore is the floor on which the drivers stand whose back ends are
-// reached over HTTP: what every object store asks of its client, whatever its
-// protocol. A driver on it keeps what is its protocol's own: how a request is
-// made and signed, what an answer's codes mean, what proves that a payload is
-// stored.
+// Package httpstore has what the drivers share whose back ends are reached over
+// HTTP, whatever their protocol. A driver on it keeps what belongs to its protocol:
+// how a request is made and signed, what an answer's codes mean, what proves that a
+// payload is stored.
 //
 //   - Transport bounds every wait for a server that falls silent.
-//   - Verdict, JudgeStatus and JudgeConnection make of an answer, or of a
-//     connection that broke, an error of one line with a kind. Whether an
-//     operation is tried again depends on that kind alone: Temporary for what may
-//     pass, any other for what will not.
+//   - Verdict, JudgeStatus and JudgeConnection turn an answer, or a connection that
+//     broke, into an error of one line with a kind. Whether an operation is tried
+//     again depends on that kind alone: Temporary for what may pass, any other for
+//     what will not.
 //   - Open delivers a payload of known length: all of its bytes, or an error.
 //   - Announced, Stream and Passage read a payload that is put, as a whole, in
 //     parts or through, and compare it with what it was said to be.

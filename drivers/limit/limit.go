@@ -4,20 +4,23 @@
 //
 //	retry.New(limit.New(breaker.New(driver, policy), limits), retryPolicy)
 //
-// Inside of retry, because each attempt costs the store an operation and the
-// network its bytes. Outside of the breaker, because the breaker's question
-// whether the server is there has a time-out of its own: waiting in the queue
-// for a slow limit, it would get no answer, and the limit would look like a
-// server that is down. The failure of an operation tells retry how long the
-// operation waited here, so that this time is not counted against it.
+// It is inside of retry, because each attempt costs the store an operation and the
+// network its bytes. It is outside of the breaker, because the breaker's question
+// whether the server is there has a time-out of its own. If that question waited in
+// the queue for a slow limit, it would get no answer, and the limit would look like a
+// server that is down. The failure of an operation says how long the operation
+// waited here, so that retry does not count this time against it.
 //
-// All waits stand outside of what drivers time. An operation waits before it
-// begins. A payload in memory is waited for before its put. What has been read
-// of a stream, or with a batch, is waited for after that, while no read at the
-// server is under way; a stream is read in small pieces and never held. What
-// remains is the server's own patience with a client that reads or sends slowly:
-// a low rate that many operations share can exhaust it, and is better served
-// with fewer workers.
+// All waits stand outside of what drivers time:
+//
+//   - An operation waits before it begins.
+//   - A payload in memory waits before its put.
+//   - What was read of a stream, or with a batch, waits after it was read, while no
+//     read at the server is under way. A stream is read in small pieces and never
+//     held.
+//
+// The server's own patience with a client that reads or sends slowly remains. A low
+// rate that many operations share can exhaust it. Fewer workers are better then.
 package limit
 
 import (

@@ -3,8 +3,8 @@
 //
 //	{archive_data_dir}/{md5(userId)}/{bucket}/{md5(archiveId)[0:2]}/{md5(archiveId)}.json
 //
-// A payload is written to a temporary file beside its place, checked, and
-// renamed. No file is synced alone: Sync makes all of them durable at once.
+// The driver writes a payload to a temporary file beside its place, checks it, and
+// renames it. It syncs no file alone: Sync makes all of them durable at once.
 package localfs
 
 import (

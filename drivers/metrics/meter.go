@@ -3,8 +3,8 @@
 //
 //	retry.New(limit.New(breaker.New(metrics.New(driver, meter), …), …), …)
 //
-// so that what it times is the back end, and not the waiting for a limit, for
-// another attempt or for the end of an outage.
+// So it times the back end, and not the waiting for a limit, for another attempt or
+// for the end of an outage.
 package metrics
 
 import (

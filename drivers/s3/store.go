@@ -3,9 +3,9 @@
 // object's key is {prefix}{user}/{bucket}/{archive id}, raw. The configuration
 // is in Anchore's vocabulary or that of the Docker registry's S3 driver.
 //
-// Every payload travels with its Content-MD5, the one integrity check that all
-// servers make, and what the server answers is compared with what was sent; see
-// vacant.go for when the second alone is enough.
+// Every payload goes with its Content-MD5, the one integrity check that all servers
+// make, and the driver compares what the server answers with what was sent.
+// vacant.go says when the second check alone is enough.
 //
 // What has nothing to do with S3's protocol is in drivers/httpstore.
 package s3

@@ -3,9 +3,10 @@
 // name is {anchore_key_prefix}{user}/{bucket}/{archive id}, raw, and the options
 // are those of python-swiftclient's SwiftService.
 //
-// Every payload travels with its MD5, which the server compares with what
-// arrived. A long stream becomes a static large object: its segments first, in a
-// container of their own, and last the manifest, with which it appears.
+// Every payload goes with its MD5, and the server compares that with what arrived.
+// A long stream becomes a static large object. The driver puts its segments first,
+// in a container of their own, and its manifest last. The object appears with the
+// manifest.
 //
 // What has nothing to do with Swift's protocol is in drivers/httpstore.
 package swift

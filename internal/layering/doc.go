@@ -1,4 +1,4 @@
-// Package layering holds no code: its test checks which package may import
-// which. The table of rules is at the top of layering_test.go;
-// docs/architecture.md tells the reasons.
+// Package layering holds no code. Its test checks which package may import which.
+// The table of rules is at the top of layering_test.go. docs/architecture.md gives
+// the reasons.
 package layering

@@ -1,6 +1,5 @@
-// Package mounts judges places in the file tree: whether what is written and
-// synced below a path is still there after a restart, as far as the mounted file
-// systems tell.
+// Package mounts judges places in the file tree: is what is written and synced below
+// a path still there after a restart? It knows what the mounted file systems tell.
 package mounts
 
 import (

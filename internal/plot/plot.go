@@ -1,6 +1,6 @@
-// Package plot draws plots as SVG that refers to nothing outside of itself, and
-// that follows the viewer's choice of light or dark through the classes of
-// Style. All text it is given is escaped.
+// Package plot draws plots as SVG. A plot refers to nothing outside of itself, and
+// follows the viewer's choice of light or dark through the classes of Style. The
+// package escapes all text that it is given.
 package plot
 
 import (

@@ -1,25 +1,25 @@
 // Package testenv starts the real servers that tests and benchmarks run
 // against: PostgreSQL, MinIO, versitygw, and OpenStack Swift with tempauth or
-// with Keystone, each a child process on a free port of 127.0.0.1 with its data
-// in a temporary folder. It also unpacks the golden installations of
+// with Keystone. Each is a child process on a free port of 127.0.0.1 with its data
+// in a temporary folder. The package also unpacks the golden installations of
 // testdata/golden.
 //
 // A package that uses it must hand its tests to Main:
 //
 //	func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
 //
-// The shared servers (Postgres, MinIO, VersityGW, Swift, SwiftKeystone) are
-// started when a test first asks for one and live until the test binary ends;
-// what a test makes in them is removed in the test's cleanup. Other tests use them
-// at the same time: what a server lists of all its users (pg_locks, say) is to be
-// looked at for the test's own database, bucket or container only. The servers
-// made by the New functions belong to one test, which may stop and start them.
+// A shared server (Postgres, MinIO, VersityGW, Swift, SwiftKeystone) starts when a
+// test first asks for it and lives until the test binary ends. The test's cleanup
+// removes what the test makes in it. Other tests use the server at the same time:
+// where it lists things of all its users (pg_locks, say), look only at the test's own
+// database, bucket or container. A server made by a New function belongs to one test,
+// which may stop and start it.
 //
-// The servers end with the test binary even when that is killed. A server whose
+// The servers end with the test binary, even when that is killed. A server whose
 // program is not installed fails the test: "make test-deps" installs them all.
 //
-// All functions are safe for concurrent use; like testing.TB.FailNow, which
-// they may call, they must be called from the test's own goroutine.
+// All functions are safe for concurrent use. Like testing.TB.FailNow, which they may
+// call, they must be called from the test's own goroutine.
 package testenv
 
 import (

@@ -4,9 +4,9 @@
 // a model of what must be there.
 //
 // A round is one installation, with documents of every awkward kind, moved
-// from one place to another through several kills. Everything random in a round
-// comes from the seed and the round's number, but for what the clock decides: a
-// kill at an instant hits whatever runs then.
+// from one place to another through several kills. The seed and the round's number
+// decide everything random in a round, except what the clock decides: a kill at an
+// instant hits whatever runs then.
 //
 // What a round finds is one of three things:
 //

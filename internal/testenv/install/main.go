@@ -1,6 +1,7 @@
 // Command install installs what the tests need: PostgreSQL, OpenStack Swift and
-// Keystone, Chromium, promtool, tmux and a C compiler from Debian's packages, and the programs of package
-// tools, which it builds. What is there already is left alone. "make test-deps" runs it.
+// Keystone, Chromium, promtool, tmux and a C compiler from Debian's packages, and the
+// programs of package tools, which it builds. It leaves alone what is there already.
+// "make test-deps" runs it.
 //
 //	go run ./internal/testenv/install              installs everything
 //	go run ./internal/testenv/install staticcheck  installs one and prints its path

@@ -1,11 +1,11 @@
 // Package tools knows the programs that the tests run and that are no part of
 // the product: which ones, pinned where, installed where.
 //
-// The Go ones each have a module of their own below this folder, so that the
-// product's go.mod stays small; its go.mod pins the version and its tool line
-// names the package to build. The built programs are kept in a cache folder
-// under their version, and are built again only for another version or another
-// Go release. PostgreSQL comes from the operating system.
+// Each Go program has a module of its own below this folder, so that the product's
+// go.mod stays small. That module's go.mod pins the version, and its tool line names
+// the package to build. A cache folder keeps the built programs under their version.
+// They are built again only for another version or another Go release. PostgreSQL
+// comes from the operating system.
 package tools
 
 import (

@@ -1,7 +1,7 @@
 // Package cmdline reads the program's arguments before they are parsed, and writes
 // the commands that kedge suggests.
 //
-// Both know how a password in a database's URL is kept from being seen.
+// Both know how to hide the password in a database's URL.
 package cmdline
 
 import (

@@ -1,8 +1,8 @@
 // Package completion writes the scripts with which shells complete kedge's
 // command line.
 //
-// Places reads the commands from their definitions. Each shell's script is made
-// of that list, so that no command or flag can be missing from one.
+// Places reads the commands from their definitions. The package makes each shell's
+// script of that list, so that no command or flag can be missing from one.
 package completion
 
 import (

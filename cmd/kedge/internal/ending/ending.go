@@ -1,5 +1,5 @@
 // Package ending has the errors by which a command says how it ended, where that
-// is neither done nor failed. The program makes its exit status of them.
+// is neither done nor failed. The program turns them into its exit status.
 package ending
 
 import (

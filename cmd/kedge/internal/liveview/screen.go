@@ -1,8 +1,8 @@
 // Package liveview draws how far a run has come on a terminal, again and again,
-// below what is printed line by line.
+// below the lines that the program prints.
 //
-// A Screen is the terminal that both share, a View what is drawn, and a Status
-// what it shows at one moment.
+// A Screen is the terminal that both share. A View is what is drawn. A Status is what
+// the View shows at one moment.
 package liveview
 
 import (

@@ -1,9 +1,9 @@
-// Package observe shows a run from afar: it keeps the run's history, serves it
-// as a live page, as JSON and as metrics for Prometheus, and writes the report
-// when all is over.
+// Package observe shows a run from afar. It keeps the run's history, serves it as a
+// live page, as JSON and as metrics for Prometheus, and writes the report when all is
+// over.
 //
-// All of that shows a Progress, of which docs/observing.md documents the JSON
-// form. Nothing in it is a secret.
+// All of these show a Progress. docs/observing.md documents its JSON form. Nothing in
+// it is a secret.
 package observe
 
 import (

@@ -1,5 +1,5 @@
-// Package plantext tells what a dry run has found out: to people as text, to
-// scripts as JSON, and to the program as the error that its exit status is made of.
+// Package plantext says what a dry run has found out: to people as text, to scripts
+// as JSON, and to the program as the error that sets its exit status.
 //
 // docs/output-json.md documents the JSON form.
 package plantext

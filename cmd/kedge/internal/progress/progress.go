@@ -1,9 +1,9 @@
-// Package progress tells how far a command has come: in a view that is drawn again
-// and again where there is a terminal, else in a line every ten seconds, and when
-// SIGUSR1 asks for it.
+// Package progress says how far a command has come. On a terminal it draws a view
+// again and again. Elsewhere it prints a line every ten seconds. It also prints the
+// status when it gets SIGUSR1.
 //
-// A Teller belongs to the program. What it shows of documents is made by a board
-// (board.go), what it shows of a registry's storage by Tree (tree.go).
+// A Teller belongs to the program. A board (board.go) makes what it shows of
+// documents, a Tree (tree.go) what it shows of a registry's storage.
 package progress
 
 import (

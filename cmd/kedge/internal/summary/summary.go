@@ -1,5 +1,5 @@
-// Package summary tells how a run ended: to people as text, to scripts as JSON,
-// and to the program as the error that its exit status is made of.
+// Package summary says how a run ended: to people as text, to scripts as JSON, and
+// to the program as the error that sets its exit status.
 //
 // docs/output-json.md documents the JSON forms. There is one file for each kind of
 // run: a migration of documents (and what is said of a purge), that of a registry's

@@ -1,5 +1,5 @@
-// Package watch lets a run be watched from afar, and has a report written when it
-// is over, where the flags ask for that. What is shown is made by observe.
+// Package watch lets people watch a run from afar, and has a report written when the
+// run is over, if the flags ask for that. Package observe makes what is shown.
 package watch
 
 import (

@@ -4,15 +4,15 @@
 //
 // Begin with Run in this file, which begins and ends a run, and with flow, which is the
 // whole way on one screen. Each stage is a function over a batch, in a file of its own
-// that is named after it. It is run by a bounded pool (pools.go) and joined to the next
-// by a bounded channel. A batch carries items, of which each is one document;
-// life.go says what may become of it.
+// that is named after it. A bounded pool runs it (pools.go), and a bounded channel joins
+// it to the next stage. A batch carries items. Each item is one document; life.go says
+// what may become of it.
 //
-// What stands before the way: reasons not to begin (preflight.go), the task and the
-// checkpoint (result.go), what an interrupted run left (resume.go). Beside it: counting
-// and looking through the catalog (counting.go), watching lock, task and progress
-// (watch.go). A purge is a migration of what has been moved before (purge.go), a plan
-// one that changes nothing (rehearsal.go).
+// Before the way come the reasons not to begin (preflight.go), the task and the
+// checkpoint (result.go), and what an interrupted run left (resume.go). Beside it go the
+// counting and the look through the catalog (counting.go), and the watch over lock, task
+// and progress (watch.go). A purge is a migration of what has been moved before
+// (purge.go), a plan one that changes nothing (rehearsal.go).
 //
 // The rooms below have one job each, and none of them knows an item: store and forms
 // (payloads), concurrency (how much at once), failure (what does not go on), progress,

@@ -1,5 +1,5 @@
-// Package httpstore has what the drivers share whose back ends are reached over
-// HTTP, whatever their protocol. A driver on it keeps what belongs to its protocol:
+// Package httpstore has what drivers of object stores over HTTP share, whatever
+// their protocol. A driver on it keeps what belongs to its protocol:
 // how a request is made and signed, what an answer's codes mean, what proves that a
 // payload is stored.
 //

@@ -1,7 +1,7 @@
-// Package folding finds stores that take two names for one. A file system may
-// ignore case (vfat, NTFS, a casefolded ext4, macOS, SMB), or the difference between
-// Unicode's two forms of a letter; an S3 server may keep its data on such a file
-// system. There a document overwrites another one whose name differs only in that.
+// Package folding finds stores that take two names for one. A file system may ignore
+// case (vfat, NTFS, a casefolded ext4, macOS, SMB), or the difference between Unicode's
+// two forms of a letter. An S3 server may keep its data on such a file system. There a
+// document overwrites another one whose name differs only in that.
 package folding
 
 import (

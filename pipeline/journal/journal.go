@@ -1,16 +1,16 @@
-// Package journal writes and reads the audit journal of migrations: one record
-// a document, of what was done with it.
+// Package journal writes and reads the audit journal of migrations: one record for
+// each document, which says what was done with it.
 //
 // The file is append-only. It begins with the 8 bytes "kedgejl1". Each record is
 // a frame: its length in bytes as a varint (encoding/binary's unsigned one), its
 // CRC-32C in 4 bytes, little endian, and the record. A record is the fields of
 // Record in their order: strings as a varint length and the bytes, integers as
 // signed varints, booleans and results as one byte, times as Unix milliseconds.
-// Fields may be added at the end in later versions; a reader takes missing ones
-// as zero and ignores those it does not know.
+// Later versions may add fields at the end. A reader takes missing fields as zero and
+// ignores those it does not know.
 //
-// What a crash leaves half-written at the end is recognised by length and
-// checksum, and cut off when the file is opened again.
+// When a crash leaves a record half-written at the end, the next open recognises it by
+// length and checksum, and cuts it off.
 package journal
 
 import (

@@ -1,18 +1,19 @@
 // Package probe finds out, before anything is moved, what only writing shows of two
 // stores: whether they are one place under two names.
 //
-// Two addresses of one server, a symbolic link, a bind mount: no comparison of
-// configurations finds that, and whoever then deletes the source deletes what was moved.
-// So a small payload is put to the destination and looked for through the source, at all
-// places where the source may have it. Where the source does not tell a payload that is
-// missing from one that may not be read, it is done the other way round: something else
-// is put there, and the destination must still hold the probe (untold.go).
+// Two names may be two addresses of one server, a symbolic link, or a bind mount. No
+// comparison of configurations finds that, and whoever then deletes the source deletes
+// what was moved. So the package puts a small payload to the destination and looks for
+// it through the source, at all places where the source may have it. Some sources do not
+// distinguish a payload that is missing from one that may not be read. There it goes the
+// other way round: it puts something else at the source, and the destination must still
+// hold the probe (untold.go).
 //
 // The probe also shows that the destination can be written and the source can be read,
 // what time it is by the destination's clock, and whether the destination takes names
-// for one that differ only in case. It is taken away again, also after an interrupt; its
-// key is the same for every run of one migration, so that a run takes away what a killed
-// one left.
+// for one that differ only in case. The package takes the probe away again, also after an
+// interrupt. Its key is the same for every run of one migration, so that a run takes away
+// what a killed one left.
 package probe
 
 import (

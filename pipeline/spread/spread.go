@@ -1,5 +1,5 @@
-// Package spread helps to compare more names than memory holds. It spreads their
-// sums over files by the first byte; the caller looks at one file after the other.
+// Package spread helps to compare more names than memory holds. It spreads the names'
+// sums over files by their first byte. The caller looks at one file after the other.
 package spread
 
 import (

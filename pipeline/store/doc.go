@@ -4,14 +4,14 @@
 // # Reading
 //
 // A driver tries again what may succeed, but only until a payload's body has begun.
-// From there on it is the reader's turn: Again repeats what breaks off, and leaves
-// alone what could not even be opened (Open), for which the driver's attempts have been
-// made already. ReadWhole holds a payload, Digest only its MD5, ReadPlain gives the
-// document in it.
+// From there on it is the reader's turn. Again repeats what breaks off. It does not
+// repeat what could not even be opened (Open): the driver has made its attempts at that
+// already. ReadWhole holds a payload, Digest only its MD5, ReadPlain gives the document
+// in it.
 //
 // # Checking
 //
-// Check compares what was read with what the catalog says of it, and is the only place
-// that does. Checked does so as a payload passes, so that whoever stores it sees an
-// error instead of its end, and stores nothing.
+// Check compares what was read with what the catalog says of it. No other place does
+// that. Checked does so as a payload passes. Where the payload is wrong, whoever stores
+// it sees an error instead of its end, and stores nothing.
 package store

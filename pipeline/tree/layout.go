@@ -14,9 +14,9 @@
 // A link is a file that holds the digest of a blob. Whatever else lies below
 // docker/registry/ is moved as it is.
 //
-// The order of all work keeps both sides readable at every instant: blobs before
-// the links that name them, layers before manifests, tags last; and the other
-// way round when the source is emptied. See phases in phase.go.
+// The order of all work keeps both sides readable at every instant: blobs come before
+// the links that name them, layers before manifests, tags last. When the source is
+// emptied, the order is the other way round. See phases in phase.go.
 package tree
 
 import (

@@ -1,7 +1,7 @@
 // Package version2 signs requests in the way that S3 had before version 4, which
 // old servers still want: an HMAC-SHA1 of the method, some headers and the
 // resource, see "Signing and authenticating REST requests" in the guide to
-// Amazon S3. The body is covered by Content-MD5.
+// Amazon S3. Content-MD5 covers the body.
 package version2
 
 import (

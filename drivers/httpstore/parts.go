@@ -57,7 +57,11 @@ func (s Stream) Put(ctx context.Context, p drivers.Payload) (drivers.Receipt, er
 	case err != nil:
 		return drivers.Receipt{}, s.Unread(err)
 	case last:
-		return s.Whole(ctx, first)
+		receipt, err := s.Whole(ctx, first)
+		if err != nil {
+			parts.buffer = nil // see lanes.send
+		}
+		return receipt, err
 	case s.Length >= 0 && s.Length <= int64(len(first)):
 		return drivers.Receipt{}, s.Longer()
 	}
@@ -160,15 +164,20 @@ func newLanes(ctx context.Context, buffers Buffers, how Sending) *lanes {
 	return l
 }
 
-// send sends a part, or lets it go on its way, and gives its buffer back.
+// send sends a part, or lets it go on its way, and gives its buffer back. Where a
+// server answers before it has read a part, with an error, the transport may still
+// read that: such a buffer is not used again.
 func (l *lanes) send(number int, buffer *[]byte, part []byte) error {
 	if l.how.AtOnce == 0 {
 		l.free <- buffer
 		return l.how.Part(l.ctx, number, part)
 	}
 	l.group.Go(func() error {
-		defer func() { l.free <- buffer }()
-		return l.how.Part(l.shared, number, part)
+		err := l.how.Part(l.shared, number, part)
+		if err == nil {
+			l.free <- buffer
+		}
+		return err
 	})
 	return nil
 }

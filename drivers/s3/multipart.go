@@ -184,11 +184,12 @@ func (s *Store) abortUpload(ctx context.Context, loc location, id *string) error
 		_, err := s.client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{
 			Bucket: &loc.bucket, Key: &loc.key, UploadId: id,
 		})
-		if code, _ := answer(err); code == "NoSuchUpload" {
-			if missed++; missed == 2 || attempt == 1 {
-				return nil
-			}
-		} else if err != nil || attempt == abortAttempts {
+		code, _ := answer(err)
+		if code == "NoSuchUpload" {
+			missed++
+			err = nil
+		}
+		if err != nil || missed == 2 || missed == attempt || attempt == abortAttempts {
 			return err
 		}
 		select {

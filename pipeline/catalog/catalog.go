@@ -97,6 +97,10 @@ type Reader interface {
 	// limit rows mean that the end is reached.
 	Page(ctx context.Context, s Selection, after Position, limit int) ([]Document, error)
 
+	// Rows reads every row that has one of these keys, whatever its name or
+	// place.
+	Rows(ctx context.Context, keys []drivers.Key) ([]Document, error)
+
 	// Places looks once through the whole catalog at the rows of some schemes,
 	// each given once, and calls fn with what their URIs say, each text once: where
 	// the URI ends as its row's key makes it, with what comes before that, unless
@@ -129,10 +133,6 @@ type Snapshot interface {
 // Catalog is a catalog of documents. All methods are safe for concurrent use.
 type Catalog interface {
 	Reader
-
-	// Rows reads every row that has one of these keys, whatever its name or
-	// place.
-	Rows(ctx context.Context, keys []drivers.Key) ([]Document, error)
 
 	// Renamed reads the keys, at most limit of them, of rows whose documentName
 	// is not archiveId + ".json": only these can share a key with another row.

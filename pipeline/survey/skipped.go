@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
 )
@@ -30,8 +31,12 @@ func Skipped(ctx context.Context, snapshot catalog.Snapshot, selection catalog.S
 		if err != nil {
 			return err
 		}
+		found, err := lookedUp(ctx, snapshot, docs)
+		if err != nil {
+			return err
+		}
 		for _, d := range docs {
-			if !d.NoURI {
+			if !d.NoURI && found[d.After()] {
 				seen++
 			}
 		}
@@ -44,4 +49,19 @@ func Skipped(ctx context.Context, snapshot catalog.Snapshot, selection catalog.S
 		return &failure.SkippedError{Rows: left.Documents - seen}
 	}
 	return nil
+}
+
+// lookedUp says which rows are found by their keys, too. The first page is read from the
+// index's beginning, and so has also what a search in the index leads past.
+func lookedUp(ctx context.Context, snapshot catalog.Snapshot, docs []catalog.Document) (map[catalog.Position]bool, error) {
+	keys := make([]drivers.Key, len(docs))
+	for i, d := range docs {
+		keys[i] = d.Key
+	}
+	rows, err := snapshot.Rows(ctx, keys)
+	found := make(map[catalog.Position]bool, len(rows))
+	for _, row := range rows {
+		found[row.After()] = true
+	}
+	return found, err
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -130,7 +131,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	}
 	h := m.conclude(ran)
 	if concurrency.Closed(m.cat.Lost()) {
-		return false, ran // somebody else may hold the lock and the task by now
+		return false, cmp.Or(ran, errLockLost) // somebody else may hold the lock and the task by now
 	}
 	if !m.Purge {
 		// Before the checkpoint says that all is over: a run that finds it over

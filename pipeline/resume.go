@@ -17,12 +17,12 @@ func (m *migration) resume(ctx context.Context, out chan<- *batch) error {
 	if !m.checkpoint.Resumed() {
 		return nil
 	}
-	inFlight := make(map[checkpoint.Entry]bool)
+	inFlight := make(map[drivers.Key]bool)
 	var batches []*batch
 	err := m.checkpoint.InFlight(func(number uint64, entries []checkpoint.Entry) error {
 		batches = append(batches, &batch{number: number, entries: entries})
 		for _, e := range entries {
-			inFlight[e] = true
+			inFlight[keyOf(e)] = true
 		}
 		return nil
 	})
@@ -38,9 +38,9 @@ func (m *migration) resume(ctx context.Context, out chan<- *batch) error {
 }
 
 // retryFailures feeds the failed documents again, a batch at a time, but for
-// those that are in flight anyway. They are cut as the catalog's rows are: rows of
+// those that share a key with one that is in flight: the next run tries them. They are cut as the catalog's rows are: rows of
 // one key in two batches would be put at one place, one over the other.
-func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlight map[checkpoint.Entry]bool) error {
+func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlight map[drivers.Key]bool) error {
 	cut := concurrency.Cutter[checkpoint.Failure]{
 		Limits: m.limits,
 		Key:    func(f checkpoint.Failure) drivers.Key { return keyOf(f.Entry) },
@@ -50,7 +50,7 @@ func (m *migration) retryFailures(ctx context.Context, out chan<- *batch, inFlig
 	for !m.stopping() {
 		var failures []checkpoint.Failure
 		last, err := m.checkpoint.Failures(after, func(f checkpoint.Failure) bool {
-			if !inFlight[f.Entry] {
+			if !inFlight[keyOf(f.Entry)] {
 				failures = cut.Add(f)
 			}
 			return failures == nil

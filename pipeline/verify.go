@@ -7,6 +7,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
+	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
 	"github.com/kedge/kedge/pipeline/store"
@@ -115,9 +116,22 @@ func (m *migration) takeBack(ctx context.Context, it *item, reason error) error 
 	if err != nil {
 		return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
 	}
+	found := false
 	for _, row := range rows {
 		if row.URI == it.dest {
 			return reason
+		}
+		found = found || row.Name == it.doc.Name
+	}
+	if !found {
+		// A damaged index leads past rows, and then the row may name this place. Count does
+		// not go by an index.
+		named, err := m.cat.Count(ctx, catalog.Selection{Prefix: it.dest})
+		if err == nil && named.Documents > 0 {
+			err = errNamed
+		}
+		if err != nil {
+			return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
 		}
 	}
 	// Where nothing is, Delete removes what a killed put has left beside the place.
@@ -132,6 +146,7 @@ func (m *migration) takeBack(ctx context.Context, it *item, reason error) error 
 
 var (
 	errReplaced = errors.New("it is not what was put")
+	errNamed    = errors.New("a row names it that is not found by its key, or one names a place that begins so (if nobody deleted the row: REINDEX TABLE archive_metadata)")
 	errOlder    = errors.New("nothing shows that this migration has put it")
 	errSource   = errors.New("it is the source's own file")
 )

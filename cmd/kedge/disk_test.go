@@ -66,7 +66,7 @@ func TestAFullDestination(t *testing.T) {
 			disk := smallDisk(t, c.size)
 			s := seedDB(t, bench.Workload{Documents: c.documents, MedianBytes: 2 << 10, Seed: 83})
 			from, to := dbPlace(s.url), localfsPlace(filepath.Join(disk, "archive"))
-			args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
+			args := []string{"migrate", "--dontask", "--allow-volatile", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
 			ends(t, started(t, args...)).want(t, exitDocuments).says(t, c.words...)
 			counts := s.check(t, from, to)
 			if counts[0] == 0 || counts[1] == 0 {
@@ -128,7 +128,7 @@ func TestAFullDiskOfTheCheckpoint(t *testing.T) {
 			}
 			s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 512, Seed: 84})
 			from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
-			args := []string{"migrate", "--dontask", "--checkpoint", checkpoint, from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
+			args := []string{"migrate", "--dontask", "--allow-volatile", "--checkpoint", checkpoint, from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
 			ends(t, started(t, args...)).want(t, exitDocuments).says(t, c.says, "no space left on device", "run the same command again")
 			if counts := s.check(t, from, to); counts[0] == 0 {
 				t.Fatal("it did not fill the disk: make the disk smaller")
@@ -184,7 +184,7 @@ func TestAReadOnlyDestination(t *testing.T) {
 	db := dbPlace(s.url)
 	refuses := func(t *testing.T, to place, words ...string) {
 		t.Helper()
-		o := ends(t, started(t, "migrate", "--dontask", db.config(t, s.url, compression{}), to.config(t, s.url, compression{})))
+		o := ends(t, started(t, "migrate", "--dontask", "--allow-volatile", db.config(t, s.url, compression{}), to.config(t, s.url, compression{})))
 		o.want(t, exitFailed).says(t, words...)
 		if counts := s.check(t, db); counts[0] != 200 {
 			t.Errorf("%d documents at the source", counts[0])
@@ -209,7 +209,7 @@ func TestAReadOnlyDestination(t *testing.T) {
 		remount(t, disk, unix.MS_RDONLY, "")
 		refuses(t, to, "the destination cannot be written", "read-only")
 		remount(t, disk, 0, "")
-		s.finishes(t, db, to, "migrate", "--dontask", db.config(t, s.url, compression{}), to.config(t, s.url, compression{}))
+		s.finishes(t, db, to, "migrate", "--dontask", "--allow-volatile", db.config(t, s.url, compression{}), to.config(t, s.url, compression{}))
 	})
 }
 
@@ -222,7 +222,7 @@ func TestAFileSystemThatTurnsReadOnly(t *testing.T) {
 		disk := smallDisk(t, "400m")
 		s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 87})
 		from, to := dbPlace(s.url), localfsPlace(filepath.Join(disk, "archive"))
-		args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
+		args := []string{"migrate", "--dontask", "--allow-volatile", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
 		cmd := startedSlow(t, args...)
 		someMoved(t, s.url, to.prefix)
 		remount(t, disk, unix.MS_RDONLY, "")
@@ -238,10 +238,10 @@ func TestAFileSystemThatTurnsReadOnly(t *testing.T) {
 		disk := smallDisk(t, "400m")
 		s := seedDB(t, bench.Workload{Documents: 8000, MedianBytes: 1 << 10, Seed: 88})
 		db, from := dbPlace(s.url), localfsPlace(filepath.Join(disk, "archive"))
-		kedge(t, "migrate", "--dontask", db.config(t, s.url, compression{}), from.config(t, s.url, compression{})).want(t, exitDone)
+		kedge(t, "migrate", "--dontask", "--allow-volatile", db.config(t, s.url, compression{}), from.config(t, s.url, compression{})).want(t, exitDone)
 		execute(t, s.url, `TRUNCATE archive_migration_tasks, tasks`)
 		to := db2Place(s.url)
-		args := []string{"migrate", "--dontask", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
+		args := []string{"migrate", "--dontask", "--allow-volatile", from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
 		cmd := startedSlow(t, args...)
 		someMoved(t, s.url, to.prefix)
 		remount(t, disk, unix.MS_RDONLY, "")

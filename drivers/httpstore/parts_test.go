@@ -26,7 +26,10 @@ func TestFailedPartsKeepTheirBytes(t *testing.T) {
 	early := errors.New("503, before the body was read")
 	for name, length := range map[string]int{"whole": 60, "parts": 100} {
 		var reading []byte
-		put('a', length, func(_ context.Context, p []byte) (drivers.Receipt, error) { reading = p; return drivers.Receipt{}, early },
+		put('a', length, func(_ context.Context, p []byte) (drivers.Receipt, error) {
+			reading = p
+			return drivers.Receipt{}, early
+		},
 			func(_ context.Context, n int, p []byte) error {
 				if n == 1 {
 					reading = p

@@ -1,7 +1,6 @@
 package summary
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,20 +30,15 @@ func (m Migration) Conclude(out Output) error {
 	if m.TaskID == 0 {
 		return m.Err // it never began
 	}
-	if out.JSON {
-		if err := out.Indented(m.form()); err != nil {
-			return errors.Join(m.Err, err)
-		}
-	} else {
-		m.write(out)
+	if err := out.result(m.Err, func() any { return m.form() }, m.write); err != nil {
+		return err
+	}
+	if err := interrupted(m.Err, m.Interrupted); err != nil {
+		return err
 	}
 	switch {
-	case errors.Is(m.Err, context.Canceled):
-		return ending.Interrupted("stopped at once; %s", again(m.Err))
 	case m.Err != nil:
 		return ending.Incomplete("%w; %s", m.Err, again(m.Err))
-	case m.Interrupted:
-		return ending.Interrupted("interrupted; %s", again(m.Err))
 	case m.Failed > 0:
 		return ending.Incomplete("%d documents stay behind; mend what can be mended and run the same command again", m.Failed)
 	case len(m.Result.Elsewhere) > 0 && m.Elsewhere != pipeline.ElsewhereIgnore:

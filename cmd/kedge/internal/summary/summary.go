@@ -7,6 +7,7 @@
 package summary
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/cmd/kedge/internal/ending"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 )
@@ -33,6 +35,18 @@ func (o Output) Indented(value any) error {
 
 // Line writes a value as a line of JSON.
 func (o Output) Line(value any) error { return json.NewEncoder(o).Encode(value) }
+
+// result prints what there is to tell of a run, which ended with this error.
+func (o Output) result(ran error, form func() any, write func(io.Writer)) error {
+	if !o.JSON {
+		write(o)
+		return nil
+	}
+	if err := o.Indented(form()); err != nil {
+		return errors.Join(ran, err)
+	}
+	return nil
+}
 
 // Suggestion is a command for what comes next.
 type Suggestion struct {
@@ -127,4 +141,16 @@ func again(err error) string {
 		return "run the same command again when it is back"
 	}
 	return "run the same command again to go on"
+}
+
+// interrupted is the error of a run that was stopped at once, or asked to stop and
+// did; nil of any other.
+func interrupted(ran error, stopped bool) error {
+	switch {
+	case errors.Is(ran, context.Canceled):
+		return ending.Interrupted("stopped at once; %s", again(ran))
+	case ran == nil && stopped:
+		return ending.Interrupted("interrupted; %s", again(ran))
+	}
+	return nil
 }

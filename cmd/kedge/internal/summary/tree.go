@@ -25,20 +25,15 @@ func (t Tree) Conclude(out Output) error {
 	if t.Pass == 0 {
 		return t.Err // it never began
 	}
-	if out.JSON {
-		if err := out.Indented(t.form()); err != nil {
-			return errors.Join(t.Err, err)
-		}
-	} else {
-		t.write(out)
+	if err := out.result(t.Err, func() any { return t.form() }, t.write); err != nil {
+		return err
+	}
+	if err := interrupted(t.Err, t.Interrupted); err != nil {
+		return err
 	}
 	switch {
-	case errors.Is(t.Err, context.Canceled):
-		return ending.Interrupted("stopped at once; %s", again(t.Err))
 	case t.Err != nil:
 		return fmt.Errorf("%w; %s", t.Err, again(t.Err))
-	case t.Interrupted:
-		return ending.Interrupted("interrupted; %s", again(t.Err))
 	case t.Failed > 0:
 		return ending.Incomplete("%d files stay behind; mend what can be mended and run the same command again", t.Failed)
 	}

@@ -27,7 +27,7 @@ type beside struct {
 // lookBeside begins it, or does it at once where the catalog cannot be read as
 // it was while it is changed. before is what earlier runs have done.
 func (m *migration) lookBeside(ctx context.Context, before checkpoint.Counts) (*beside, error) {
-	if m.Purge {
+	if m.purging() {
 		m.snapshot.Close()
 		return &beside{cancel: func() {}}, nil // which has done both
 	}

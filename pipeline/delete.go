@@ -146,7 +146,7 @@ func (m *migration) deletable(ctx context.Context, b *batch) ([]*item, error) {
 		case it.failure != nil:
 		case !named:
 			items = append(items, it)
-		case m.Purge:
+		case m.purging():
 			it.nothingLeft() // another document's payload is there, and none of its own
 		}
 	}

@@ -95,7 +95,7 @@ func (m *migration) feed(ctx context.Context, out chan<- *batch, items []*item, 
 // selected says whether a row is this migration's. The prefix alone does not
 // tell: the source's may be the beginning of the destination's.
 func (m *migration) selected(d catalog.Document) bool {
-	if m.Purge {
+	if m.purging() {
 		_, err := m.src.URI(d.Key)
 		return err == nil && !d.NoURI && m.atDestination(d)
 	}
@@ -123,7 +123,7 @@ func (m *migration) samePrefix() bool { return m.src.Prefix() == m.dst.Prefix() 
 // newItem makes an item of a row and fails it at once where it cannot move.
 func (m *migration) newItem(d catalog.Document) *item {
 	it := &item{doc: d, plainBytes: -1}
-	if m.Purge {
+	if m.purging() {
 		return m.purgeItem(it)
 	}
 	if d.NoURI {

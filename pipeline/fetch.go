@@ -15,7 +15,7 @@ import (
 // catalog. Streamed ones are fetched while they are put.
 func (m *migration) fetch(ctx context.Context, b *batch) error {
 	defer m.progress.Busy(progress.StageFetch)()
-	if m.Purge {
+	if m.purging() {
 		return m.findLeft(ctx, b)
 	}
 	items := b.filter(func(it *item) bool { return it.pending() && !it.carriage.streamed() })

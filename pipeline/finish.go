@@ -22,7 +22,7 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	for _, it := range b.items {
 		it.conclude(m.KeepSource)
 		m.settle(ctx, it, &o)
-		if it.state == stateNothingLeft || m.Purge && m.KeepSource {
+		if it.state == stateNothingLeft || m.purging() && m.KeepSource {
 			continue // nothing was done
 		}
 		if err := m.journal.Append(m.record(it, now)); err != nil {
@@ -65,7 +65,7 @@ func (m *migration) settle(ctx context.Context, it *item, o *checkpoint.Outcome)
 
 // counts says whether the item counts as done by this batch.
 func (m *migration) counts(it *item) bool {
-	if m.Purge {
+	if m.purging() {
 		return it.failure == nil && !m.skips(it)
 	}
 	return it.moved() && it.mover != earlierCounts
@@ -108,7 +108,7 @@ func (m *migration) outcome(it *item) journal.Result {
 		return journal.Failed
 	case m.KeepSource:
 		return journal.Kept
-	case m.Purge:
+	case m.purging():
 		return journal.Purged
 	default:
 		return journal.Moved

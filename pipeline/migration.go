@@ -173,12 +173,12 @@ func (m *migration) locked(ctx context.Context) (err error) {
 		return err
 	}
 	err = m.flow(ctx, m.enumerate)
-	if err == nil && !m.stopped && m.result.Resumed && !m.Purge {
+	if err == nil && !m.stopped && m.result.Resumed && !m.purging() {
 		m.sweeping = true
 		err = m.flow(ctx, m.sweep)
 	}
 	err = beside.end(m.stopped, err)
-	if err == nil && !m.stopped && !m.Purge {
+	if err == nil && !m.stopped && !m.purging() {
 		err = m.findSkipped(ctx)
 	}
 	drop, err = m.end(ctx, err)

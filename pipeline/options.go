@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -29,23 +30,62 @@ const (
 	DefaultMaxBackendFailures = failure.DefaultMost
 )
 
-// Options say what a migration does. Source, Destination and Catalog are the
+// Job is what a run does with the documents of its selection.
+type Job uint8
+
+// The jobs.
+const (
+	// Migrate moves them. Where there is a record of copies it is a cutover: it takes
+	// what the record proves as it is, changes all rows first, and deletes sources
+	// afterwards.
+	Migrate Job = iota
+	// Purge moves nothing: it deletes at the source what an earlier migration with
+	// KeepSource has left, of documents whose rows name the destination and whose
+	// bytes the destination proves now. With KeepSource it only looks what there is to
+	// delete.
+	Purge
+	// Copy puts and proves them at the destination, while they stay where they are and
+	// Anchore's services go on. The record of copies says which are there.
+	Copy
+	// Rollback moves them back to the store that they came from: Source is the new
+	// store, Destination the old one. What the record of the migration proves to be
+	// there still is taken as it is. No payload is deleted.
+	Rollback
+)
+
+// Trust is how it is made sure that copies are still there.
+type Trust string
+
+// The ways.
+const (
+	TrustVerify Trust = "verify" // each is read back
+	TrustList   Trust = "list"   // a listing of the store shows each with its MD5, or as the version that was proved
+	TrustRecord Trust = "record" // the record is believed
+)
+
+// Options say what a run does. Source, Destination and Catalog are the
 // caller's to close.
 type Options struct {
+	Job                 Job
 	Source, Destination Store
 	Catalog             catalog.Catalog
 	// Checkpoint is the path of the checkpoint file.
 	Checkpoint string
+	// Record is the path of the record of copies (RecordIdentity). Migrate makes one
+	// where it keeps sources, and uses one that is there; Copy and Rollback need it.
+	// "" is none.
+	Record string
+	// Trust is how a migration or a rollback makes sure that the copies of the record
+	// are still there; "" is the strongest way that takes under a minute per million.
+	Trust Trust
+	// FollowEvery has a Copy go on until it is stopped, with so long between two looks
+	// at the catalog; 0 is one round.
+	FollowEvery time.Duration
 	// Buckets keeps the migration to these logical buckets; all when empty.
 	Buckets []string
 	// KeepSource leaves the payloads at the source (--nodelete).
 	KeepSource bool
-	// Purge moves nothing: it deletes at the source what an earlier migration
-	// with KeepSource has left, of documents whose rows name the destination
-	// and whose bytes the destination proves now. With KeepSource it only looks
-	// what there is to delete.
-	Purge     bool
-	Elsewhere Elsewhere
+	Elsewhere  Elsewhere
 	// Beside are the prefixes of other stores that the installation is going to
 	// have: rows that name places there are where they should be, and not elsewhere.
 	Beside []string
@@ -74,6 +114,12 @@ type Options struct {
 	// Counted, if set, is called when it is known what the migration is about,
 	// perhaps while documents are moved already.
 	Counted func(Total)
+	// Startable, if set, is called when no row needs changing any more, so that
+	// Anchore's services may run while sources are being deleted: with the documents
+	// that stay behind, and how many sources are still to be deleted.
+	Startable func(failed, sources int64)
+	// Round, if set, is called when a round of a Copy has ended.
+	Round func(Round)
 	// Report, if set, is called with the progress every ReportEvery, two seconds
 	// if that is 0.
 	Report      func(Snapshot)
@@ -111,6 +157,20 @@ type Start struct {
 	Documents, Moved int64
 }
 
+// Round is how a round of a Copy ended.
+type Round struct {
+	Number int64
+	// Copied are the documents that this round copied, Changed those that were changed
+	// or removed while they were copied, which the next round looks at, Failed the
+	// others that could not be copied.
+	Copied, Changed, Failed int64
+	// Copies are all that the record has now; Rest are the rows that have none, and
+	// move at the cutover.
+	Copies, Rest int64
+	// What the services have changed since Began is not copied yet.
+	Began, Ended time.Time
+}
+
 // Total is what the migration is about.
 type Total struct {
 	TaskID int64
@@ -129,8 +189,13 @@ func Identity(o Options) checkpoint.Identity {
 	slices.Sort(buckets)
 	buckets = slices.Compact(buckets)
 	description := fmt.Sprintf("%s -> %s of %s", o.Source.Place(), o.Destination.Place(), o.Catalog.Place())
-	if o.Purge {
+	switch o.Job {
+	case Purge:
 		description = "purge of " + description
+	case Copy:
+		description = "copying of " + description
+	case Rollback:
+		description = "rollback of " + description
 	}
 	if len(buckets) > 0 {
 		description += fmt.Sprintf(", buckets %q", buckets)
@@ -142,4 +207,23 @@ func Identity(o Options) checkpoint.Identity {
 		description += ", --elsewhere=move"
 	}
 	return checkpoint.Identify(description)
+}
+
+// RecordIdentity is the identity of the record of copies that these options need: it is
+// one for all runs between two places of a catalog, in both directions.
+func RecordIdentity(o Options) checkpoint.Identity {
+	from, to := o.Source.Place(), o.Destination.Place()
+	if o.Job == Rollback {
+		from, to = to, from
+	}
+	return checkpoint.Identify(fmt.Sprintf("copies of %s at %s, of %s", from, to, o.Catalog.Place()))
+}
+
+// purging says that nothing is moved.
+func (m *migration) purging() bool { return m.Job == Purge }
+
+// Follow copies in rounds until stop is closed or, where o.FollowEvery is 0, for one
+// round.
+func Follow(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
+	return Run(ctx, stop, o)
 }

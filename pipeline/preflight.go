@@ -58,7 +58,7 @@ func (m *migration) refuseUntried(ctx context.Context) error {
 			return fmt.Errorf("--bucket %s: the catalog has no document in a bucket of that name", bucket)
 		}
 	}
-	if m.Purge && m.samePrefix() {
+	if m.purging() && m.samePrefix() {
 		return failure.Refused("source and destination give the same URIs, such as %s…: the catalog cannot say which of them holds a document", m.src.Prefix())
 	}
 	var err error
@@ -103,7 +103,7 @@ type alike struct {
 // anything is moved. It looks through the whole catalog, whatever buckets are asked
 // for, but only where a store was found to fold names.
 func (m *migration) findAlike(ctx context.Context) (err error) {
-	if m.alike.folds && !m.Purge {
+	if m.alike.folds && !m.purging() {
 		if m.alike.dest, err = m.alikeAt(ctx, m.dst, "destination"); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ const askedOfSource = 16
 func (m *migration) sourceFolds(ctx context.Context) (bool, error) {
 	selection := catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}
 	switch {
-	case m.Purge:
+	case m.purging():
 		selection.Prefix = m.dst.Prefix()
 	case m.Elsewhere == ElsewhereMove:
 		selection.Prefix = m.src.Scheme()
@@ -153,7 +153,7 @@ func (m *migration) sourceFolds(ctx context.Context) (bool, error) {
 			continue
 		}
 		uri := d.URI
-		if m.Purge {
+		if m.purging() {
 			uri, _ = m.src.URI(d.Key) // selected only if the source can hold it
 		}
 		if _, err := m.src.Stat(ctx, uri); err != nil {

@@ -136,7 +136,7 @@ func TestProgressOfAPurge(t *testing.T) {
 	if err := in.src.Delete(t.Context(), "db://admin/b/id-00007"); err != nil {
 		t.Fatal(err)
 	}
-	o.KeepSource, o.Purge, o.Checkpoint = false, true, in.checkpoint+"-purge"
+	o.KeepSource, o.Job, o.Checkpoint = false, pipeline.Purge, in.checkpoint+"-purge"
 	s := watched(&o, 1e9)
 	r, err := pipeline.Run(t.Context(), nil, o)
 	if err != nil || r.Counts.Moved != 599 {

@@ -51,7 +51,7 @@ func (m *migration) selectRows() {
 
 // begin makes or takes up the task.
 func (m *migration) begin(ctx context.Context) (err error) {
-	if m.Purge {
+	if m.purging() {
 		return m.beginPurge(ctx)
 	}
 	m.selectRows()
@@ -133,7 +133,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	if concurrency.Closed(m.cat.Lost()) {
 		return false, cmp.Or(ran, errLockLost) // somebody else may hold the lock and the task by now
 	}
-	if !m.Purge {
+	if !m.purging() {
 		// Before the checkpoint says that all is over: a run that finds it over
 		// begins another task and ends this one as failed, if it still says
 		// running.
@@ -189,9 +189,9 @@ func (m *migration) ended(items []*item) []progress.Ended {
 		}
 		if e.Done {
 			e.BytesRead, e.BytesWritten = it.fetchedBytes, it.receipt.Bytes
-			e.Sized = m.Purge || it.mover == thisRun
+			e.Sized = m.purging() || it.mover == thisRun
 		}
-		e.Settled = e.Done || m.skips(it) || it.failure != nil && (m.Purge || it.mover != earlierCounts)
+		e.Settled = e.Done || m.skips(it) || it.failure != nil && (m.purging() || it.mover != earlierCounts)
 		list[i] = e
 	}
 	return list

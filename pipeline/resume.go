@@ -97,7 +97,7 @@ func (m *migration) tryAgain(ctx context.Context, out chan<- *batch, failures []
 // rows were changed by somebody else since.
 func (m *migration) takeBackChanged(ctx context.Context, b *batch) {
 	for _, it := range b.items {
-		if it.failure == nil || it.failure.Class != failure.ClassRowChanged || it.dest == "" || m.Purge {
+		if it.failure == nil || it.failure.Class != failure.ClassRowChanged || it.dest == "" || m.purging() {
 			continue
 		}
 		if m.alike.folds {
@@ -134,7 +134,7 @@ func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *it
 			continue
 		}
 		switch {
-		case row.URI == e.URI && !m.Purge:
+		case row.URI == e.URI && !m.purging():
 			return m.newItem(row)
 		case m.atDestination(row):
 			it := &item{doc: row, dest: row.URI, plainBytes: -1}

@@ -27,7 +27,7 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 	}
 	items := b.filter(func(it *item) bool {
 		if it.state == stateMovedBefore {
-			return m.Purge || !m.KeepSource
+			return m.purging() || !m.KeepSource
 		}
 		return it.pending() && it.ready(stateProved)
 	})

@@ -37,7 +37,7 @@ func (m *migration) keepTask(ctx context.Context) {
 		case <-tick.C:
 		}
 		counts, failed := m.progress.Tally()
-		if counts.Moved != last && !m.Purge {
+		if counts.Moved != last && !m.purging() {
 			last = counts.Moved
 			h := m.checkpoint.Header()
 			if err := m.cat.UpdateTask(ctx, h.TaskID, catalog.TaskRunning, h.Documents, last); err != nil && ctx.Err() == nil {
@@ -69,7 +69,7 @@ func (m *migration) asSeen() progress.Run {
 		Stores:      []drivers.Driver{m.src, m.dst},
 		Carrying:    []*metrics.Meter{m.src.Meter},
 	}
-	if m.Purge {
+	if m.purging() {
 		r.Carrying, r.Counted = []*metrics.Meter{m.dst.Meter}, true
 	}
 	return r

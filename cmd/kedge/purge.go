@@ -65,7 +65,7 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 	defer from.Close()
 	defer to.Close()
 	o := pipeline.Options{
-		Purge: true, KeepSource: c.DryRun, Source: from, Destination: to, Catalog: cat,
+		Job: pipeline.Purge, KeepSource: c.DryRun, Source: from, Destination: to, Catalog: cat,
 		Checkpoint: c.Checkpoint, Buckets: c.Bucket, Workers: c.Workers, MemoryBytes: c.Memory << 20,
 		AllowVolatile: c.AllowVolatile, WaitForLock: c.Wait, Log: a.log,
 	}

@@ -10,6 +10,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -23,6 +24,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/kedge/kedge/checkpoint/gather"
 )
 
 // version is the layout of the file; another one is refused.
@@ -107,22 +110,28 @@ type Header struct {
 
 // MismatchError says that the file belongs to another migration.
 type MismatchError struct {
+	What       string // what the file is; "" for a checkpoint
 	Path       string
 	Is, Wanted string // descriptions
 }
 
 // Error tells both migrations in one line.
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("checkpoint %s belongs to another migration (%s), not to this one (%s): finish that one, or give another --checkpoint", e.Path, e.Is, e.Wanted)
+	return fmt.Sprintf("%s %s belongs to another migration (%s), not to this one (%s): finish that one, or give another --checkpoint", orCheckpoint(e.What), e.Path, e.Is, e.Wanted)
 }
 
 // InUseError says that another process has the file open.
-type InUseError struct{ Path string }
+type InUseError struct {
+	What string // what the file is; "" for a checkpoint
+	Path string
+}
 
 // Error tells which file.
 func (e *InUseError) Error() string {
-	return fmt.Sprintf("checkpoint %s is in use by another kedge", e.Path)
+	return fmt.Sprintf("%s %s is in use by another kedge", orCheckpoint(e.What), e.Path)
 }
+
+func orCheckpoint(what string) string { return cmp.Or(what, "checkpoint") }
 
 // Checkpoint is an open checkpoint file. Its methods are safe for concurrent
 // use. Changes are written by one goroutine that gathers what has come in
@@ -135,9 +144,8 @@ type Checkpoint struct {
 	mu     sync.Mutex // guards header
 	header Header
 
-	changes chan change
-	done    chan struct{} // closed when the writer has ended
-	failed  error         // the writer's first error; read after done or through tickets
+	writer *gather.Writer
+	last   Header // of the last change that was applied; the writer's own
 }
 
 // Open opens the checkpoint of a migration, or makes a new one (mode 0600, its
@@ -151,12 +159,12 @@ func Open(path string, id Identity) (*Checkpoint, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	c := &Checkpoint{path: path, db: db, changes: make(chan change, 64), done: make(chan struct{})}
+	c := &Checkpoint{path: path, db: db}
 	if err := c.load(id); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
-	go c.write()
+	c.start()
 	return c, nil
 }
 
@@ -356,9 +364,7 @@ func (c *Checkpoint) Recount(documents, bytes int64) *Ticket {
 // Close writes what is still waiting and closes the file. It returns the first
 // error of any write.
 func (c *Checkpoint) Close() error {
-	close(c.changes)
-	<-c.done
-	return errors.Join(c.failed, c.db.Close())
+	return errors.Join(c.writer.Close(), c.db.Close())
 }
 
 // Remove deletes the file of a closed checkpoint; that it is gone is no error.

@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -228,14 +227,6 @@ func TestAFailedWriteFailsEveryLaterTicket(t *testing.T) {
 	}
 	if err := c.Close(); err == nil {
 		t.Error("Close hides the failed write")
-	}
-}
-
-func TestWaitEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if err := (&Ticket{done: make(chan struct{})}).Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
 	}
 }
 

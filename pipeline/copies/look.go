@@ -1,0 +1,117 @@
+package copies
+
+import (
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/kedge/kedge/pipeline/catalog"
+)
+
+// scanEntries bounds how many entries one read transaction goes through: what is changed
+// during a long one makes the file grow.
+const scanEntries = 4096
+
+// Find gives the durable entries of documents, one for each, by key and name. Where there
+// is none its state is None.
+func (r *Record) Find(documents []catalog.Document) ([]Copy, error) {
+	found := make([]Copy, len(documents))
+	err := r.db.View(func(tx *bolt.Tx) error {
+		intended, copied := tx.Bucket(bucketIntended), tx.Bucket(bucketCopies)
+		for i, d := range documents {
+			found[i] = Copy{Key: d.Key, Name: d.Name}
+			number, known := r.numbers.of(d.Bucket, false)
+			if !known {
+				continue
+			}
+			key, _ := inFile(number, d.Key, d.Name)
+			value := intended.Get(key)
+			if value == nil {
+				value = copied.Get(key)
+			}
+			if value == nil {
+				continue
+			}
+			var err error
+			if found[i], err = r.read(key, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// read reads an entry as the run sees it.
+func (r *Record) read(key, value []byte) (Copy, error) {
+	c, err := r.places.read(key, value, r.numbers.bucket)
+	if err != nil {
+		return c, r.damaged(key, err)
+	}
+	return r.seenCopy(c), nil
+}
+
+// Cursor is a place in the file's order, just behind one entry. The zero Cursor is the
+// start.
+type Cursor struct {
+	part int    // of parts
+	key  string // "" is the start of the part
+}
+
+// parts are the buckets with entries in the file's order.
+var parts = [][]byte{bucketCopies, bucketIntended}
+
+// Each gives the next durable entries of some states, of all when none is named: at most
+// limit of them, in the file's order, behind a cursor, and the cursor behind them. None
+// are given only at the end. An entry whose state is changed to Intended or from it
+// meanwhile may be given twice, or not.
+func (r *Record) Each(after Cursor, limit int, wanted ...State) (copies []Copy, behind Cursor, err error) {
+	for after.part < len(parts) && len(copies) < limit {
+		intended := after.part == 1
+		if len(wanted) != 0 && !slices.ContainsFunc(wanted, func(s State) bool { return (s == Intended) == intended }) {
+			after = Cursor{part: after.part + 1}
+			continue
+		}
+		if copies, after, err = r.scan(copies, after, limit, wanted); err != nil {
+			return nil, after, err
+		}
+	}
+	return copies, after, nil
+}
+
+// scan looks at the next entries of a part in one read transaction.
+func (r *Record) scan(copies []Copy, after Cursor, limit int, wanted []State) ([]Copy, Cursor, error) {
+	err := r.db.View(func(tx *bolt.Tx) error {
+		cursor := tx.Bucket(parts[after.part]).Cursor()
+		k, v := cursor.Seek([]byte(after.key))
+		if k != nil && string(k) == after.key {
+			k, v = cursor.Next()
+		}
+		var last []byte
+		for n := 0; k != nil && n < scanEntries && len(copies) < limit; n++ {
+			last = k
+			s, err := stateOf(v)
+			if err != nil {
+				return r.damaged(k, err)
+			}
+			if len(wanted) == 0 || slices.Contains(wanted, r.seen(s)) {
+				c, err := r.read(k, v)
+				if err != nil {
+					return err
+				}
+				copies = append(copies, c)
+			}
+			k, v = cursor.Next()
+		}
+		if k == nil {
+			after = Cursor{part: after.part + 1}
+		} else {
+			after.key = string(last)
+		}
+		return nil
+	})
+	return copies, after, err
+}

@@ -94,7 +94,7 @@ func (m *migration) beginAnew(ctx context.Context) error {
 	if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return f.Stage != failure.StageDelete }); err != nil {
 		return err
 	}
-	id, err := m.cat.StartTask(ctx, m.src.Name(), m.dst.Name(), 0)
+	id, err := m.cat.StartTask(ctx, m.src.Name(), m.dst.Name(), 0, false)
 	if err != nil {
 		return err
 	}

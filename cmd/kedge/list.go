@@ -70,6 +70,7 @@ type taskJSON struct {
 	To            string  `json:"migrate_to_driver"`
 	MigratedCount int64   `json:"archive_documents_migrated"`
 	Total         int64   `json:"archive_documents_to_migrate"`
+	Online        bool    `json:"online_migration"`
 }
 
 func taskForms(tasks []catalog.Task) []taskJSON {
@@ -85,7 +86,7 @@ func taskForms(tasks []catalog.Task) []taskJSON {
 		list = append(list, taskJSON{
 			ID: t.ID, State: string(t.State), LastState: string(t.LastState),
 			CreatedAt: optional(t.Created), StartedAt: optional(t.Started), EndedAt: optional(t.Ended), LastUpdated: optional(t.Updated),
-			Executor: t.Executor, From: t.From, To: t.To, MigratedCount: t.Migrated, Total: t.Documents,
+			Executor: t.Executor, From: t.From, To: t.To, MigratedCount: t.Migrated, Total: t.Documents, Online: t.Online,
 		})
 	}
 	return list

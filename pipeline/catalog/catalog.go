@@ -114,6 +114,16 @@ type Reader interface {
 	// the Reader before it has returned.
 	Awkward(ctx context.Context, scheme string, fn func(Document) error) error
 
+	// Changed calls fn with the selected rows whose last_updated, in Unix seconds, is
+	// since or later, in no particular order; where since is 0 also with those that
+	// have none. Rows without a URI are not among them. latest is the largest
+	// last_updated among them, since where there is none: whoever wrote a row set it
+	// by its own clock, and before it committed. It looks once at the whole catalog,
+	// without needing an index, and holds no more than a page of it. An error of fn
+	// ends it and is returned. Nothing else may be asked of a Snapshot before it has
+	// returned.
+	Changed(ctx context.Context, s Selection, since int64, fn func(Document) error) (latest int64, err error)
+
 	// Users lists the distinct user ids. It may scan the whole catalog.
 	Users(ctx context.Context) ([]string, error)
 }
@@ -142,6 +152,16 @@ type Catalog interface {
 	// Snapshot begins to read the catalog as it is now.
 	Snapshot(ctx context.Context) (Snapshot, error)
 
+	// Pulse is a text that is another one after rows of the catalog were changed,
+	// added or removed by anybody, and costs next to nothing whatever the catalog's
+	// size. "" says that the database cannot tell. It may also be another one
+	// although nothing has changed. What was committed before Pulse was asked may show
+	// in it later only: on SQLite never, on PostgreSQL within a minute, before version
+	// 15 not before the session that made the change does something else or ends. So
+	// a Pulse that is asked before the catalog is read, and is the same afterwards,
+	// spares reading it once more for a while, and is never a proof.
+	Pulse(ctx context.Context) (string, error)
+
 	// Commit applies changes in one transaction, through the session that holds
 	// the lock, and says of each whether it was applied; one that was not found
 	// its row changed or gone. When it returns without error, the changes are
@@ -161,8 +181,10 @@ type Catalog interface {
 	// Unlock gives the lock back.
 	Unlock(ctx context.Context) error
 
-	// StartTask writes a migration task in state running and returns its id.
-	StartTask(ctx context.Context, from, to string, documents int64) (int64, error)
+	// StartTask writes a migration task in state running and returns its id. online
+	// says that Anchore's services go on meanwhile; a table of an older installation
+	// that cannot say so is not told.
+	StartTask(ctx context.Context, from, to string, documents int64, online bool) (int64, error)
 	// UpdateTask writes a task's state and counts; last_state becomes the state
 	// before, where it differs. Ending states (complete, failed) set ended_at;
 	// running clears it and writes this process as the executor.
@@ -204,6 +226,8 @@ type Task struct {
 	Executor                         string
 	From, To                         string
 	Documents, Migrated              int64
+	// Online is online_migration; NULL, and a table without that column, are false.
+	Online bool
 }
 
 // HeldError says who holds the migration lock.

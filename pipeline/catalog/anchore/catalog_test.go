@@ -295,7 +295,7 @@ func TestTasks(t *testing.T) {
 			t.Fatalf("tasks: %v, %v", tasks, err)
 		}
 		start := time.Now().UTC().Add(-time.Second)
-		id, err := r.StartTask(ctx, "db", "s3", 1<<40)
+		id, err := r.StartTask(ctx, "db", "s3", 1<<40, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -343,7 +343,7 @@ func TestTasks(t *testing.T) {
 		if err := r.UpdateTask(ctx, id+1, catalog.TaskFailed, 1, 1); err == nil {
 			t.Error("a task that is not there was updated")
 		}
-		if second, err := r.StartTask(ctx, "s3", "db2", 1); err != nil || second <= id {
+		if second, err := r.StartTask(ctx, "s3", "db2", 1, false); err != nil || second <= id {
 			t.Errorf("second task: %d, %v", second, err)
 		}
 		// A row of Anchore's own with NULLs.

@@ -24,6 +24,7 @@ type sqlite struct {
 	db     *sql.DB
 	path   string
 	lock   fileLock
+	pulse  pulse
 	closed sync.Once
 }
 
@@ -79,6 +80,9 @@ func (l *sqlite) Place() string { return "sqlite://" + l.path }
 func (l *sqlite) Close() error {
 	var err error
 	l.closed.Do(func() {
+		l.pulse.mu.Lock()
+		defer l.pulse.mu.Unlock()
+		l.pulse.end()
 		err = l.db.Close()
 		l.lock.close()
 	})

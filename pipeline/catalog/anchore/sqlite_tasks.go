@@ -12,7 +12,7 @@ import (
 // sqliteTime is how SQLAlchemy writes a DateTime into SQLite.
 const sqliteTime = "2006-01-02 15:04:05.000000"
 
-func (l *sqlite) StartTask(ctx context.Context, from, to string, documents int64) (int64, error) {
+func (l *sqlite) StartTask(ctx context.Context, from, to string, documents int64, online bool) (int64, error) {
 	now := taskTime().Format(sqliteTime)
 	var id int64
 	err := transaction(ctx, l.db, func(tx *sql.Tx) error {
@@ -29,9 +29,24 @@ func (l *sqlite) StartTask(ctx context.Context, from, to string, documents int64
 			INSERT INTO archive_migration_tasks
 				(id, migrate_from_driver, migrate_to_driver, archive_documents_to_migrate, archive_documents_migrated)
 			VALUES (?, ?, ?, ?, 0)`, id, from, to, clamp(documents))
+		if err != nil || !online {
+			return err
+		}
+		if column, err := onlineColumn(ctx, tx); err != nil || !column {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE archive_migration_tasks SET online_migration = true WHERE id = ?`, id)
 		return err
 	})
 	return id, failed(ctx, "write the migration's task", err)
+}
+
+// onlineColumn says whether a task can say that it is an online migration.
+func onlineColumn(ctx context.Context, q interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) (found bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT count(*) > 0 FROM pragma_table_info('archive_migration_tasks') WHERE name = 'online_migration'`).Scan(&found)
+	return found, err
 }
 
 func (l *sqlite) UpdateTask(ctx context.Context, id int64, state catalog.TaskState, documents, migrated int64) error {
@@ -72,11 +87,15 @@ func (l *sqlite) Tasks(ctx context.Context) ([]catalog.Task, error) {
 }
 
 func (l *sqlite) tasks(ctx context.Context) ([]catalog.Task, error) {
+	column, err := onlineColumn(ctx, l.db)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := l.db.QueryContext(ctx, `
 		SELECT t.id, coalesce(t.state, ''), coalesce(t.last_state, ''),
 		       coalesce(t.created_at, ''), coalesce(t.started_at, ''), coalesce(t.ended_at, ''), coalesce(t.last_updated, ''),
 		       coalesce(t.executor_id, ''), coalesce(m.migrate_from_driver, ''), coalesce(m.migrate_to_driver, ''),
-		       coalesce(m.archive_documents_to_migrate, 0), coalesce(m.archive_documents_migrated, 0)
+		       coalesce(m.archive_documents_to_migrate, 0), coalesce(m.archive_documents_migrated, 0), `+onlineValue(column)+`
 		FROM tasks t JOIN archive_migration_tasks m ON m.id = t.id ORDER BY t.id`)
 	if err != nil {
 		return nil, err
@@ -84,7 +103,7 @@ func (l *sqlite) tasks(ctx context.Context) ([]catalog.Task, error) {
 	return appendRows(nil, rows, func() (t catalog.Task, err error) {
 		var texts [4]string
 		err = rows.Scan(&t.ID, &t.State, &t.LastState, &texts[0], &texts[1], &texts[2], &texts[3],
-			&t.Executor, &t.From, &t.To, &t.Documents, &t.Migrated)
+			&t.Executor, &t.From, &t.To, &t.Documents, &t.Migrated, &t.Online)
 		if err != nil {
 			return t, err
 		}

@@ -33,17 +33,33 @@ func clamp(n int64) int32 {
 // taskTime is the present as the tables hold it: UTC, in microseconds.
 func taskTime() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-func (p *postgres) StartTask(ctx context.Context, from, to string, documents int64) (int64, error) {
+func (p *postgres) StartTask(ctx context.Context, from, to string, documents int64, online bool) (int64, error) {
 	var id int64
-	err := p.pool.QueryRow(ctx, `
+	column, err := p.onlineColumn(ctx)
+	if err != nil {
+		return 0, failed(ctx, "write the migration's task", err)
+	}
+	more, value := "", ""
+	if column && online {
+		more, value = ", online_migration", ", true"
+	}
+	err = p.pool.QueryRow(ctx, `
 		WITH task AS (
 			INSERT INTO tasks (state, created_at, started_at, last_updated, executor_id, type)
 			VALUES ($1::text::task_states, $2, $2, $2, $3, $4) RETURNING id)
 		INSERT INTO archive_migration_tasks
-			(id, migrate_from_driver, migrate_to_driver, archive_documents_to_migrate, archive_documents_migrated)
-		SELECT id, $5, $6, $7, 0 FROM task RETURNING id`,
+			(id, migrate_from_driver, migrate_to_driver, archive_documents_to_migrate, archive_documents_migrated`+more+`)
+		SELECT id, $5, $6, $7, 0`+value+` FROM task RETURNING id`,
 		string(catalog.TaskRunning), taskTime(), executor(), taskType, from, to, clamp(documents)).Scan(&id)
 	return id, failed(ctx, "write the migration's task", err)
+}
+
+// onlineColumn says whether a task can say that it is an online migration. Only a
+// migration that is one says so, as Anchore leaves the column NULL.
+func (p *postgres) onlineColumn(ctx context.Context) (found bool, err error) {
+	err = p.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_attribute
+		WHERE attrelid = to_regclass('archive_migration_tasks') AND attname = 'online_migration' AND NOT attisdropped)`).Scan(&found)
+	return found, err
 }
 
 func (p *postgres) UpdateTask(ctx context.Context, id int64, state catalog.TaskState, documents, migrated int64) error {
@@ -79,24 +95,40 @@ func (p *postgres) EndStale(ctx context.Context, except int64) error {
 }
 
 func (p *postgres) Tasks(ctx context.Context) ([]catalog.Task, error) {
+	tasks, err := p.tasks(ctx)
+	return tasks, failed(ctx, "list the migration tasks", err)
+}
+
+func (p *postgres) tasks(ctx context.Context) ([]catalog.Task, error) {
+	column, err := p.onlineColumn(ctx)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := p.pool.Query(ctx, `
 		SELECT t.id, coalesce(t.state::text, ''), coalesce(t.last_state::text, ''),
 		       t.created_at, t.started_at, t.ended_at, t.last_updated, coalesce(t.executor_id, ''),
 		       coalesce(m.migrate_from_driver, ''), coalesce(m.migrate_to_driver, ''),
-		       coalesce(m.archive_documents_to_migrate, 0), coalesce(m.archive_documents_migrated, 0)
+		       coalesce(m.archive_documents_to_migrate, 0), coalesce(m.archive_documents_migrated, 0), `+onlineValue(column)+`
 		FROM tasks t JOIN archive_migration_tasks m ON m.id = t.id ORDER BY t.id`)
 	if err != nil {
-		return nil, failed(ctx, "list the migration tasks", err)
+		return nil, err
 	}
-	tasks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (catalog.Task, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (catalog.Task, error) {
 		var t catalog.Task
 		var created, started, ended, updated *time.Time
 		err := row.Scan(&t.ID, &t.State, &t.LastState, &created, &started, &ended, &updated, &t.Executor,
-			&t.From, &t.To, &t.Documents, &t.Migrated)
+			&t.From, &t.To, &t.Documents, &t.Migrated, &t.Online)
 		t.Created, t.Started, t.Ended, t.Updated = utc(created), utc(started), utc(ended), utc(updated)
 		return t, err
 	})
-	return tasks, failed(ctx, "list the migration tasks", err)
+}
+
+// onlineValue is a task's online_migration in SQL.
+func onlineValue(column bool) string {
+	if column {
+		return "coalesce(m.online_migration, false)"
+	}
+	return "false"
 }
 
 // utc is the zero time for NULL.

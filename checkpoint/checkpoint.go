@@ -62,6 +62,9 @@ type Counts struct {
 	BytesWritten int64 `json:"bytes_written"` // at the destination
 	NoDigest     int64 `json:"no_digest"`     // moved documents whose row had no digest to check
 	AlreadyThere int64 `json:"already_there"` // found done by an earlier, interrupted run
+	// CopiedBefore are moved documents whose payloads stood at the destination already, by
+	// the record of copies.
+	CopiedBefore int64 `json:"copied_before,omitempty"`
 	// Skipped are documents that nothing had to be done for.
 	Skipped int64 `json:"skipped,omitempty"`
 	// BytesCounted are the bytes of the moved and the skipped documents as they
@@ -76,6 +79,7 @@ func (c *Counts) Add(other Counts) {
 	c.BytesWritten += other.BytesWritten
 	c.NoDigest += other.NoDigest
 	c.AlreadyThere += other.AlreadyThere
+	c.CopiedBefore += other.CopiedBefore
 	c.Skipped += other.Skipped
 	c.BytesCounted += other.BytesCounted
 }
@@ -359,6 +363,11 @@ func (c *Checkpoint) HasFailed(e Entry) (failed bool, err error) {
 // Recount changes the number of documents to migrate, and of their bytes.
 func (c *Checkpoint) Recount(documents, bytes int64) *Ticket {
 	return c.change(func(h *Header) { h.Documents, h.Bytes = documents, bytes }, nil)
+}
+
+// Count adds to the counts what needed no batch.
+func (c *Checkpoint) Count(counts Counts) *Ticket {
+	return c.change(func(h *Header) { h.Counts.Add(counts) }, nil)
 }
 
 // Close writes what is still waiting and closes the file. It returns the first

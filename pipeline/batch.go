@@ -4,6 +4,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/progress"
 	"github.com/kedge/kedge/pipeline/survey"
 )
@@ -21,6 +22,12 @@ type batch struct {
 	recounted bool
 	// intended is durable before anything is put.
 	intended *checkpoint.Ticket
+	// recorded: so is that the record of copies proves nothing of what is going to be
+	// put.
+	recorded *checkpoint.Ticket
+	// committed are set in place of entries for what an earlier pass has committed, and
+	// whose sources are to be deleted.
+	committed []copies.Copy
 	// reserved is what the batch holds of the memory budget, in bytes.
 	reserved int64
 	// streams says that reserved has room for one streamed payload.
@@ -38,6 +45,12 @@ type item struct {
 	revived bool
 	mover   mover
 	neighbours
+	// copy is what the record of copies has of the document; its State is None where
+	// that has nothing, or was not asked.
+	copy copies.Copy
+	// rowGone: somebody has deleted the row since it was committed. What is left to do
+	// is to delete the source.
+	rowGone bool
 
 	carriage carriage
 	// allowance is how many bytes of it may be held beside the payload as
@@ -122,6 +135,11 @@ func (b *batch) pending() []*item {
 	return b.filter(func(it *item) bool { return it.pending() })
 }
 
+// carrying gives those of them whose payloads still have to be brought.
+func (b *batch) carrying() []*item {
+	return b.filter(func(it *item) bool { return it.carries() })
+}
+
 func (b *batch) filter(keep func(*item) bool) []*item {
 	var items []*item
 	for _, it := range b.items {
@@ -147,6 +165,9 @@ func (b *batch) keys() []drivers.Key {
 	}
 	for _, e := range b.entries {
 		add(keyOf(e))
+	}
+	for _, c := range b.committed {
+		add(c.Key)
 	}
 	return keys
 }

@@ -19,6 +19,7 @@ import (
 func (m *migration) commit(ctx context.Context, b *batch) error {
 	items := b.filter(func(it *item) bool { return it.pending() && it.ready(stateCommitted) })
 	if len(items) == 0 {
+		m.recordCommitted(b)
 		return nil
 	}
 	defer m.progress.Busy(progress.StageCommit)()
@@ -37,6 +38,7 @@ func (m *migration) commit(ctx context.Context, b *batch) error {
 		return err
 	}
 	crash.Point("committed")
+	defer m.recordCommitted(b)
 	var missed []*item
 	for i, it := range items {
 		if !applied[i] {

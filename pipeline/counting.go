@@ -27,9 +27,9 @@ type beside struct {
 // lookBeside begins it, or does it at once where the catalog cannot be read as
 // it was while it is changed. before is what earlier runs have done.
 func (m *migration) lookBeside(ctx context.Context, before checkpoint.Counts) (*beside, error) {
-	if m.purging() {
+	if m.purging() || m.round.since > 0 {
 		m.snapshot.Close()
-		return &beside{cancel: func() {}}, nil // which has done both
+		return &beside{cancel: func() {}}, nil // which has done both, or the round before
 	}
 	if !m.snapshot.Lasting() {
 		return &beside{cancel: func() {}}, m.look(ctx, before)

@@ -18,7 +18,7 @@ import (
 // delete removes the source payloads of what was moved, after a last look at the
 // rows: each must still name the destination, and no other one the source.
 func (m *migration) delete(ctx context.Context, b *batch) error {
-	if m.KeepSource {
+	if m.keepsSources() {
 		return nil
 	}
 	if err := m.settled.Wait(ctx); err != nil {
@@ -158,6 +158,9 @@ func (m *migration) deletable(ctx context.Context, b *batch) ([]*item, error) {
 // still to be moved has its payload there.
 func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document) (named bool, err error) {
 	reason := errRowGone
+	if it.rowGone {
+		reason = nil
+	}
 	for _, row := range rows {
 		if row.Name == it.doc.Name {
 			reason = rowChanged(row.URI)

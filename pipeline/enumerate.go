@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/kedge/kedge/checkpoint"
@@ -20,9 +21,14 @@ func (m *migration) enumerate(ctx context.Context, out chan<- *batch) error {
 	if err := m.resume(ctx, out); err != nil {
 		return err
 	}
-	return m.walk(ctx, catalog.Position(m.checkpoint.Header().Position), nil, func(items []*item) error {
+	return m.walk(ctx, catalog.Position(m.checkpoint.Header().Position), nil, m.feeding(ctx, out))
+}
+
+// feeding feeds batches of the catalog's rows, in its order.
+func (m *migration) feeding(ctx context.Context, out chan<- *batch) func([]*item) error {
+	return func(items []*item) error {
 		return m.feed(ctx, out, items, checkpoint.Position(items[len(items)-1].doc.After()))
-	})
+	}
 }
 
 // sweep goes once more through the whole catalog after a resumed run has come
@@ -31,42 +37,35 @@ func (m *migration) enumerate(ctx context.Context, out chan<- *batch) error {
 // not tried again.
 func (m *migration) sweep(ctx context.Context, out chan<- *batch) error {
 	position := m.checkpoint.Header().Position
-	return m.walk(ctx, catalog.Position{}, func(d catalog.Document) (bool, error) {
-		return m.checkpoint.HasFailed(entryOf(d))
+	return m.walk(ctx, catalog.Position{}, func(page []catalog.Document) (rest []catalog.Document, err error) {
+		for _, d := range page {
+			if failed, err := m.checkpoint.HasFailed(entryOf(d)); err != nil {
+				return nil, err
+			} else if !failed {
+				rest = append(rest, d)
+			}
+		}
+		return rest, nil
 	}, func(items []*item) error { return m.feed(ctx, out, items, position) })
 }
 
-// walk cuts what the catalog has behind a position, but for what skip names,
+// walk cuts what the catalog has behind a position, as far as sieve lets it through,
 // into batches, and gives each to take, in the catalog's order.
-func (m *migration) walk(ctx context.Context, position catalog.Position, skip func(catalog.Document) (bool, error), take func([]*item) error) error {
+func (m *migration) walk(ctx context.Context, position catalog.Position, sieve func([]catalog.Document) ([]catalog.Document, error), take func([]*item) error) error {
 	cut := m.cutter()
 	for !m.stopping() {
 		page, err := m.cat.Page(ctx, m.selection, position, m.limits.PageRows)
 		if err != nil {
 			return err
 		}
-		for _, d := range page {
-			position = d.After()
-			if !m.selected(d) {
-				continue
-			}
-			if skip != nil {
-				if skipped, err := skip(d); err != nil {
-					return err
-				} else if skipped {
-					continue
-				}
-			}
-			if items := cut.Add(m.newItem(d)); items != nil {
-				if err := take(items); err != nil {
-					return err
-				}
-			}
-			if m.stopping() {
-				break
-			}
+		last := len(page) < m.limits.PageRows
+		if !last {
+			position = page[len(page)-1].After()
 		}
-		if len(page) < m.limits.PageRows && !m.stopping() {
+		if err := m.cutPage(page, cut, sieve, take); err != nil {
+			return err
+		}
+		if last && !m.stopping() {
 			if items := cut.Rest(); items != nil {
 				return take(items)
 			}
@@ -75,6 +74,34 @@ func (m *migration) walk(ctx context.Context, position catalog.Position, skip fu
 	}
 	// What was cut but not intended is enumerated again by the next run.
 	m.stopped = true
+	return nil
+}
+
+// cutPage is walk over one page.
+func (m *migration) cutPage(page []catalog.Document, cut *concurrency.Cutter[*item], sieve func([]catalog.Document) ([]catalog.Document, error), take func([]*item) error) (err error) {
+	page = slices.DeleteFunc(page, func(d catalog.Document) bool { return !m.selected(d) })
+	if sieve != nil {
+		if page, err = sieve(page); err != nil {
+			return err
+		}
+	}
+	items := make([]*item, len(page))
+	for i, d := range page {
+		items[i] = m.newItem(d)
+	}
+	if err := m.takeCopies(items); err != nil {
+		return err
+	}
+	for _, it := range items {
+		if batch := cut.Add(it); batch != nil {
+			if err := take(batch); err != nil {
+				return err
+			}
+		}
+		if m.stopping() {
+			return nil
+		}
+	}
 	return nil
 }
 
@@ -151,20 +178,20 @@ func (m *migration) newItem(d catalog.Document) *item {
 	return it
 }
 
-// cutter cuts the catalog's rows into batches. What fails before it is read takes no
+// cutter cuts the catalog's rows into batches. What is not going to be read takes no
 // memory.
-func (m *migration) cutter() concurrency.Cutter[*item] {
-	return concurrency.Cutter[*item]{
+func (m *migration) cutter() *concurrency.Cutter[*item] {
+	return &concurrency.Cutter[*item]{
 		Limits: m.limits,
 		Key:    func(it *item) drivers.Key { return it.doc.Key },
 		Bytes: func(it *item) int64 {
-			if it.failure != nil {
+			if !it.carries() {
 				return 0
 			}
 			return it.doc.Bytes
 		},
 		Cost: func(it *item, bytes int64) int64 {
-			if it.failure != nil {
+			if !it.carries() {
 				return 0
 			}
 			return bytes + m.allow(it, bytes)

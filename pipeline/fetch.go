@@ -18,7 +18,7 @@ func (m *migration) fetch(ctx context.Context, b *batch) error {
 	if m.purging() {
 		return m.findLeft(ctx, b)
 	}
-	items := b.filter(func(it *item) bool { return it.pending() && !it.carriage.streamed() })
+	items := b.filter(func(it *item) bool { return it.carries() && !it.carriage.streamed() })
 	var err error
 	if batcher := m.src.Batcher(); batcher != nil && m.src.Capabilities().BatchGet {
 		err = m.fetchBatch(ctx, batcher, items)

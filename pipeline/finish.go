@@ -6,6 +6,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/internal/crash"
+	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/journal"
 )
@@ -20,21 +21,33 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 	var o checkpoint.Outcome
 	now := time.Now()
 	for _, it := range b.items {
-		it.conclude(m.KeepSource)
-		m.settle(ctx, it, &o)
-		if it.state == stateNothingLeft || m.purging() && m.KeepSource {
-			continue // nothing was done
-		}
-		if err := m.journal.Append(m.record(it, now)); err != nil {
+		it.conclude(m.Job == Copy, m.keepsSources())
+	}
+	if m.Job == Copy {
+		if err := m.tellChanged(ctx, b); err != nil {
 			return err
 		}
 	}
-	// Before the batch is dropped: no document may be without its record.
-	if err := m.journal.Sync(); err != nil {
-		return err
+	for _, it := range b.items {
+		m.settle(ctx, it, &o)
+		if it.state == stateNothingLeft || m.purging() && m.KeepSource || m.Job == Copy {
+			continue // nothing was done, or the record of copies has it
+		}
+		if err := m.journal.Append(m.journalLine(it, now)); err != nil {
+			return err
+		}
+	}
+	if m.journal != nil {
+		// Before the batch is dropped: no document may be without its record.
+		if err := m.journal.Sync(); err != nil {
+			return err
+		}
+		o.JournalBytes = m.journal.Offset()
 	}
 	crash.Point("journaled")
-	o.JournalBytes = m.journal.Offset()
+	if m.deleting {
+		m.forgetDeleted(b)
+	}
 	m.checkpoint.Done(b.number, o)
 	m.progress.Finished(o, m.ended(b.items))
 	return nil
@@ -43,9 +56,9 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 // settle adds to an outcome how a document ended, and logs it where it failed.
 func (m *migration) settle(ctx context.Context, it *item, o *checkpoint.Outcome) {
 	switch {
-	case it.failure == nil:
+	case it.failure == nil, it.failure.Class == failure.ClassChanged:
 		o.Cleared = append(o.Cleared, it.entry())
-	case it.failure.Class == failure.ClassLeft:
+	case it.leftForGood():
 		// Told once: no run can do more about it.
 		o.Cleared = append(o.Cleared, it.entry())
 		m.left.Add(it.failure.Class, *it.failure)
@@ -65,8 +78,11 @@ func (m *migration) settle(ctx context.Context, it *item, o *checkpoint.Outcome)
 
 // counts says whether the item counts as done by this batch.
 func (m *migration) counts(it *item) bool {
-	if m.purging() {
+	switch m.Job {
+	case Purge:
 		return it.failure == nil && !m.skips(it)
+	case Copy:
+		return it.state == stateCopied
 	}
 	return it.moved() && it.mover != earlierCounts
 }
@@ -78,14 +94,16 @@ func countsOf(it *item) checkpoint.Counts {
 	c := checkpoint.Counts{Moved: 1, BytesRead: it.fetchedBytes, BytesWritten: it.receipt.Bytes, BytesCounted: max(it.doc.Bytes, 0)}
 	if it.mover != thisRun {
 		c.AlreadyThere = 1
+	} else if it.copy.State == copies.Copied {
+		c.CopiedBefore = 1
 	} else if it.doc.Digest == "" {
 		c.NoDigest = 1
 	}
 	return c
 }
 
-// record is the journal's line for an item.
-func (m *migration) record(it *item, now time.Time) journal.Record {
+// journalLine is the journal's line for an item.
+func (m *migration) journalLine(it *item, now time.Time) journal.Record {
 	r := journal.Record{
 		When: now, Task: m.result.TaskID, Result: m.outcome(it),
 		UserID: it.doc.UserID, Bucket: it.doc.Bucket, ArchiveID: it.doc.ArchiveID, DocumentName: it.doc.Name,
@@ -106,9 +124,9 @@ func (m *migration) outcome(it *item) journal.Result {
 		return journal.Left
 	case it.state == stateStays:
 		return journal.Failed
-	case m.KeepSource:
+	case m.keepsSources():
 		return journal.Kept
-	case m.purging():
+	case m.purging(), m.deleting:
 		return journal.Purged
 	default:
 		return journal.Moved

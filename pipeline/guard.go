@@ -15,7 +15,7 @@ import (
 // be. It returns at once when the catalog has been looked through, and waits for
 // that where an item's place holds something else.
 func (m *migration) guard(ctx context.Context, b *batch) error {
-	items := b.pending()
+	items := b.carrying()
 	if !m.settled.Known() {
 		var unsure atomic.Bool
 		err := m.destOps.Each(ctx, items, func(ctx context.Context, it *item) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
 )
 
@@ -13,10 +14,9 @@ import (
 // ("The life of a document"). A state changes in this file and nowhere else; a
 // test looks for that.
 //
-// What comes next, a payload that an earlier run has copied and proved while its
-// row still names the source, is one more state before stateMovedBefore:
-// "copied before", from found, when the record of the proof holds; and on to
-// proved, from where everything is as it is now.
+// A Copy ends with copied: the record of copies says, durably, what the destination
+// holds. A later migration comes from found to copied by that record, and goes on to
+// proved, from where everything is as in any migration.
 type state uint8
 
 const (
@@ -24,7 +24,8 @@ const (
 	stateFound  state = iota // nothing is done yet, or the payload has to be streamed
 	stateHeld                // the payload is in memory, in the form that it came in or is to be put in
 	statePut                 // the destination took the payload
-	stateProved              // and holds it, by its own MD5 or read back
+	stateCopied              // the record of copies proves what the destination holds
+	stateProved              // the destination holds it, by its own MD5, read back, or by the record
 
 	// The row names the destination.
 	stateMovedBefore // as this run found it; what the destination holds is not proved yet
@@ -40,7 +41,7 @@ const (
 	stateCount
 )
 
-var stateNames = [stateCount]string{"found", "held", "put", "proved", "moved before", "committed", "source gone", "nothing left", "source left", "stays"}
+var stateNames = [stateCount]string{"found", "held", "put", "copied", "proved", "moved before", "committed", "source gone", "nothing left", "source left", "stays"}
 
 // String names the state.
 func (s state) String() string { return stateNames[s] }
@@ -48,10 +49,11 @@ func (s state) String() string { return stateNames[s] }
 // followers are the states that may follow each. A document that has one may also
 // fail, which ends it; one that has none has ended.
 var followers = [stateCount][]state{
-	stateFound:       {stateHeld, statePut, stateMovedBefore},
+	stateFound:       {stateHeld, statePut, stateCopied, stateMovedBefore},
 	stateHeld:        {stateFound, statePut},
 	statePut:         {stateProved},
-	stateProved:      {stateCommitted},
+	stateCopied:      {stateProved},
+	stateProved:      {stateCopied, stateCommitted},
 	stateMovedBefore: {stateCommitted, stateNothingLeft},
 	stateCommitted:   {stateSourceGone, stateNothingLeft},
 }
@@ -66,8 +68,16 @@ type life struct {
 // pending says whether the document is still to be moved.
 func (l *life) pending() bool { return l.state <= stateProved }
 
+// carries says whether its payload is still to be brought to the destination.
+func (l *life) carries() bool { return l.state <= statePut }
+
 // moved says whether its row names the destination.
 func (l *life) moved() bool { return l.state >= stateMovedBefore && l.state <= stateSourceLeft }
+
+// leftForGood says that its source is not kedge's to delete.
+func (l *life) leftForGood() bool {
+	return l.state == stateSourceLeft && l.failure.Class == failure.ClassLeft
+}
 
 // ended says that nothing can happen to it any more.
 func (l *life) ended() bool { return len(followers[l.state]) == 0 }
@@ -145,6 +155,19 @@ func (it *item) foundMoved(by mover) {
 	}
 }
 
+// copiedBefore notes that the record proves what the destination holds of the document.
+func (it *item) copiedBefore(c copies.Copy) bool {
+	if !it.enter(stateCopied) {
+		return false
+	}
+	it.copy = c
+	it.digest, it.bytes, it.compressed = c.Destination.Digest, c.Destination.Bytes, c.Destination.Compressed
+	return true
+}
+
+// recorded notes that the record of copies says so, durably.
+func (it *item) recorded() bool { return it.enter(stateCopied) }
+
 // taken notes that the destination took the payload, which was held or streamed.
 func (it *item) taken(receipt drivers.Receipt) bool {
 	it.receipt = receipt
@@ -164,9 +187,12 @@ func (it *item) prove(md5 string) bool {
 }
 
 // conclude lets no document end on its way: what was neither moved nor failed until
-// now does so, and so does one whose source was to go and was not looked at.
-func (it *item) conclude(keepSource bool) {
-	if it.pending() || it.state == stateMovedBefore && !keepSource {
+// now does so, and so does one whose source was to go and was not looked at. A Copy
+// ends with copied.
+func (it *item) conclude(copying, keepSource bool) {
+	switch {
+	case copying && it.state == stateCopied:
+	case it.pending(), it.state == stateMovedBefore && !keepSource:
 		it.ready(stateSourceGone)
 	}
 }

@@ -61,7 +61,8 @@ func TestOnlyTheseWaysLeadFromStateToState(t *testing.T) {
 		{"found", "held"}: true, {"held", "put"}: true, {"put", "proved"}: true, {"proved", "committed"}: true, {"committed", "source gone"}: true,
 		{"found", "moved before"}: true, {"moved before", "committed"}: true,
 		{"moved before", "nothing left"}: true, {"committed", "nothing left"}: true,
-		{"held", "found"}: true, // and is streamed then
+		{"held", "found"}:    true, // and is streamed then
+		{"proved", "copied"}: true, {"found", "copied"}: true, {"copied", "proved"}: true,
 	}
 	for _, from := range states() {
 		for _, to := range states() {
@@ -110,7 +111,7 @@ func TestWhatProves(t *testing.T) {
 		it := documentIn(from)
 		proved := it.prove("d")
 		switch from {
-		case statePut, stateMovedBefore:
+		case statePut, stateCopied, stateMovedBefore:
 			if !proved || it.failure != nil {
 				t.Errorf("%q is not proved: %+v", from, it.failure)
 			}
@@ -150,11 +151,11 @@ func TestADocumentFailsForTheFirstReason(t *testing.T) {
 
 // No document ends on its way.
 func TestADocumentThatIsStillOnItsWayFails(t *testing.T) {
-	for _, keep := range []bool{false, true} {
+	for _, how := range []struct{ copying, keep bool }{{}, {keep: true}, {copying: true, keep: true}} {
 		for _, from := range states() {
 			it := documentIn(from)
-			it.conclude(keep)
-			if from <= stateProved || from == stateMovedBefore && !keep {
+			it.conclude(how.copying, how.keep)
+			if from <= stateProved && !(how.copying && from == stateCopied) || from == stateMovedBefore && !how.keep {
 				unharmed(t, from, it)
 			} else if it.state != from {
 				t.Errorf("%q became %q", from, it.state)

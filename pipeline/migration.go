@@ -36,6 +36,7 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
+	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/journal"
 	"github.com/kedge/kedge/pipeline/progress"
@@ -48,6 +49,7 @@ type migration struct {
 	src, dst   Store
 	cat        catalog.Catalog
 	checkpoint *checkpoint.Checkpoint
+	record     *copies.Record // nil where there is none
 	journal    *journal.Writer
 	stop       <-chan struct{}
 	giveUp     context.CancelCauseFunc
@@ -79,6 +81,9 @@ type migration struct {
 	left failure.Groups[checkpoint.Failure]
 	// sweeping: the run has come to the end and goes once more from the start.
 	sweeping bool
+	// deleting: all rows are changed, and now the sources go; only with a record.
+	deleting bool
+	round    round
 	// stopped: enumeration ended because of stop, not at the catalog's end.
 	stopped bool
 }
@@ -91,9 +96,12 @@ type migration struct {
 //
 // Documents that could not be moved are no error: they stand in the Result.
 func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
+	return newMigration(o, stop).run(ctx)
+}
+
+func (m *migration) run(ctx context.Context) (Result, error) {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	m := newMigration(o, stop)
 	m.giveUp = giveUp
 	m.result.Began = time.Now()
 	m.progress.Attach(m.asSeen())
@@ -104,7 +112,7 @@ func Run(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
 	}
 	watching, unwatch := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
-	watchers.Go(func() { failure.StopInOutage(watching, stop, giveUp, m.src, m.dst) })
+	watchers.Go(func() { failure.StopInOutage(watching, m.stop, giveUp, m.src, m.dst) })
 	err := m.locked(ctx)
 	unwatch()
 	watchers.Wait()
@@ -140,6 +148,17 @@ func (m *migration) locked(ctx context.Context) (err error) {
 			m.snapshot.Close()
 		}
 	}()
+	drop := false
+	if err := m.openRecord(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.closeRecord(drop && err == nil)) }()
+	if m.Job == Copy {
+		// The record has all that a round may go on from.
+		if err := checkpoint.Remove(m.Checkpoint); err != nil {
+			return err
+		}
+	}
 	if err := m.refuse(ctx); err != nil {
 		return cmp.Or(failure.GaveUp(m.src, m.dst), err)
 	}
@@ -147,7 +166,6 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	drop := false
 	defer func() {
 		if m.journal != nil {
 			err = errors.Join(err, m.journal.Close())
@@ -162,7 +180,10 @@ func (m *migration) locked(ctx context.Context) (err error) {
 			m.result.Checkpoint = m.Checkpoint
 		}
 	}()
-	if m.journal, err = journal.Open(journal.Path(m.Checkpoint), m.checkpoint.Header().JournalBytes); err != nil {
+	if err := m.openJournal(); err != nil {
+		return err
+	}
+	if err := m.checkCopies(ctx); err != nil {
 		return err
 	}
 	if err := m.begin(ctx); err != nil {
@@ -172,16 +193,44 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	err = m.flow(ctx, m.enumerate)
-	if err == nil && !m.stopped && m.result.Resumed && !m.purging() {
+	err = beside.end(m.stopped, m.goThrough(ctx))
+	if err == nil && !m.stopped && m.moves() {
+		err = m.findSkipped(ctx)
+	}
+	if err == nil && !m.stopped && m.record != nil {
+		err = m.endRecord(ctx)
+	}
+	drop, err = m.end(ctx, err)
+	return err
+}
+
+// goThrough brings all documents on their way.
+func (m *migration) goThrough(ctx context.Context) error {
+	if m.Job == Copy {
+		return m.copyRound(ctx)
+	}
+	err := m.flow(ctx, m.enumerate)
+	if err == nil && !m.stopped && m.result.Resumed && m.moves() {
 		m.sweeping = true
 		err = m.flow(ctx, m.sweep)
 	}
-	err = beside.end(m.stopped, err)
-	if err == nil && !m.stopped && !m.purging() {
-		err = m.findSkipped(ctx)
+	return err
+}
+
+// endRecord does what is left to do with a record when all documents have been gone
+// through.
+func (m *migration) endRecord(ctx context.Context) error {
+	if m.Job == Copy {
+		return m.endRound(ctx)
 	}
-	drop, err = m.end(ctx, err)
+	return m.cutOver(ctx)
+}
+
+// openJournal opens the journal. A Copy has none: the record says what it did.
+func (m *migration) openJournal() (err error) {
+	if m.Job != Copy {
+		m.journal, err = journal.Open(journal.Path(m.Checkpoint), m.checkpoint.Header().JournalBytes)
+	}
 	return err
 }
 
@@ -216,7 +265,11 @@ func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- 
 	if !m.settled.Known() {
 		p.room = waitingBatches
 	}
-	committed := p.stage(progress.StageCommit, 2, verified, m.commit)
+	commit := m.commit
+	if m.Job == Copy {
+		commit = m.keep
+	}
+	committed := p.stage(progress.StageCommit, 2, verified, commit)
 	p.room = 0
 	deleted := p.stage(progress.StageDelete, 4, committed, m.delete)
 	for range p.stage(progress.StageFinish, 1, deleted, m.finish) {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
 	"github.com/kedge/kedge/pipeline/plan"
@@ -33,6 +34,8 @@ type (
 	Sample     = plan.Sample
 	Share      = plan.Share
 	SizeClass  = plan.SizeClass
+	// Trust is how it is made sure that copies are still there.
+	Trust = copies.Trust
 	// Place is a place that rows name, with how many do.
 	Place = plan.Place
 	// Compression is a store's rule: which payloads are compressed when they are put.

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -51,16 +50,6 @@ const (
 	// store, Destination the old one. What the record of the migration proves to be
 	// there still is taken as it is. No payload is deleted.
 	Rollback
-)
-
-// Trust is how it is made sure that copies are still there.
-type Trust string
-
-// The ways.
-const (
-	TrustVerify Trust = "verify" // each is read back
-	TrustList   Trust = "list"   // a listing of the store shows each with its MD5, or as the version that was proved
-	TrustRecord Trust = "record" // the record is believed
 )
 
 // Options say what a run does. Source, Destination and Catalog are the
@@ -134,6 +123,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBackendFailures == 0 {
 		o.MaxBackendFailures = DefaultMaxBackendFailures
+	}
+	if o.Job == Copy || o.Job == Rollback {
+		o.KeepSource = true
 	}
 	if o.Elsewhere == "" {
 		o.Elsewhere = ElsewhereReport
@@ -222,8 +214,5 @@ func RecordIdentity(o Options) checkpoint.Identity {
 // purging says that nothing is moved.
 func (m *migration) purging() bool { return m.Job == Purge }
 
-// Follow copies in rounds until stop is closed or, where o.FollowEvery is 0, for one
-// round.
-func Follow(ctx context.Context, stop <-chan struct{}, o Options) (Result, error) {
-	return Run(ctx, stop, o)
-}
+// moves says that rows are changed.
+func (m *migration) moves() bool { return m.Job == Migrate || m.Job == Rollback }

@@ -36,7 +36,7 @@ func (m *migration) refuse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.since, m.alike.folds = found.Since, found.Folds
+	m.since, m.alike.folds = found.Since, found.Folds || m.alike.folds
 	return m.findAlike(ctx)
 }
 
@@ -103,6 +103,9 @@ type alike struct {
 // anything is moved. It looks through the whole catalog, whatever buckets are asked
 // for, but only where a store was found to fold names.
 func (m *migration) findAlike(ctx context.Context) (err error) {
+	if m.round.since > 0 {
+		return nil // the round before has
+	}
 	if m.alike.folds && !m.purging() {
 		if m.alike.dest, err = m.alikeAt(ctx, m.dst, "destination"); err != nil {
 			return err

@@ -24,6 +24,12 @@ func (m *migration) prepare(ctx context.Context, b *batch) error {
 	}
 	if b.entries != nil {
 		m.revive(b, rows)
+		if err := m.takeCopies(b.items); err != nil {
+			return err
+		}
+	}
+	if b.committed != nil {
+		m.reviveCommitted(b, rows)
 	}
 	for _, it := range b.items {
 		m.findSiblings(it, rows[it.doc.Key])
@@ -34,6 +40,7 @@ func (m *migration) prepare(ctx context.Context, b *batch) error {
 	if err := m.askLengths(ctx, b); err != nil {
 		return err
 	}
+	m.intendCopies(b)
 	b.reserved = min(m.plan(b), m.budgetBytes)
 	if err := m.budget.Acquire(ctx, b.reserved); err != nil {
 		return context.Cause(ctx)
@@ -61,7 +68,7 @@ func (m *migration) sameAtDestination(a, b string) bool {
 
 // askLengths asks the source for the lengths that the catalog does not know.
 func (m *migration) askLengths(ctx context.Context, b *batch) error {
-	unknown := b.filter(func(it *item) bool { return it.pending() && it.doc.Bytes < 0 })
+	unknown := b.filter(func(it *item) bool { return it.carries() && it.doc.Bytes < 0 })
 	return m.sourceOps.Each(ctx, unknown, func(ctx context.Context, it *item) {
 		info, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI)
 		switch {
@@ -86,7 +93,7 @@ func (m *migration) askLengths(ctx context.Context, b *batch) error {
 func (m *migration) plan(b *batch) int64 {
 	var total, stream int64
 	for _, it := range b.items {
-		if !it.pending() {
+		if !it.carries() {
 			continue
 		}
 		bytes := max(it.doc.Bytes, it.fetchedBytes)

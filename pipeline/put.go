@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/failure"
@@ -17,8 +18,11 @@ import (
 // put stores payloads at the destination, once the checkpoint knows durably
 // that they may be there.
 func (m *migration) put(ctx context.Context, b *batch) error {
-	if b.intended != nil {
-		if err := b.intended.Wait(ctx); err != nil {
+	for _, ticket := range []*checkpoint.Ticket{b.intended, b.recorded} {
+		if ticket == nil {
+			continue
+		}
+		if err := ticket.Wait(ctx); err != nil {
 			return err
 		}
 	}
@@ -31,7 +35,7 @@ func (m *migration) put(ctx context.Context, b *batch) error {
 		return err
 	}
 	var whole, streams []*item
-	for _, it := range b.pending() {
+	for _, it := range b.carrying() {
 		switch {
 		case shared[it] != nil || !it.ready(statePut):
 		case it.carriage.streamed():
@@ -75,6 +79,11 @@ func (m *migration) shareDestinations(ctx context.Context, b *batch) (map[*item]
 	first := make(map[string]*item)
 	shared := make(map[*item]*item)
 	for _, it := range b.pending() {
+		if it.siblings && it.state == stateCopied {
+			first[it.dest] = it // its payload is there
+		}
+	}
+	for _, it := range b.carrying() {
 		if !it.siblings {
 			continue
 		}

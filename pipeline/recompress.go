@@ -14,7 +14,7 @@ import (
 // rule asks for, and leaves them untouched where it asks for what they are. A
 // compressed payload is checked to be sound in either case.
 func (m *migration) recompress(ctx context.Context, b *batch) error {
-	items := b.filter(func(it *item) bool { return it.pending() && !it.carriage.streamed() })
+	items := b.filter(func(it *item) bool { return it.carries() && !it.carriage.streamed() })
 	defer m.progress.Busy(progress.StageRecompress)()
 	return m.cpu.Each(ctx, items, func(_ context.Context, it *item) {
 		if err := m.recompressOne(it); err != nil {

@@ -34,6 +34,11 @@ type Result struct {
 	// Left groups the documents that this run has moved, and whose sources are not
 	// kedge's to delete: they are left for good, which is told this once.
 	Left []FailureGroup
+	// Round is how the last round of a Copy ended.
+	Round Round
+	// CopiesDoubted are the copies of the record that the destination did not show any
+	// more when the run began.
+	CopiesDoubted int64
 	// Elsewhere names the places of rows that the migration did not touch.
 	Elsewhere []Place
 	// Checkpoint is the path of the checkpoint where it is kept.
@@ -94,11 +99,12 @@ func (m *migration) beginAnew(ctx context.Context) error {
 	if err := m.checkpoint.ClearFailures(func(f checkpoint.Failure) bool { return f.Stage != failure.StageDelete }); err != nil {
 		return err
 	}
-	id, err := m.cat.StartTask(ctx, m.src.Name(), m.dst.Name(), 0, false)
+	id, err := m.task(ctx)
 	if err != nil {
 		return err
 	}
 	crash.Point("started")
+	m.recordSince()
 	return m.checkpoint.Begin(id, 0, 0, m.since).Wait(ctx)
 }
 
@@ -129,6 +135,10 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 	if m.result.Failures, m.result.Failed, err = failure.Gather(m.checkpoint, nil); err != nil {
 		return false, errors.Join(ran, err)
 	}
+	if m.Job == Copy {
+		m.round.Failed = m.result.Failed
+		m.result.Round = m.round.Round
+	}
 	h := m.conclude(ran)
 	if concurrency.Closed(m.cat.Lost()) {
 		return false, cmp.Or(ran, errLockLost) // somebody else may hold the lock and the task by now
@@ -148,7 +158,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 		}
 	}
 	crash.Point("closed")
-	return finished && m.result.Failed == 0, ran
+	return m.Job == Copy || finished && m.result.Failed == 0, ran
 }
 
 // conclude puts into the result how the run ended, and gives the checkpoint's header
@@ -169,7 +179,7 @@ func (m *migration) conclude(ran error) checkpoint.Header {
 	}
 	m.result.Counts = h.Counts
 	switch {
-	case m.result.Interrupted, errors.Is(ran, context.Canceled):
+	case m.Job == Copy, m.result.Interrupted, errors.Is(ran, context.Canceled):
 		m.result.State = catalog.TaskPending
 	case ran != nil, m.result.Failed > 0, len(m.result.Elsewhere) > 0 && m.Elsewhere != ElsewhereIgnore:
 		m.result.State = catalog.TaskFailed

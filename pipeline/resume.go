@@ -97,7 +97,7 @@ func (m *migration) tryAgain(ctx context.Context, out chan<- *batch, failures []
 // rows were changed by somebody else since.
 func (m *migration) takeBackChanged(ctx context.Context, b *batch) {
 	for _, it := range b.items {
-		if it.failure == nil || it.failure.Class != failure.ClassRowChanged || it.dest == "" || m.purging() {
+		if it.failure == nil || it.failure.Class != failure.ClassRowChanged || it.dest == "" || m.purging() || m.Job == Rollback {
 			continue
 		}
 		if m.alike.folds {

@@ -8,6 +8,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
 	"github.com/kedge/kedge/pipeline/store"
@@ -27,7 +28,7 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 	}
 	items := b.filter(func(it *item) bool {
 		if it.state == stateMovedBefore {
-			return m.purging() || !m.KeepSource
+			return m.purging() || !m.keepsSources()
 		}
 		return it.pending() && it.ready(stateProved)
 	})
@@ -55,7 +56,7 @@ func (m *migration) verify(ctx context.Context, b *batch) error {
 // payload is read back whatever it says.
 func (m *migration) told(it *item) string {
 	switch {
-	case crash.Mutated("skip-verify"):
+	case crash.Mutated("skip-verify"), m.recordProves(it):
 		return it.digest
 	case m.ReadBack || it.moved():
 		return ""
@@ -106,15 +107,9 @@ func (m *migration) takeBack(ctx context.Context, it *item, reason error) error 
 	if it.siblings || it.dest == it.doc.URI {
 		return reason
 	}
-	if err := m.settled.Wait(ctx); err != nil {
-		return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
-	}
-	if m.settled.IsOdd(it.dest) {
-		return reason
-	}
 	rows, err := m.cat.Rows(ctx, []drivers.Key{it.doc.Key})
 	if err != nil {
-		return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
+		return leftThere(reason, it, err)
 	}
 	found := false
 	for _, row := range rows {
@@ -131,17 +126,33 @@ func (m *migration) takeBack(ctx context.Context, it *item, reason error) error 
 			err = errNamed
 		}
 		if err != nil {
-			return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
+			return leftThere(reason, it, err)
 		}
+	}
+	if err := m.removePut(ctx, it); err != nil {
+		return leftThere(reason, it, err)
+	}
+	return reason
+}
+
+func leftThere(reason error, it *item, err error) error {
+	return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
+}
+
+// removePut removes what this migration has put at an item's place, which no row of the
+// catalog names. It fails where somebody else may have put there what there is.
+func (m *migration) removePut(ctx context.Context, it *item) error {
+	if err := m.settled.Wait(ctx); err != nil {
+		return err
+	}
+	if m.settled.IsOdd(it.dest) {
+		return nil // another row's
 	}
 	// Where nothing is, Delete removes what a killed put has left beside the place.
 	if err := m.removable(ctx, it); err != nil && drivers.KindOf(err) != drivers.NotFound {
-		return fmt.Errorf("%w; what is at %s is left there: %w", reason, it.dest, err)
+		return err
 	}
-	if err := m.dst.Delete(ctx, it.dest); err != nil {
-		return fmt.Errorf("%w; what was put at %s is left there: %w", reason, it.dest, err)
-	}
-	return reason
+	return m.dst.Delete(ctx, it.dest)
 }
 
 var (
@@ -161,6 +172,11 @@ func (m *migration) removable(ctx context.Context, it *item) error {
 		return err
 	}
 	put, told := it.receipt, false
+	if same, known := it.copy.Destination.SameVersion(there.Version); known {
+		if told = true; !same {
+			return errReplaced
+		}
+	}
 	for _, mark := range [][2]string{{put.Version, there.Version}, {put.ProvenMD5, there.MD5}} {
 		if mark[0] == "" || mark[1] == "" {
 			continue
@@ -169,7 +185,16 @@ func (m *migration) removable(ctx context.Context, it *item) error {
 			return errReplaced
 		}
 	}
-	if !told && !m.putSince(there) {
+	if digest := it.copy.Destination.Digest; !told && digest != "" {
+		held, err := store.Digest(ctx, m.dst, it.dest)
+		if err != nil {
+			return err
+		}
+		if told = true; held != digest {
+			return errReplaced
+		}
+	}
+	if !told && !m.putSince(there) && !(it.copy.State == copies.Intended && m.ours(there)) {
 		return errOlder
 	}
 	if !m.src.Capabilities().Identifies || !m.dst.Capabilities().Identifies {

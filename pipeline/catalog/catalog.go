@@ -124,6 +124,10 @@ type Reader interface {
 	// returned.
 	Changed(ctx context.Context, s Selection, since int64, fn func(Document) error) (latest int64, err error)
 
+	// Naming says which of these URIs rows name, each once, by a scan of the whole
+	// catalog: no index, which may be damaged, is asked.
+	Naming(ctx context.Context, uris []string) ([]string, error)
+
 	// Users lists the distinct user ids. It may scan the whole catalog.
 	Users(ctx context.Context) ([]string, error)
 }

@@ -47,6 +47,11 @@ type Header struct {
 	Created     time.Time `json:"created"`
 	// TaskID is the row in the table tasks, 0 before there is one.
 	TaskID int64 `json:"task_id,omitempty"`
+	// Began is when the first of the copies may have been put, by the clock of the store
+	// that the way there leads to.
+	Began time.Time `json:"began,omitzero"`
+	// Deleting says that a migration has begun to delete sources.
+	Deleting bool `json:"deleting,omitempty"`
 	// Rounds counts how often the catalog has been looked through to its end.
 	Rounds int64 `json:"rounds,omitempty"`
 	// Since is the last_updated up to which it has been.

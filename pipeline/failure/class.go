@@ -35,6 +35,9 @@ const (
 	ClassRowChanged     = "row-changed"
 	ClassDelete         = "source-not-deleted"
 	ClassLeft           = "source-left"
+	// ClassChanged is the class of documents that Anchore's services changed while they
+	// were copied: the next round copies them.
+	ClassChanged = "changed-meanwhile"
 
 	// ClassNoStore is the class of rows whose place none of the audited stores can
 	// read.

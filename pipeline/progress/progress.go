@@ -198,6 +198,14 @@ func (p *Progress) Finished(o checkpoint.Outcome, documents []Ended) {
 	}
 }
 
+// Skipped takes in documents that needed nothing.
+func (p *Progress) Skipped(counts checkpoint.Counts) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts.Add(counts)
+	p.done.Add(Amount{counts.Skipped, counts.BytesCounted})
+}
+
 // Tally tells what has been counted.
 func (p *Progress) Tally() (counts checkpoint.Counts, failed int64) {
 	p.mu.Lock()

@@ -1,0 +1,227 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/internal/crash"
+	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/copies"
+	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
+)
+
+// A Copy goes the way of a migration up to the proof, and then writes into the record of
+// copies what a migration writes into the catalog. Anchore's services go on meanwhile: they
+// read a document only where its row says.
+
+// round is what a Copy's round is about.
+type round struct {
+	// since: only rows that were changed since then, in Unix seconds by Anchore's clocks;
+	// 0 is all.
+	since int64
+	// latest is the last change that was seen.
+	latest int64
+	// looked is how long the catalog took to say what was changed.
+	looked time.Duration
+	Round
+}
+
+// mostChanged is how many changed rows are held at once. Where there are more, the round
+// goes through the whole catalog.
+const mostChanged = 50_000
+
+// copyRound copies what is new or changed, and tries once more what failed: a document
+// that was just being written does so for a moment.
+func (m *migration) copyRound(ctx context.Context) error {
+	m.round.Began = m.result.Began
+	err := m.flow(ctx, m.enumerateCopies)
+	if err != nil || m.stopped {
+		return err
+	}
+	if _, failed := m.progress.Tally(); failed == 0 {
+		return nil
+	}
+	m.sweeping = true
+	return m.flow(ctx, func(ctx context.Context, out chan<- *batch) error { return m.retryFailures(ctx, out, nil) })
+}
+
+// enumerateCopies feeds what the record does not prove: of all rows, or of those that were
+// changed since the last round and those that it left over.
+func (m *migration) enumerateCopies(ctx context.Context, out chan<- *batch) error {
+	if m.round.since > 0 {
+		docs, all, err := m.changed(ctx)
+		if err != nil {
+			return err
+		}
+		if all {
+			return m.feedChanged(ctx, out, docs)
+		}
+	}
+	return m.walk(ctx, catalog.Position{}, m.uncopied, m.feeding(ctx, out))
+}
+
+// changed gives the rows that were changed since the last round, and those that it left
+// over, in the catalog's order; all is false where there are too many.
+func (m *migration) changed(ctx context.Context) (docs []catalog.Document, all bool, err error) {
+	seen := make(map[catalog.Position]bool)
+	add := func(d catalog.Document) error {
+		if at := d.After(); !seen[at] && m.selected(d) {
+			seen[at] = true
+			docs = append(docs, d)
+		}
+		if len(docs) > mostChanged {
+			return errStopping
+		}
+		return nil
+	}
+	began := time.Now()
+	m.round.latest, err = m.cat.Changed(ctx, m.selection, m.round.since, add)
+	m.round.looked = time.Since(began)
+	if errors.Is(err, errStopping) {
+		return nil, false, nil
+	}
+	if err == nil {
+		err = m.eachRecorded(ctx, func(page []copies.Copy) error {
+			rows, err := m.rowsOf(ctx, page)
+			for _, c := range page {
+				if row, there := rowOf(rows, c); there && err == nil {
+					err = add(row)
+				}
+			}
+			return err
+		}, copies.Intended, copies.Doubted)
+	}
+	if errors.Is(err, errStopping) {
+		return nil, false, nil
+	}
+	slices.SortFunc(docs, func(a, b catalog.Document) int { return compare(a.After(), b.After()) })
+	return docs, true, err
+}
+
+func compare(a, b catalog.Position) int {
+	for _, pair := range [][2]string{{a.Bucket, b.Bucket}, {a.ArchiveID, b.ArchiveID}, {a.UserID, b.UserID}, {a.Name, b.Name}} {
+		if c := strings.Compare(pair[0], pair[1]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// feedChanged feeds changed rows. Of a key that several rows have, all are there: they are
+// read with it.
+func (m *migration) feedChanged(ctx context.Context, out chan<- *batch, docs []catalog.Document) error {
+	cut := m.cutter()
+	take := m.feeding(ctx, out)
+	for len(docs) > 0 && !m.stopping() {
+		page := docs[:min(len(docs), m.limits.PageRows)]
+		docs = docs[len(page):]
+		if err := m.cutPage(page, cut, m.uncopied, take); err != nil {
+			return err
+		}
+	}
+	if m.stopping() {
+		m.stopped = true
+		return nil
+	}
+	if items := cut.Rest(); items != nil {
+		return take(items)
+	}
+	return nil
+}
+
+// uncopied leaves out the rows of which the record proves the copy, and those that no
+// copy can be compared with: they move when the services are stopped.
+func (m *migration) uncopied(page []catalog.Document) (rest []catalog.Document, err error) {
+	found, err := m.record.Find(page)
+	if err != nil {
+		return nil, err
+	}
+	var skipped checkpoint.Counts
+	for i, d := range page {
+		switch dest, err := m.dst.URI(d.Key); {
+		case err == nil && holds(found[i], d) && found[i].Destination.URI == dest:
+		case d.Digest == "" && !d.NoURI:
+			m.round.Rest++
+		default:
+			rest = append(rest, d)
+			continue
+		}
+		skipped.Add(checkpoint.Counts{Skipped: 1, BytesCounted: max(d.Bytes, 0)})
+	}
+	if skipped.Skipped > 0 {
+		m.checkpoint.Count(skipped)
+		m.progress.Skipped(skipped)
+	}
+	return rest, nil
+}
+
+// keep records what is proved, durably. It stands where a migration commits.
+func (m *migration) keep(ctx context.Context, b *batch) error {
+	items := b.filter(func(it *item) bool { return it.pending() && it.ready(stateCopied) })
+	if len(items) == 0 {
+		return nil
+	}
+	defer m.progress.Busy(progress.StageCommit)()
+	sources, err := m.seeSources(ctx, items)
+	if err != nil {
+		return err
+	}
+	list := make([]copies.Copy, len(items))
+	for i, it := range items {
+		list[i] = m.copyOf(it, copies.Copied)
+		list[i].Source.Version = sources[it]
+	}
+	if err := m.record.Put(list).Wait(ctx); err != nil {
+		return err
+	}
+	crash.Point("recorded")
+	for _, it := range items {
+		if it.recorded() {
+			m.progress.Passed(progress.StageCommit, it)
+		}
+	}
+	return nil
+}
+
+// tellChanged finds out which documents of a batch were not copied because the services
+// have changed or removed them meanwhile.
+func (m *migration) tellChanged(ctx context.Context, b *batch) error {
+	failed := b.filter(func(it *item) bool { return it.failure != nil })
+	if len(failed) == 0 {
+		return nil
+	}
+	list := make([]copies.Copy, len(failed))
+	for i, it := range failed {
+		list[i] = copies.Copy{Key: it.doc.Key, Name: it.doc.Name}
+	}
+	rows, err := m.rowsOf(ctx, list)
+	if err != nil {
+		return err
+	}
+	for i, it := range failed {
+		if row, there := rowOf(rows, list[i]); !there || row != it.doc {
+			it.failure.Class = failure.ClassChanged
+			m.round.Changed++
+		}
+	}
+	return nil
+}
+
+// endRound ends a round of copying.
+func (m *migration) endRound(ctx context.Context) error {
+	if err := m.settleRecord(ctx); err != nil {
+		return err
+	}
+	err := m.record.Update(func(h *copies.Header) { h.Rounds++ }).Wait(ctx)
+	h := m.record.Header()
+	r := &m.round.Round
+	r.Number, r.Ended, r.Copies = h.Rounds, time.Now(), m.record.Counts()[copies.Copied]
+	counts, _ := m.progress.Tally()
+	r.Copied = counts.Moved
+	return err
+}

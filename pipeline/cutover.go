@@ -1,0 +1,256 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/crash"
+	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/concurrency"
+	"github.com/kedge/kedge/pipeline/copies"
+)
+
+// A migration with a record of copies changes all rows before it deletes anything, so
+// that Anchore's services may be started in between. What is to be deleted, the record
+// says.
+
+// keepsSources says that no source is deleted by this run, or not before all rows are
+// changed.
+func (m *migration) keepsSources() bool { return m.KeepSource || m.record != nil && !m.deleting }
+
+// cutOver ends a migration with a record, when all rows have been gone through.
+func (m *migration) cutOver(ctx context.Context) error {
+	if err := m.flushRecord(ctx); err != nil {
+		return err
+	}
+	if err := m.settleRecord(ctx); err != nil {
+		return err
+	}
+	crash.Point("vanished")
+	counts := m.record.Counts()
+	if m.Startable != nil {
+		_, failed := m.progress.Tally()
+		sources := counts[copies.Committed] + counts[copies.Doubted]
+		if m.KeepSource {
+			sources = 0
+		}
+		m.Startable(failed, sources)
+	}
+	crash.Point("startable")
+	if m.KeepSource {
+		return nil
+	}
+	if err := m.record.Update(func(h *copies.Header) { h.Deleting = true }).Wait(ctx); err != nil {
+		return err
+	}
+	m.deleting = true
+	return m.flow(ctx, m.feedSources)
+}
+
+// recordPage is how many entries of the record are looked at together.
+const recordPage = 256
+
+// mostVanished is how many copies of vanished documents are looked for in one scan of the
+// catalog.
+const mostVanished = 50_000
+
+// settleRecord looks at what the record does not know to be committed: rows that a
+// killed run has committed, and documents that have vanished since they were copied,
+// whose copies are removed.
+func (m *migration) settleRecord(ctx context.Context) error {
+	states := []copies.State{copies.Intended, copies.Copied, copies.Doubted}
+	if m.Job == Copy {
+		states = states[:1] // services read nothing there: the others may wait
+	}
+	var vanished []copies.Copy
+	err := m.eachRecorded(ctx, func(page []copies.Copy) error {
+		rows, err := m.rowsOf(ctx, page)
+		if err != nil {
+			return err
+		}
+		var committed []copies.Copy
+		for _, c := range page {
+			switch row, there := rowOf(rows, c); {
+			case there && m.atDestination(row):
+				committed = append(committed, committedBy(c, row))
+			case there, m.Job == Rollback: // what is at the old store was put by Anchore
+			default:
+				vanished = append(vanished, c)
+			}
+		}
+		if m.Job != Copy && len(committed) > 0 {
+			m.record.Put(committed)
+		}
+		if len(vanished) < mostVanished {
+			return nil
+		}
+		full := vanished
+		vanished = nil
+		return m.removeVanished(ctx, full)
+	}, states...)
+	if err == nil {
+		err = m.removeVanished(ctx, vanished)
+	}
+	if err != nil {
+		return err
+	}
+	return m.flushRecord(ctx)
+}
+
+// committedBy is a copy of which the row says that it was committed.
+func committedBy(c copies.Copy, row catalog.Document) copies.Copy {
+	if d := c.Destination; c.State == copies.Copied && d.Digest == row.Digest && d.Bytes == row.Bytes && d.Compressed == row.Compressed {
+		c.State = copies.Committed
+		return c
+	}
+	// The row names what nobody has proved since.
+	c.Destination = copies.Side{URI: row.URI, Digest: row.Digest, Bytes: row.Bytes, Compressed: row.Compressed}
+	c.State = copies.Doubted
+	return c
+}
+
+// eachRecorded calls fn with the record's entries in some states, a page at a time.
+func (m *migration) eachRecorded(ctx context.Context, fn func([]copies.Copy) error, states ...copies.State) error {
+	var at copies.Cursor
+	for {
+		page, next, err := m.record.Each(at, recordPage, states...)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		if err := fn(page); err != nil {
+			return err
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		at = next
+	}
+}
+
+// rowsOf reads the rows that have the keys of copies.
+func (m *migration) rowsOf(ctx context.Context, list []copies.Copy) (map[drivers.Key][]catalog.Document, error) {
+	keys := make([]drivers.Key, len(list))
+	for i, c := range list {
+		keys[i] = c.Key
+	}
+	found, err := m.cat.Rows(ctx, keys)
+	rows := make(map[drivers.Key][]catalog.Document, len(found))
+	for _, row := range found {
+		rows[row.Key] = append(rows[row.Key], row)
+	}
+	return rows, err
+}
+
+// rowOf is the row of a copy among those of its key.
+func rowOf(rows map[drivers.Key][]catalog.Document, c copies.Copy) (catalog.Document, bool) {
+	for _, row := range rows[c.Key] {
+		if row.Name == c.Name {
+			return row, true
+		}
+	}
+	return catalog.Document{}, false
+}
+
+var errVanished = errors.New("somebody has deleted the document since it was copied")
+
+// removeVanished removes the copies of documents whose rows are gone. A place that any row
+// names is left alone: a scan looks for that, which a damaged index does not mislead.
+func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) error {
+	if len(list) == 0 {
+		return nil
+	}
+	uris := make([]string, len(list))
+	for i, c := range list {
+		uris[i] = c.Destination.URI
+	}
+	taken, err := m.cat.Naming(ctx, uris)
+	if err != nil {
+		return err
+	}
+	named := make(map[string]bool, len(taken))
+	for _, uri := range taken {
+		named[uri] = true
+	}
+	items := make([]*item, 0, len(list))
+	for _, c := range list {
+		if named[c.Destination.URI] {
+			continue
+		}
+		it := &item{copy: c, plainBytes: -1, dest: c.Destination.URI}
+		it.doc = catalog.Document{Key: c.Key, Name: c.Name, URI: c.Source.URI, Digest: c.Source.Digest, Bytes: c.Source.Bytes}
+		it.receipt.ProvenMD5 = c.Destination.Digest
+		items = append(items, it)
+	}
+	left := make([]error, len(items))
+	at := make(map[*item]int, len(items))
+	for i, it := range items {
+		at[it] = i
+	}
+	if err := m.destOps.Each(ctx, items, func(ctx context.Context, it *item) { left[at[it]] = m.removePut(ctx, it) }); err != nil {
+		return err
+	}
+	gone := list[:0:0]
+	for i, it := range items {
+		if left[i] != nil {
+			m.Log.WarnContext(ctx, "copy left", "document", it.doc.Key.String(), "uri", it.dest,
+				"reason", fmt.Errorf("%w, and what is at its place is left there: %w", errVanished, left[i]).Error())
+		}
+		gone = append(gone, it.copy)
+	}
+	m.record.Drop(gone)
+	return nil
+}
+
+// feedSources feeds what was committed and still has a source.
+func (m *migration) feedSources(ctx context.Context, out chan<- *batch) error {
+	err := m.eachRecorded(ctx, func(page []copies.Copy) error {
+		if m.stopping() {
+			return errStopping
+		}
+		return concurrency.Send(ctx, out, &batch{committed: page})
+	}, copies.Committed, copies.Doubted)
+	if errors.Is(err, errStopping) {
+		m.stopped, err = true, nil
+	}
+	return err
+}
+
+var errStopping = errors.New("asked to stop")
+
+// reviveCommitted makes the items of a batch whose sources are to be deleted. What rows
+// name the source again is left alone.
+func (m *migration) reviveCommitted(b *batch, rows map[drivers.Key][]catalog.Document) {
+	for _, c := range b.committed {
+		row, there := rowOf(rows, c)
+		if there && !m.atDestination(row) {
+			m.record.Drop([]copies.Copy{c})
+			continue
+		}
+		if !there {
+			row = catalog.Document{Key: c.Key, Name: c.Name, Digest: c.Destination.Digest, Bytes: c.Destination.Bytes, Compressed: c.Destination.Compressed}
+		}
+		it := &item{doc: row, dest: c.Destination.URI, copy: c, rowGone: !there, plainBytes: -1}
+		it.foundMoved(earlierCounts)
+		it.doc.URI = c.Source.URI // as delete needs it
+		if it.rowGone {
+			it.prove(c.Destination.Digest) // it was, when it was committed; and nobody asks for it any more
+		}
+		b.items = append(b.items, it)
+	}
+}
+
+// forgetDeleted has the record forget the documents of a batch whose sources are gone, or
+// are left for good.
+func (m *migration) forgetDeleted(b *batch) {
+	var list []copies.Copy
+	for _, it := range b.items {
+		if it.state == stateSourceGone || it.state == stateCommitted || it.leftForGood() {
+			list = append(list, it.copy)
+		}
+	}
+	if len(list) > 0 {
+		m.record.Drop(list)
+	}
+}

@@ -1,0 +1,274 @@
+package pipeline
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/crash"
+	"github.com/kedge/kedge/pipeline/catalog"
+	"github.com/kedge/kedge/pipeline/copies"
+	"github.com/kedge/kedge/pipeline/failure"
+)
+
+// openRecord opens the record of copies where this run has one (Options.Record).
+func (m *migration) openRecord() error {
+	if m.Record == "" || m.purging() {
+		return nil
+	}
+	there, err := copies.Exists(m.Record)
+	if err != nil {
+		return err
+	}
+	switch {
+	case m.Job == Copy && m.samePrefix():
+		return failure.Refused("source and destination give the same URIs, such as %s…: no row could say which of the two copies is meant, so nothing can be copied ahead (kedge migrate moves these documents)", m.src.Prefix())
+	case m.Job == Rollback && !there:
+		return failure.Refused("there is no record of a migration from %s to %s whose sources were kept (%s): migrate without --nodelete deletes them, and the way back is then an ordinary migration, kedge migrate", m.dst.Place(), m.src.Place(), m.Record)
+	case !there && (m.Job == Migrate && !m.KeepSource || m.samePrefix()):
+		return nil
+	}
+	o := copies.Opening{Identity: RecordIdentity(m.Options), Source: m.src.URI, Destination: m.dst.URI, Turned: m.Job == Rollback}
+	if m.record, err = copies.Open(m.Record, o); err != nil {
+		return err
+	}
+	if m.Job == Rollback && m.record.Header().Deleting {
+		return failure.Refused("sources at %s have been deleted since the migration: what is gone there cannot be gone back to in place; kedge migrate moves everything back", m.dst.Place())
+	}
+	return nil
+}
+
+// closeRecord closes the record, and removes it where it has nothing more to say.
+func (m *migration) closeRecord(over bool) error {
+	if m.record == nil {
+		return nil
+	}
+	empty := true
+	for _, n := range m.record.Counts() {
+		empty = empty && n == 0
+	}
+	err := m.record.Close()
+	if err == nil && over && empty && m.Job == Migrate && !m.KeepSource {
+		err = copies.Remove(m.Record)
+	}
+	return err
+}
+
+// checkCopies makes sure that the destination still holds what the record says, in the
+// way that Trust says. What it does not show is moved as if it had never been copied.
+func (m *migration) checkCopies(ctx context.Context) error {
+	if m.record == nil || m.Job == Copy {
+		return nil
+	}
+	if m.Trust == "" {
+		m.Trust = copies.Best(m.dst)
+	}
+	if m.record.Counts()[copies.Copied] > 0 || m.record.Counts()[copies.Committed] > 0 || m.record.Counts()[copies.Doubted] > 0 {
+		checked, err := copies.Check{
+			Record: m.record, Store: m.dst, How: m.Trust, Folder: m.Record + ".check", Workers: int(m.destOps.Limit()),
+		}.Run(ctx)
+		if err != nil {
+			return err
+		}
+		m.Log.InfoContext(ctx, "the copies were looked at", "trust", string(m.Trust), "confirmed", checked.Confirmed, "doubted", checked.Doubted)
+		m.result.CopiesDoubted = checked.Doubted
+	}
+	if m.Job == Rollback && m.record.Counts()[copies.Copied] == 0 {
+		return failure.Refused("%s shows none of the documents that were moved from there: there is nothing to go back to in place; kedge migrate moves everything back", m.dst.Place())
+	}
+	return nil
+}
+
+// holds says whether a copy is of exactly what a row says.
+func holds(c copies.Copy, d catalog.Document) bool {
+	if c.State != copies.Copied || d.NoURI {
+		return false
+	}
+	if crash.Mutated("row-unread") {
+		return true
+	}
+	s := c.Source
+	return d.Digest != "" && s.Digest == d.Digest && s.URI == d.URI && s.Bytes == d.Bytes && s.Compressed == d.Compressed
+}
+
+// takeCopies has the record prove what it can of documents that are found.
+func (m *migration) takeCopies(items []*item) error {
+	if m.record == nil || m.Job == Copy {
+		return nil
+	}
+	docs := make([]catalog.Document, len(items))
+	for i, it := range items {
+		docs[i] = it.doc
+	}
+	found, err := m.record.Find(docs)
+	if err != nil {
+		return err
+	}
+	for i, it := range items {
+		switch c := found[i]; {
+		case it.state == stateFound && holds(c, it.doc) && c.Destination.URI == it.dest:
+			it.copiedBefore(c)
+		case it.state == stateMovedBefore && c.State == copies.Committed:
+			it.copy = c
+		}
+	}
+	return nil
+}
+
+// recordProves says whether the record proves what the destination holds: the copy was
+// proved when it was put, and looked at when this run began.
+func (m *migration) recordProves(it *item) bool {
+	switch {
+	case it.state == stateCopied:
+		return true
+	case it.state == stateMovedBefore && m.deleting:
+		return it.copy.State == copies.Committed && it.copy.Destination.Digest == it.digest && it.digest != ""
+	default:
+		return false
+	}
+}
+
+// intendCopies has the record say that nothing proves what is at the places at which a
+// batch is going to be put: a copy that may have been overwritten is none.
+func (m *migration) intendCopies(b *batch) {
+	if m.record == nil {
+		return
+	}
+	var list []copies.Copy
+	for _, it := range b.carrying() {
+		c := m.copyOf(it, copies.Intended)
+		c.Destination = copies.Side{URI: it.dest, Bytes: -1}
+		list = append(list, c)
+	}
+	if len(list) > 0 {
+		b.recorded = m.record.Intend(list)
+	}
+}
+
+// copyOf is what the record is to have of an item.
+func (m *migration) copyOf(it *item, state copies.State) copies.Copy {
+	c := copies.Copy{
+		Key: it.doc.Key, Name: it.doc.Name, State: state, When: time.Now(),
+		Source:      copies.Side{URI: it.doc.URI, Digest: it.doc.Digest, Bytes: it.doc.Bytes, Compressed: it.doc.Compressed},
+		Destination: copies.Side{URI: it.dest, Digest: it.digest, Bytes: it.bytes, Compressed: it.compressed, Version: it.receipt.Version},
+	}
+	if it.copy.State == copies.Copied || it.copy.State == copies.Committed {
+		c.Source, c.Destination = it.copy.Source, it.copy.Destination // with their versions
+	}
+	return c
+}
+
+// recordCommitted tells the record which rows of a batch name the destination now. Not
+// durably: what a crash takes is found out from the rows by the next run.
+func (m *migration) recordCommitted(b *batch) {
+	if m.record == nil || m.deleting {
+		return
+	}
+	var list []copies.Copy
+	for _, it := range b.items {
+		if it.state != stateCommitted && it.state != stateMovedBefore || it.copy.State == copies.Committed {
+			continue
+		}
+		c := m.copyOf(it, copies.Committed)
+		if it.state == stateMovedBefore {
+			// Its row tells the destination's payload, and nobody has proved that.
+			c.Source.Digest, c.Source.Bytes, c.State = "", -1, copies.Doubted
+		}
+		list = append(list, c)
+	}
+	if len(list) > 0 {
+		m.record.Put(list)
+	}
+}
+
+// settledMargin is how much older than a run a source must be for its version to be
+// recorded: by clocks that may differ.
+const settledMargin = time.Minute
+
+// seeSources notes the versions of sources that tell no MD5 themselves, for a way back
+// that need not read them. One that is so young that it may have been replaced since it
+// was read has none.
+func (m *migration) seeSources(ctx context.Context, items []*item) (map[*item]string, error) {
+	if !m.src.Capabilities().Identifies {
+		return nil, nil
+	}
+	versions := make([]atomic.Pointer[string], len(items))
+	at := make(map[*item]int, len(items))
+	for i, it := range items {
+		at[it] = i
+	}
+	err := m.sourceOps.Each(ctx, items, func(ctx context.Context, it *item) {
+		info, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI)
+		if err == nil && !info.Modified.IsZero() && info.Modified.Before(m.result.Began.Add(-settledMargin)) {
+			versions[at[it]].Store(&info.Version)
+		}
+	})
+	seen := make(map[*item]string, len(items))
+	for i, it := range items {
+		if v := versions[i].Load(); v != nil {
+			seen[it] = *v
+		}
+	}
+	return seen, err
+}
+
+// task gives the migration's row in the table tasks: that of the record, where it is
+// still there and not over, else a new one.
+func (m *migration) task(ctx context.Context) (int64, error) {
+	if m.record != nil {
+		if id := m.record.Header().TaskID; id != 0 {
+			open, err := m.taskOpen(ctx, id)
+			if err != nil {
+				return 0, err
+			}
+			if open {
+				return id, m.cat.UpdateTask(ctx, id, catalog.TaskRunning, 0, 0)
+			}
+		}
+	}
+	id, err := m.cat.StartTask(ctx, m.src.Name(), m.dst.Name(), 0, m.Job == Copy)
+	if err != nil || m.record == nil {
+		return id, err
+	}
+	m.record.Update(func(h *copies.Header) { h.TaskID = id })
+	return id, nil
+}
+
+// taskOpen says whether a task is there and not over.
+func (m *migration) taskOpen(ctx context.Context, id int64) (bool, error) {
+	tasks, err := m.cat.Tasks(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, t := range tasks {
+		if t.ID == id {
+			return t.State != catalog.TaskComplete && t.State != catalog.TaskFailed, nil
+		}
+	}
+	return false, nil
+}
+
+// recordSince has the record say when the first of what it has may have been put, by the
+// destination's clock.
+func (m *migration) recordSince() {
+	if m.record == nil {
+		return
+	}
+	m.record.Update(func(h *copies.Header) {
+		if h.Began.IsZero() {
+			h.Began = m.since
+		}
+	})
+}
+
+// flushRecord returns when all that the record was told is durable.
+func (m *migration) flushRecord(ctx context.Context) error {
+	return m.record.Update(func(*copies.Header) {}).Wait(ctx)
+}
+
+// ours says whether what is at a place was put since the record was begun.
+func (m *migration) ours(there drivers.Info) bool {
+	began := m.record.Header().Began
+	return !began.IsZero() && !there.Modified.IsZero() && !there.Modified.Before(began)
+}

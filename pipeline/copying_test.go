@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
@@ -309,5 +310,20 @@ func TestCutoverGoesOn(t *testing.T) {
 	}
 	if !slices.Contains([]int64{1000}, r.Counts.Moved) {
 		t.Errorf("%+v", r.Counts)
+	}
+}
+
+// A migration that deletes leaves alone what one with --nodelete has moved before.
+func TestWhatWasKeptStaysKept(t *testing.T) {
+	in := install(t, 50)
+	o := in.cutover(in.dst)
+	o.KeepSource = true
+	run(t, o)
+	time.Sleep(1100 * time.Millisecond) // the record has whole seconds
+	in.write(in.src, key(900), []byte("came late"))
+	o.KeepSource = false
+	r := run(t, o)
+	if r.Counts.Moved != 1 || held(t, in.src) != 50 {
+		t.Errorf("%d left at the source: %+v", held(t, in.src), r)
 	}
 }

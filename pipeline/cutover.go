@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
@@ -29,13 +31,12 @@ func (m *migration) cutOver(ctx context.Context) error {
 		return err
 	}
 	crash.Point("vanished")
-	counts := m.record.Counts()
 	if m.Startable != nil {
-		_, failed := m.progress.Tally()
-		sources := counts[copies.Committed] + counts[copies.Doubted]
-		if m.KeepSource {
-			sources = 0
+		sources, err := m.countSources(ctx)
+		if err != nil {
+			return err
 		}
+		_, failed := m.progress.Tally()
 		m.Startable(failed, sources)
 	}
 	crash.Point("startable")
@@ -47,6 +48,24 @@ func (m *migration) cutOver(ctx context.Context) error {
 	}
 	m.deleting = true
 	return m.flow(ctx, m.feedSources)
+}
+
+// countSources counts the sources that are going to be deleted.
+func (m *migration) countSources(ctx context.Context) (n int64, err error) {
+	if m.KeepSource {
+		return 0, nil
+	}
+	err = m.eachRecorded(ctx, func(page []copies.Copy) error {
+		n += int64(len(m.deletedNow(page)))
+		return nil
+	}, copies.Committed, copies.Doubted)
+	return n, err
+}
+
+// deletedNow leaves out what a migration with --nodelete has committed.
+func (m *migration) deletedNow(page []copies.Copy) []copies.Copy {
+	from := m.record.Header().DeleteFrom
+	return slices.DeleteFunc(page, func(c copies.Copy) bool { return c.When.Before(from) })
 }
 
 // recordPage is how many entries of the record are looked at together.
@@ -101,6 +120,7 @@ func (m *migration) settleRecord(ctx context.Context) error {
 
 // committedBy is a copy of which the row says that it was committed.
 func committedBy(c copies.Copy, row catalog.Document) copies.Copy {
+	c.When = time.Now()
 	if d := c.Destination; c.State == copies.Copied && d.Digest == row.Digest && d.Bytes == row.Bytes && d.Compressed == row.Compressed {
 		c.State = copies.Committed
 		return c
@@ -206,6 +226,9 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 // feedSources feeds what was committed and still has a source.
 func (m *migration) feedSources(ctx context.Context, out chan<- *batch) error {
 	err := m.eachRecorded(ctx, func(page []copies.Copy) error {
+		if page = m.deletedNow(page); len(page) == 0 {
+			return nil
+		}
 		if m.stopping() {
 			return errStopping
 		}

@@ -259,6 +259,12 @@ func (m *migration) recordSince() {
 		if h.Began.IsZero() {
 			h.Began = m.since
 		}
+		switch {
+		case m.Job == Migrate && m.KeepSource:
+			h.DeleteFrom = time.Time{}
+		case m.Job == Migrate && h.DeleteFrom.IsZero():
+			h.DeleteFrom = time.Now().UTC().Truncate(time.Second)
+		}
 	})
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Naming joins the table with the URIs; "|| ''" keeps the server from an index that
-// somebody may have made.
+// Naming joins the table with the URIs. The empty text that is added keeps the server from
+// an index that somebody may have made.
 func (r reader) Naming(ctx context.Context, uris []string) ([]string, error) {
 	const doing = "look for rows that name places at the destination"
 	rows, err := r.q.Query(ctx, `SELECT DISTINCT u.uri FROM unnest($1::text[]) AS u(uri) JOIN archive_metadata ON content_url || '' = u.uri`, uris)

@@ -39,6 +39,9 @@ const mostChanged = 50_000
 // that was just being written does so for a moment.
 func (m *migration) copyRound(ctx context.Context) error {
 	m.round.Began = m.result.Began
+	if m.RoundBegan != nil {
+		m.RoundBegan(m.record.Header().Rounds + 1)
+	}
 	err := m.flow(ctx, m.enumerateCopies)
 	if err != nil || m.stopped {
 		return err
@@ -217,11 +220,14 @@ func (m *migration) endRound(ctx context.Context) error {
 	if err := m.settleRecord(ctx); err != nil {
 		return err
 	}
-	err := m.record.Update(func(h *copies.Header) { h.Rounds++ }).Wait(ctx)
-	h := m.record.Header()
-	r := &m.round.Round
-	r.Number, r.Ended, r.Copies = h.Rounds, time.Now(), m.record.Counts()[copies.Copied]
+	return m.record.Update(func(h *copies.Header) { h.Rounds++ }).Wait(ctx)
+}
+
+// tellRound says how the round has ended, or how far it has come.
+func (m *migration) tellRound() {
 	counts, _ := m.progress.Tally()
-	r.Copied = counts.Moved
-	return err
+	r := &m.round.Round
+	r.Number, r.Ended, r.Copies = m.record.Header().Rounds, time.Now(), m.copied()
+	r.Copied, r.Unchanged, r.Failed = counts.Moved, counts.Skipped-r.Rest, m.result.Failed
+	m.result.Round = *r
 }

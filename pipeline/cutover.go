@@ -217,6 +217,9 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 			m.Log.WarnContext(ctx, "copy left", "document", it.doc.Key.String(), "uri", it.dest,
 				"reason", fmt.Errorf("%w, and what is at its place is left there: %w", errVanished, left[i]).Error())
 		}
+		if left[i] == nil {
+			m.result.Removed++
+		}
 		gone = append(gone, it.copy)
 	}
 	m.record.Drop(gone)

@@ -25,11 +25,11 @@ func Follow(ctx context.Context, stop <-chan struct{}, o Options) (Result, error
 	}
 	for {
 		result, err := m.run(ctx)
+		if o.Round != nil && result.TaskID != 0 {
+			o.Round(result.Round)
+		}
 		if err != nil || o.FollowEvery == 0 || result.Interrupted {
 			return result, err
-		}
-		if o.Round != nil {
-			o.Round(result.Round)
 		}
 		next, err := m.untilChanged(ctx, pulse)
 		if err != nil || concurrency.Closed(stop) {
@@ -77,7 +77,7 @@ func (m *migration) untilChanged(ctx context.Context, before string) (pulse stri
 // catalog and the stores.
 func (m *migration) nextRound(stop <-chan struct{}) *migration {
 	o := m.Options
-	o.WaitForLock, o.Progress = true, m.progress
+	o.WaitForLock, o.Progress, o.Started = true, m.progress, nil
 	next := newMigration(o, stop)
 	next.settled, next.alike = m.settled, m.alike
 	latest := m.round.Began.Unix()

@@ -29,11 +29,12 @@ type (
 	ClassCount  = progress.ClassCount
 	BucketCount = progress.BucketCount
 	// Plan is what a migration would do, and what it consists of.
-	Plan       = plan.Plan
-	PlanResume = plan.Resume
-	Sample     = plan.Sample
-	Share      = plan.Share
-	SizeClass  = plan.SizeClass
+	Plan        = plan.Plan
+	PlanResume  = plan.Resume
+	PlanCutover = plan.Cutover
+	Sample      = plan.Sample
+	Share       = plan.Share
+	SizeClass   = plan.SizeClass
 	// Trust is how it is made sure that copies are still there.
 	Trust = copies.Trust
 	// Place is a place that rows name, with how many do.

@@ -107,8 +107,10 @@ type Options struct {
 	// Anchore's services may run while sources are being deleted: with the documents
 	// that stay behind, and how many sources are still to be deleted.
 	Startable func(failed, sources int64)
-	// Round, if set, is called when a round of a Copy has ended.
-	Round func(Round)
+	// RoundBegan, if set, is called when a round of a Copy begins, once it has the lock;
+	// Round when it has ended, also where it was cut short.
+	RoundBegan func(number int64)
+	Round      func(Round)
 	// Report, if set, is called with the progress every ReportEvery, two seconds
 	// if that is 0.
 	Report      func(Snapshot)
@@ -147,6 +149,8 @@ type Start struct {
 	// Documents is what the migration is about, over all its runs, as far as
 	// earlier runs have counted it; Moved is what they did.
 	Documents, Moved int64
+	// Copies are how many documents the record of copies has, of the selection or not.
+	Copies int64
 }
 
 // Round is how a round of a Copy ended.
@@ -156,9 +160,17 @@ type Round struct {
 	// or removed while they were copied, which the next round looks at, Failed the
 	// others that could not be copied.
 	Copied, Changed, Failed int64
+	// Unchanged are those that it found copied already.
+	Unchanged int64
 	// Copies are all that the record has now; Rest are the rows that have none, and
 	// move at the cutover.
 	Copies, Rest int64
+	// RowsPerSecond is how many copied documents a second a cutover would commit, and
+	// Cutover how long it would take now until Anchore can be started, with the rest
+	// moved at this run's pace. Both are measured; 0, and negative, where they are not
+	// known.
+	RowsPerSecond float64
+	Cutover       time.Duration
 	// What the services have changed since Began is not copied yet.
 	Began, Ended time.Time
 }

@@ -2,9 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
+	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
@@ -30,7 +32,13 @@ func (m *migration) openRecord() error {
 		return nil
 	}
 	o := copies.Opening{Identity: RecordIdentity(m.Options), Source: m.src.URI, Destination: m.dst.URI, Turned: m.Job == Rollback}
-	if m.record, err = copies.Open(m.Record, o); err != nil {
+	m.record, err = copies.Open(m.Record, o)
+	var mismatch *checkpoint.MismatchError
+	if m.Job == Migrate && errors.As(err, &mismatch) {
+		m.Log.Warn("the record of copies is another migration's, and is left alone", "record", m.Record)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	if m.Job == Rollback && m.record.Header().Deleting {
@@ -48,11 +56,21 @@ func (m *migration) closeRecord(over bool) error {
 	for _, n := range m.record.Counts() {
 		empty = empty && n == 0
 	}
+	m.result.Record = m.Record
 	err := m.record.Close()
 	if err == nil && over && empty && m.Job == Migrate && !m.KeepSource {
+		m.result.Record = ""
 		err = copies.Remove(m.Record)
 	}
 	return err
+}
+
+// copied is how many copies the record has.
+func (m *migration) copied() int64 {
+	if m.record == nil {
+		return 0
+	}
+	return m.record.Counts()[copies.Copied]
 }
 
 // checkCopies makes sure that the destination still holds what the record says, in the

@@ -34,13 +34,19 @@ type Result struct {
 	// Left groups the documents that this run has moved, and whose sources are not
 	// kedge's to delete: they are left for good, which is told this once.
 	Left []FailureGroup
-	// Round is how the last round of a Copy ended.
-	Round Round
 	// CopiesDoubted are the copies of the record that the destination did not show any
 	// more when the run began.
 	CopiesDoubted int64
 	// Elsewhere names the places of rows that the migration did not touch.
 	Elsewhere []Place
+	// Round is the last round of a Copy, also one that was cut short.
+	Round Round
+	// CopiedBefore counts the documents that this run has moved without a payload, because
+	// the record of copies had them. Removed counts the copies of documents that are gone,
+	// which this run has removed.
+	CopiedBefore, Removed int64
+	// Record is the path of the record of copies where it is kept.
+	Record string
 	// Checkpoint is the path of the checkpoint where it is kept.
 	Checkpoint   string
 	Began, Ended time.Time
@@ -83,7 +89,7 @@ func (m *migration) begin(ctx context.Context) (err error) {
 	if m.Started != nil {
 		m.Started(Start{
 			TaskID: h.TaskID, Resumed: m.result.Resumed, Checkpoint: m.Checkpoint,
-			Documents: h.Documents, Moved: h.Counts.Moved,
+			Documents: h.Documents, Moved: h.Counts.Moved, Copies: m.copied(),
 		})
 	}
 	return nil
@@ -136,8 +142,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 		return false, errors.Join(ran, err)
 	}
 	if m.Job == Copy {
-		m.round.Failed = m.result.Failed
-		m.result.Round = m.round.Round
+		m.tellRound()
 	}
 	h := m.conclude(ran)
 	if concurrency.Closed(m.cat.Lost()) {
@@ -178,6 +183,7 @@ func (m *migration) conclude(ran error) checkpoint.Header {
 		h.Counts.Moved = min(h.Counts.Moved, max(0, h.Documents-m.result.Failed))
 	}
 	m.result.Counts = h.Counts
+	m.result.CopiedBefore = h.Counts.CopiedBefore - m.result.Before.CopiedBefore
 	switch {
 	case m.Job == Copy, m.result.Interrupted, errors.Is(ran, context.Canceled):
 		m.result.State = catalog.TaskPending

@@ -42,6 +42,8 @@ type cli struct {
 	Objectstorage struct {
 		commands
 	} `cmd:"" name:"objectstorage" help:"The same commands, as anchore-manager spells them."`
+	Copy       copyCommand       `cmd:"" help:"Copy all documents to another store while Anchore runs, so that migrate then takes seconds."`
+	Rollback   rollbackCommand   `cmd:"" help:"Go back to the store that migrate --nodelete came from: only what has changed since is moved."`
 	Verify     verifyCommand     `cmd:"" help:"Audit an installation: read every document where the catalog says, and check it."`
 	Purge      purgeCommand      `cmd:"" help:"Delete what migrate --nodelete has left at the source, after proof."`
 	Journal    journalCommand    `cmd:"" help:"Print the audit journal that a migration has written."`

@@ -260,7 +260,7 @@ func (d *demo) migrate(ctx context.Context, cat *anchore.Catalog, stop <-chan st
 		Source: from, Destination: to, Catalog: cat, Checkpoint: filepath.Join(d.directory, "demo.checkpoint"),
 		MemoryBytes: demoMemory, Log: d.app.log,
 		AllowVolatile: true, // the installation is nobody's
-		Started:       func(s pipeline.Start) { progress.TellStart(out, s) }, Counted: func(t pipeline.Total) { progress.TellTotal(out, t) },
+		Started:       func(s pipeline.Start) { progress.TellStart(out, progress.MigrationTask, s) }, Counted: func(t pipeline.Total) { progress.TellTotal(out, progress.MigrationTask, t) },
 	})
 }
 

@@ -257,7 +257,7 @@ func (w *wired) run(ctx context.Context, a *app, run wireRun) error {
 		return err
 	}
 	defer to.Close()
-	c := migrateCommand{Memory: 64, Checkpoint: w.checkpoint, MaxFailures: run.maxFailures, Elsewhere: "report", UnreadableKeys: "keep", Verify: "auto"}
+	c := moveFlags{Memory: 64, Checkpoint: w.checkpoint, MaxFailures: run.maxFailures, Elsewhere: "report", UnreadableKeys: "keep", Verify: "auto"}
 	if run.readBack {
 		c.Verify = "readback"
 	}

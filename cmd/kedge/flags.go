@@ -9,7 +9,9 @@ import (
 
 	"github.com/kedge/kedge/bench"
 	"github.com/kedge/kedge/cmd/kedge/internal/observe"
+	"github.com/kedge/kedge/cmd/kedge/internal/watch"
 	"github.com/kedge/kedge/drivers/limit"
+	"github.com/kedge/kedge/pipeline"
 )
 
 // sideLimits are the limits of a command with a source and a destination. They
@@ -26,6 +28,58 @@ func (l *sideLimits) source() limit.Limits {
 
 func (l *sideLimits) destination() limit.Limits {
 	return limit.Limits{Bytes: int64(l.MaxBandwidth[1]), Operations: float64(l.MaxOps[1])}
+}
+
+// moveFlags are the flags of the commands that put documents of one store into
+// another: migrate, copy and rollback.
+type moveFlags struct {
+	FromAnalysisArchive bool          `help:"The source is its configuration's analysis_archive instead of its object_store."`
+	ToAnalysisArchive   bool          `help:"The destination is its configuration's analysis_archive instead of its object_store."`
+	Bucket              []string      `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore, such as analysis_archive; may be given several times."`
+	Elsewhere           string        `enum:"report,ignore,move" default:"report" help:"What to do about documents that the catalog places neither in the source nor in the destination but in another place of the source's kind: report (and exit 2), ignore, move (default ${default})."`
+	UnreadableKeys      string        `enum:"keep,move" default:"keep" help:"What to do about documents whose key Anchore could not read back at the destination: keep them at the source and report, or move (default ${default})."`
+	Verify              string        `enum:"auto,readback" default:"auto" help:"How the destination proves what it holds: auto (by its own checksum, else by reading back), readback (always read back) (default ${default})."`
+	Workers             int           `placeholder:"N" help:"Operations in flight at each side. By default kedge begins with what suits the driver and finds out what is best."`
+	Memory              int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
+	MaxFailures         int           `default:"${maxFailures}" placeholder:"N" help:"Stop when so many documents in a row failed because a store does not do its work (default ${default})."`
+	GiveUpAfter         time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down (90s, 30m, 48h). The run pauses, asks every few seconds, and goes on when there is an answer; after so long without one it stops, and the same command goes on later. 0: never pause (default ${default})."`
+	Checkpoint          string        `placeholder:"PATH" help:"File that lets an interrupted run go on; the record of copies is beside it, with .copies behind its name. migrate, copy and rollback between the same two stores may be given the same one. Default: in $XDG_STATE_HOME/kedge or ~/.local/state/kedge, named after what the run does."`
+	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
+
+	sideLimits
+	watch.Flags
+}
+
+// Validate is called by kong.
+func (f *moveFlags) Validate() error {
+	switch {
+	case checkMemory(f.Memory) != nil:
+		return checkMemory(f.Memory)
+	case f.Workers < 0 || f.Workers > 1024:
+		return errors.New("--workers: from 1 to 1024")
+	case f.MaxFailures < 1:
+		return errors.New("--max-failures: at least 1")
+	}
+	return checkPatience(f.GiveUpAfter)
+}
+
+// consentFlags are the flags of a command that changes rows.
+type consentFlags struct {
+	DontAsk bool `name:"dontask" help:"Do not ask for confirmation."`
+	DryRun  bool `help:"Change nothing: only tell what would be moved, what would stay and why, how long that would take at least, and the commands to go on, to resume and to go back."`
+}
+
+// trustFlags are the flags of a command that takes copies as they are.
+type trustFlags struct {
+	TrustCopies string `enum:"auto,verify,list,record" default:"auto" placeholder:"HOW" help:"How to make sure that what the record of copies names is still there: verify (each copy is read back), list (a listing of the store shows each with its MD5, or as the version that was proved), record (the record is believed), or auto: the strongest that takes under a minute per million documents (default ${default})."`
+}
+
+// trust is what the flag comes to.
+func (f *trustFlags) trust() pipeline.Trust {
+	if f.TrustCopies == "auto" {
+		return ""
+	}
+	return pipeline.Trust(f.TrustCopies)
 }
 
 // storeLimits are the limits of a command that only reads.

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"golang.org/x/term"
 
@@ -27,39 +26,13 @@ type migrateCommand struct {
 	Source      string `arg:"" name:"source.yaml" help:"Configuration of the store as it is."`
 	Destination string `arg:"" name:"dest.yaml" help:"Configuration of the store to move to."`
 
-	FromAnalysisArchive bool          `help:"Move from the source's analysis_archive instead of its object_store."`
-	ToAnalysisArchive   bool          `help:"Move to the destination's analysis_archive instead of its object_store."`
-	NoDelete            bool          `name:"nodelete" help:"Leave the source's data where it is."`
-	DontAsk             bool          `name:"dontask" help:"Do not ask for confirmation."`
-	DryRun              bool          `help:"Change nothing: only tell what would be moved, what would stay and why, how long that would take at least, and the commands to go on, to resume and to go back."`
-	Bucket              []string      `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore, such as analysis_archive; may be given several times."`
-	Elsewhere           string        `enum:"report,ignore,move" default:"report" help:"What to do about documents that the catalog places neither in the source nor in the destination but in another place of the source's kind: report (and exit 2), ignore, move (default ${default})."`
-	UnreadableKeys      string        `enum:"keep,move" default:"keep" help:"What to do about documents whose key Anchore could not read back at the destination: keep them at the source and report, or move (default ${default})."`
-	Verify              string        `enum:"auto,readback" default:"auto" help:"How the destination proves what it holds: auto (by its own checksum, else by reading back), readback (always read back) (default ${default})."`
-	Workers             int           `placeholder:"N" help:"Operations in flight at each side. By default kedge begins with what suits the driver and finds out what is best."`
-	Memory              int64         `default:"64" placeholder:"MIB" help:"Budget for documents in memory, in MiB (default ${default})."`
-	MaxFailures         int           `default:"${maxFailures}" placeholder:"N" help:"Stop when so many documents in a row failed because a store does not do its work (default ${default})."`
-	GiveUpAfter         time.Duration `default:"30m" placeholder:"DURATION" help:"How long to wait for a store that is down (90s, 30m, 48h). The migration pauses, asks every few seconds, and goes on when there is an answer; after so long without one it stops, and the same command goes on later. 0: never pause (default ${default})."`
-	Checkpoint          string        `placeholder:"PATH" help:"File that lets an interrupted migration go on. Default: in $XDG_STATE_HOME/kedge or ~/.local/state/kedge, named after the migration."`
-	AllowVolatile       bool          `help:"Delete sources also where the destination or the database may not keep what it is given: tables that are UNLOGGED, a server with fsync or full_page_writes off, a file system in memory, of a container, or in user space. Without it such a place is refused, but with --nodelete."`
-	Wait                bool          `help:"Wait while another migration holds the lock, instead of refusing."`
+	NoDelete bool `name:"nodelete" help:"Leave the source's data where it is."`
+	consentFlags
+	AllowVolatile bool `help:"Delete sources also where the destination or the database may not keep what it is given: tables that are UNLOGGED, a server with fsync or full_page_writes off, a file system in memory, of a container, or in user space. Without it such a place is refused, but with --nodelete."`
 
-	sideLimits
-	watch.Flags
+	moveFlags
+	trustFlags
 	registryFlags
-}
-
-// Validate is called by kong.
-func (c *migrateCommand) Validate() error {
-	switch {
-	case checkMemory(c.Memory) != nil:
-		return checkMemory(c.Memory)
-	case c.Workers < 0 || c.Workers > 1024:
-		return errors.New("--workers: from 1 to 1024")
-	case c.MaxFailures < 1:
-		return errors.New("--max-failures: at least 1")
-	}
-	return checkPatience(c.GiveUpAfter)
 }
 
 const question = "Performing this operation requires *all* anchore-engine services to be stopped - proceed? (y/N)"
@@ -81,13 +54,54 @@ func (c *migrateCommand) Run(ctx context.Context, a *app, interrupted *interrupt
 }
 
 // documents moves an installation's documents.
-func (c *migrateCommand) documents(ctx context.Context, a *app, interrupted *interrupts) (err error) {
-	s, err := c.sides(a)
+func (c *migrateCommand) documents(ctx context.Context, a *app, interrupted *interrupts) error {
+	return c.carry(ctx, a, interrupted, errand{
+		command: "migrate", verb: "Migration", source: c.Source, destination: c.Destination,
+		work:    anchore.Work{KeepSource: c.NoDelete},
+		consent: func() error { return confirm(a, c.DontAsk) },
+		create:  true,
+		options: c.complete,
+		conclude: func(s sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, err error) (error, []string) {
+			err = summary.Migration{
+				Result: r, Course: d.Course(), Err: err, NoDelete: c.NoDelete, Configuration: indent(redacted(s.destination)), Elsewhere: o.Elsewhere, Next: c.suggestions(a, r, err),
+			}.Conclude(a.results())
+			return err, c.nextSteps(a, r, err)
+		},
+	})
+}
+
+// complete adds what only migrate has to the options of a run.
+func (c *migrateCommand) complete(o *pipeline.Options) {
+	o.KeepSource, o.AllowVolatile, o.Trust = c.NoDelete, c.AllowVolatile, c.trust()
+}
+
+// errand is what is particular to a run of migrate, copy or rollback.
+type errand struct {
+	command, verb       string
+	source, destination string // the configurations' paths
+	// work is what the database is needed for, but for the drivers' names.
+	work anchore.Work
+	// consent, if set, asks before anything is opened that may be made by opening it, or says
+	// what is going to be done.
+	consent func() error
+	// create: the destination's place is made where it is not there.
+	create  bool
+	options func(*pipeline.Options)
+	// ready, if set, is the last thing before the run.
+	ready func(pipeline.Options) error
+	// conclude prints how the run ended, and gives the command's error and what is to
+	// be done next.
+	conclude func(s sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, ran error) (error, []string)
+}
+
+// carry does an errand.
+func (f *moveFlags) carry(ctx context.Context, a *app, interrupted *interrupts, e errand) (err error) {
+	s, err := f.sides(a, e.source, e.destination)
 	if err != nil {
 		return err
 	}
-	d := watch.OfDocuments(c.watched("migrate", s.source.Driver, s.destination.Driver))
-	w, err := c.Begin(ctx, interrupted.stop, a.log, d.Now)
+	d := watch.OfDocuments(f.watched(e.command, s.source.Driver, s.destination.Driver))
+	w, err := f.Begin(ctx, interrupted.stop, a.log, d.Now)
 	if err != nil {
 		return err
 	}
@@ -97,30 +111,36 @@ func (c *migrateCommand) documents(ctx context.Context, a *app, interrupted *int
 		return err
 	}
 	defer cat.Close()
-	if err := mayWrite(ctx, cat, anchore.Work{Source: s.source.Driver, Destination: s.destination.Driver, KeepSource: c.NoDelete}); err != nil {
+	e.work.Source, e.work.Destination = s.source.Driver, s.destination.Driver
+	if err := mayWrite(ctx, cat, e.work); err != nil {
 		return err
 	}
-	a.announce(redacted(s.source), redacted(s.destination))
-	if err := confirm(a, c.DontAsk); err != nil {
-		return err
+	a.announce(e.verb, redacted(s.source), redacted(s.destination))
+	if e.consent != nil {
+		if err := e.consent(); err != nil {
+			return err
+		}
 	}
-	from, to, err := a.openPair(ctx, s.source, s.destination, cat, c.Workers, true, c.GiveUpAfter, c.sideLimits)
+	from, to, err := a.openPair(ctx, s.source, s.destination, cat, f.Workers, e.create, f.GiveUpAfter, f.sideLimits)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
 	defer to.Close()
-	o, err := c.optionsBeside(a, s.destinationFile, from, to, cat)
+	o, err := f.optionsBeside(a, s.destinationFile, from, to, cat, e.options)
 	if err != nil {
 		return err
 	}
+	if e.ready != nil {
+		if err := e.ready(o); err != nil {
+			return err
+		}
+	}
 	d.Follow(&o)
 	result, err := a.progress.Run(ctx, interrupted.stop, o)
-	err = summary.Migration{
-		Result: result, Err: err, NoDelete: c.NoDelete, Configuration: indent(redacted(s.destination)), Elsewhere: o.Elsewhere, Next: c.suggestions(a, result, err),
-	}.Conclude(a.results())
+	err, next := e.conclude(s, o, result, d, err)
 	if result.TaskID != 0 {
-		report := d.Report(from, to, result, c.nextSteps(a, result, err))
+		report := d.Report(from, to, result, next)
 		report.Configuration = redacted(s.destination)
 		w.Over(d.Now(), err, report)
 	}
@@ -133,40 +153,57 @@ type sides struct {
 	source, destination         *config.Store
 }
 
-func (c *migrateCommand) sides(a *app) (s sides, err error) {
-	if s.sourceFile, s.source, err = a.load(c.Source, c.FromAnalysisArchive); err != nil {
+func (f *moveFlags) sides(a *app, source, destination string) (s sides, err error) {
+	if s.sourceFile, s.source, err = a.load(source, f.FromAnalysisArchive); err != nil {
 		return s, err
 	}
-	s.destinationFile, s.destination, err = a.loadDestination(c.Destination, c.ToAnalysisArchive)
+	s.destinationFile, s.destination, err = a.loadDestination(destination, f.ToAnalysisArchive)
 	return s, err
 }
 
-// announce tells between which stores the migration goes.
-func (a *app) announce(source, destination string) {
+// announce tells between which stores documents go.
+func (a *app) announce(verb, source, destination string) {
 	if !a.globals.Quiet {
-		fmt.Fprintf(a.stderr, "Migration from:\n%s\nMigration to:\n%s\n", indent(source), indent(destination))
+		fmt.Fprintf(a.stderr, "%s from:\n%s\n%[1]s to:\n%[3]s\n", verb, indent(source), indent(destination))
 	}
 }
 
 // optionsBeside are the options where the destination's configuration may have
-// another store, and with the checkpoint that they come to.
-func (c *migrateCommand) optionsBeside(a *app, destination *config.File, from, to pipeline.Store, cat catalog.Catalog) (pipeline.Options, error) {
-	o := c.options(a, from, to, cat)
-	o.Beside = otherPlace(destination, c.ToAnalysisArchive)
-	var err error
-	o.Checkpoint, err = checkpointPath(o.Checkpoint, pipeline.Identity(o).Fingerprint)
-	return o, err
+// another store, with what complete adds, and with the files that they come to.
+func (f *moveFlags) optionsBeside(a *app, destination *config.File, from, to pipeline.Store, cat catalog.Catalog, complete func(*pipeline.Options)) (pipeline.Options, error) {
+	o := f.options(a, from, to, cat)
+	o.Beside = otherPlace(destination, f.ToAnalysisArchive)
+	complete(&o)
+	return o, placeFiles(&o)
 }
 
-func (c *migrateCommand) options(a *app, from, to pipeline.Store, cat catalog.Catalog) pipeline.Options {
-	limitMemory(c.Memory << 20)
+func (f *moveFlags) options(a *app, from, to pipeline.Store, cat catalog.Catalog) pipeline.Options {
+	limitMemory(f.Memory << 20)
 	return pipeline.Options{
 		Source: from, Destination: to, Catalog: cat,
-		Checkpoint: c.Checkpoint, Buckets: c.Bucket, KeepSource: c.NoDelete,
-		Elsewhere: pipeline.Elsewhere(c.Elsewhere), MoveUnreadable: c.UnreadableKeys == "move",
-		ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
-		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, WaitForLock: c.Wait, Log: a.log,
+		Checkpoint: f.Checkpoint, Buckets: f.Bucket,
+		Elsewhere: pipeline.Elsewhere(f.Elsewhere), MoveUnreadable: f.UnreadableKeys == "move",
+		ReadBack: f.Verify == "readback", MemoryBytes: f.Memory << 20, Workers: f.Workers,
+		MaxBackendFailures: f.MaxFailures, WaitForLock: f.Wait, Log: a.log,
 	}
+}
+
+// checkpointEndings are behind the name that --checkpoint gives, so that the commands
+// between two stores may be given the same one.
+var checkpointEndings = map[pipeline.Job]string{pipeline.Copy: ".copy", pipeline.Rollback: ".rollback"}
+
+// placeFiles says where the run keeps its checkpoint and the record of copies: beside
+// the path that is given, else where the same command finds them.
+func placeFiles(o *pipeline.Options) (err error) {
+	if given := o.Checkpoint; given != "" {
+		o.Checkpoint, o.Record = given+checkpointEndings[o.Job], given+".copies"
+		return nil
+	}
+	if o.Checkpoint, err = stateFile(pipeline.Identity(*o).Fingerprint, ".checkpoint"); err != nil {
+		return err
+	}
+	o.Record, err = stateFile(pipeline.RecordIdentity(*o).Fingerprint, ".copies")
+	return err
 }
 
 // besidesPayloads is what a run takes in bytes besides the payloads in its
@@ -250,6 +287,11 @@ func checkpointPath(given, fingerprint string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
+	return stateFile(fingerprint, ".checkpoint")
+}
+
+// stateFile is the path of a file that is kept between runs.
+func stateFile(fingerprint, ending string) (string, error) {
 	state := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(state) {
 		home, err := os.UserHomeDir()
@@ -258,7 +300,7 @@ func checkpointPath(given, fingerprint string) (string, error) {
 		}
 		state = filepath.Join(home, ".local", "state")
 	}
-	return filepath.Join(state, "kedge", fingerprint[:16]+".checkpoint"), nil
+	return filepath.Join(state, "kedge", fingerprint[:16]+ending), nil
 }
 
 func indent(text string) string {

@@ -115,7 +115,7 @@ func (c *migrateCommand) runRegistry(ctx context.Context, a *app, interrupted *i
 		return err
 	}
 	defer func() { w.Close(err) }()
-	a.announce(redactedRegistry(source), redactedRegistry(destination))
+	a.announce("Migration", redactedRegistry(source), redactedRegistry(destination))
 	if err := c.confirmRegistry(a); err != nil {
 		return err
 	}

@@ -33,6 +33,9 @@ func (c *migrateCommand) nextSteps(a *app, r pipeline.Result, err error) []strin
 	if c.NoDelete {
 		steps = append(steps, "The source still holds its data (--nodelete). When all is well, delete it: "+c.purge(a))
 	}
+	if c.NoDelete && r.Record != "" {
+		return append(steps, "To go back in seconds, as long as that is there: "+c.rollBack(a))
+	}
 	return append(steps, "To go back, exchange the two files: "+c.goBack(a))
 }
 
@@ -59,6 +62,10 @@ func (c *migrateCommand) suggestions(a *app, r pipeline.Result, err error) (list
 	list.add("read every document at its new place", c.verify(a))
 	if c.NoDelete {
 		list.add("delete what --nodelete left at the source, when all is well", c.purge(a))
+	}
+	if c.NoDelete && r.Record != "" {
+		list.add("go back in seconds, as long as that is there", c.rollBack(a))
+		return list
 	}
 	list.add("go back: move everything to the source again", c.goBack(a))
 	return list
@@ -129,9 +136,19 @@ func (c *migrateCommand) moveElsewhere(a *app) string {
 	return a.line.Command("migrate", keep, []string{"--elsewhere=move"}, c.Source, c.Destination)
 }
 
-// goBack is the command of the migration back: sections and limits change their
-// sides.
+// goBack is the command of the migration back.
 func (c *migrateCommand) goBack(a *app) string {
+	return c.turned(a, "migrate", slices.Concat(sameDatabase, bothWays))
+}
+
+// rollBack is the command that goes back to what --nodelete has left at the source.
+func (c *migrateCommand) rollBack(a *app) string {
+	return c.turned(a, "rollback", slices.Concat(sameDatabase, bothWays, []string{"checkpoint"}))
+}
+
+// turned is a command from the destination to the source: sections and limits change
+// their sides.
+func (c *migrateCommand) turned(a *app, command string, keep []string) string {
 	var more []string
 	for _, f := range []struct {
 		given bool
@@ -146,7 +163,7 @@ func (c *migrateCommand) goBack(a *app) string {
 			more = append(more, f.flag)
 		}
 	}
-	return a.line.Command("migrate", slices.Concat(sameDatabase, bothWays), more, c.Destination, c.Source)
+	return a.line.Command(command, keep, more, c.Destination, c.Source)
 }
 
 // purge is the command that deletes what --nodelete leaves.
@@ -156,8 +173,11 @@ func (c *migrateCommand) purge(a *app) string {
 }
 
 // verify is the command that reads every document where it is then.
-func (c *migrateCommand) verify(a *app) string {
-	return a.line.Command("verify", slices.Concat(sameDatabase, []string{"bucket"}), nil, c.Destination)
+func (c *migrateCommand) verify(a *app) string { return c.moveFlags.verify(a, c.Destination) }
+
+// verify is the command that reads every document where a configuration has it.
+func (f *moveFlags) verify(a *app, configuration string) string {
+	return a.line.Command("verify", slices.Concat(sameDatabase, []string{"bucket"}), nil, configuration)
 }
 
 // checks are the commands that try both sides.

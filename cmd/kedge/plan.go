@@ -30,7 +30,7 @@ const planSampleTime = 4 * time.Second
 
 // plan tells what the migration would do.
 func (c *migrateCommand) plan(ctx context.Context, a *app, interrupted *interrupts) error {
-	s, err := c.sides(a)
+	s, err := c.sides(a, c.Source, c.Destination)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (c *migrateCommand) plan(ctx context.Context, a *app, interrupted *interrup
 		return err
 	}
 	defer to.Close()
-	o, err := c.optionsBeside(a, s.destinationFile, from, to, cat)
+	o, err := c.optionsBeside(a, s.destinationFile, from, to, cat, c.complete)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"time"
+
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
@@ -39,6 +41,9 @@ type Plan struct {
 	// Resume is how far an interrupted migration of this kind has come; nil
 	// without one.
 	Resume *Resume
+	// Cutover is what the migration comes to with the record of copies; nil where there
+	// is none, or where it is another's.
+	Cutover *Cutover
 	// Held is who holds the migration lock, nil if nobody does. CheckpointInUse
 	// says that a run has the checkpoint open, so that Resume is not known.
 	Held            *catalog.HeldError
@@ -63,6 +68,19 @@ type Forms struct {
 	// length of the plain document, which only the payload tells; or the length
 	// is not known.
 	Undecided progress.Amount
+}
+
+// Cutover is what a migration comes to where documents were copied before.
+type Cutover struct {
+	// Copied are the documents whose rows are as the record of copies has them, Rest
+	// the others, which would be moved.
+	Copied int64
+	Rest   progress.Amount
+	// RowsPerSecond is how many of the first a second would be committed, and Took how
+	// long all would take until Anchore can be started; 0 and negative where that is
+	// not known.
+	RowsPerSecond float64
+	Took          time.Duration
 }
 
 // Resume is what a checkpoint says of the migration that it belongs to.

@@ -19,6 +19,8 @@ type Work struct {
 	KeepSource bool
 	// TestRow says that a row is added to the catalog and removed again.
 	TestRow bool
+	// Copy says that rows of the catalog are only read.
+	Copy bool
 	// Purge says that only the source is deleted from: neither rows nor tasks are
 	// written.
 	Purge bool
@@ -48,8 +50,10 @@ func (w Work) needs() *needs {
 	if w.TestRow {
 		n.add("table", "archive_metadata", "INSERT", "DELETE")
 	}
-	if !w.Purge {
+	if !w.Purge && !w.Copy {
 		n.add("table", "archive_metadata", "UPDATE")
+	}
+	if !w.Purge {
 		n.add("table", "tasks", "SELECT", "INSERT", "UPDATE")
 		n.add("sequence", "tasks", "USAGE")
 		n.add("table", "archive_migration_tasks", "SELECT", "INSERT", "UPDATE")

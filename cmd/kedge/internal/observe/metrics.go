@@ -51,6 +51,24 @@ func perBucket(value func(Bucket) float64) func(Progress, func(float64, ...strin
 	}
 }
 
+// ofCopies is the value of a metric that only a run which copies has.
+func ofCopies(value func(*Copies) float64) func(Progress, func(float64, ...string)) {
+	return func(p Progress, emit func(float64, ...string)) {
+		if p.Copies != nil {
+			emit(value(p.Copies))
+		}
+	}
+}
+
+// knownOfCopies is ofCopies for a value that may not be known.
+func knownOfCopies(value func(*Copies) *float64) func(Progress, func(float64, ...string)) {
+	return func(p Progress, emit func(float64, ...string)) {
+		if p.Copies != nil && value(p.Copies) != nil {
+			emit(*value(p.Copies))
+		}
+	}
+}
+
 type namedSide struct {
 	name string
 	Side
@@ -101,6 +119,25 @@ var runMetrics = []metric{
 				emit(*p.RemainingSeconds)
 			}
 		}},
+
+	{name: "kedge_run_phase", help: "1 for the phase that a run over documents is in, 0 for all others.", kind: gauge, labels: []string{"phase"},
+		values: func(p Progress, emit func(float64, ...string)) {
+			for _, phase := range Phases {
+				emit(truth(p.Phase == string(phase)), string(phase))
+			}
+		}},
+	{name: "kedge_can_start", help: "1 when Anchore can be started although the run goes on.", kind: gauge,
+		values: one(func(p Progress) float64 { return truth(p.CanStart != nil) })},
+	{name: "kedge_copy_rounds_total", help: "Rounds of copying that have ended in this run.", kind: counter,
+		values: ofCopies(func(c *Copies) float64 { return float64(c.Rounds) })},
+	{name: "kedge_copies", help: "Copies that there are, of this run and of earlier ones.", kind: gauge,
+		values: ofCopies(func(c *Copies) float64 { return float64(c.InAll) })},
+	{name: "kedge_copies_missing", help: "Rows without a copy, whose documents would be moved at the cutover.", kind: gauge,
+		values: ofCopies(func(c *Copies) float64 { return float64(c.Missing) })},
+	{name: "kedge_copy_behind_seconds", help: "How long ago that is up to which everything was copied; absent before the first round has ended.", kind: gauge,
+		values: knownOfCopies(func(c *Copies) *float64 { return c.BehindSeconds })},
+	{name: "kedge_cutover_seconds", help: "How long a cutover would take until Anchore can be started; absent while that is not known.", kind: gauge,
+		values: knownOfCopies(func(c *Copies) *float64 { return c.CutoverSeconds })},
 
 	{name: "kedge_documents", help: "Documents (a registry's files) that the migration is about, over all its runs; 0 while it is not known.", kind: gauge,
 		values: one(func(p Progress) float64 { return float64(p.Documents.Total) })},

@@ -42,15 +42,20 @@ func (s State) Healthy() bool { return s != Paused && s != Failed }
 type Progress struct {
 	Schema  int    `json:"schema"`
 	Version string `json:"version"` // kedge's
-	Command string `json:"command"` // migrate, purge, verify
+	Command string `json:"command"` // migrate, copy, rollback, purge, verify
 	// Unit is what is counted: documents, or the files of a registry's storage.
 	Unit   string `json:"unit"`
 	TaskID int64  `json:"task_id"` // 0 before there is one, and where there is none
 	State  State  `json:"state"`
 	// Reason says more about the state: why the run is paused, why it failed.
 	Reason string `json:"reason"`
-	// Phase is what a registry's migration is at.
-	Phase          string    `json:"phase,omitempty"`
+	// Phase is what the run is at: a Phase, or that of a registry's migration; "" before
+	// it has begun.
+	Phase string `json:"phase,omitempty"`
+	// CanStart says that Anchore can be started; nil until then.
+	CanStart *CanStart `json:"can_start"`
+	// Copies tell of a run that copies; nil for others.
+	Copies         *Copies   `json:"copies"`
 	At             time.Time `json:"at"`
 	Began          time.Time `json:"began"`
 	ElapsedSeconds float64   `json:"elapsed_seconds"` // of this run

@@ -33,6 +33,7 @@ type Form struct {
 	CheckpointPath    string               `json:"checkpoint"`
 	CheckpointInUse   bool                 `json:"checkpoint_in_use"`
 	Resume            *ResumeForm          `json:"resume"`
+	Cutover           *CutoverForm         `json:"cutover"`
 	Commands          []summary.Suggestion `json:"commands"`
 	Complete          bool                 `json:"would_move_everything"`
 }
@@ -120,6 +121,15 @@ type ResumeForm struct {
 	Forgotten bool        `json:"forgotten"`
 }
 
+// CutoverForm is a migration of what was copied before, as scripts read it.
+type CutoverForm struct {
+	Copied        int64    `json:"copied"`
+	ToMove        int64    `json:"to_move"`
+	BytesToMove   int64    `json:"bytes_to_move"`
+	RowsPerSecond float64  `json:"rows_per_second"`
+	Seconds       *float64 `json:"seconds"`
+}
+
 // ClassForm is a class of failures, as scripts read it.
 type ClassForm struct {
 	Class string `json:"class"`
@@ -134,7 +144,7 @@ func (p *Plan) form() Form {
 		Buckets: shareForms(p.Buckets), Users: shareForms(p.Users), UserCount: p.UserCount, UserCountIsLeast: p.UsersUncounted,
 		Sizes: []SizeForm{}, Forms: payloadForms(&p.Plan), NamesUnchecked: p.UncheckedNames, FreeSpace: roomForm(p.Room),
 		Sample: sampleForm(&p.Sample), CheckpointPath: p.Checkpoint, CheckpointInUse: p.CheckpointInUse,
-		Resume: resumeForm(p.Resume), Commands: p.Commands, Complete: p.amiss() == nil,
+		Resume: resumeForm(p.Resume), Cutover: cutoverForm(p.Cutover), Commands: p.Commands, Complete: p.amiss() == nil,
 	}
 	for _, c := range p.Sizes {
 		s := SizeForm{Known: c.MaxBytes != -2, Documents: c.Documents, Bytes: c.Bytes}
@@ -214,4 +224,16 @@ func resumeForm(r *pipeline.PlanResume) *ResumeForm {
 		j.Failed = append(j.Failed, ClassForm{class, r.Failed[class]})
 	}
 	return j
+}
+
+func cutoverForm(c *pipeline.PlanCutover) *CutoverForm {
+	if c == nil {
+		return nil
+	}
+	f := &CutoverForm{Copied: c.Copied, ToMove: c.Rest.Documents, BytesToMove: c.Rest.Bytes, RowsPerSecond: c.RowsPerSecond}
+	if c.Took >= 0 && c.RowsPerSecond > 0 {
+		took := c.Took.Seconds()
+		f.Seconds = &took
+	}
+	return f
 }

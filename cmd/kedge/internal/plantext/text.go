@@ -34,6 +34,7 @@ func (p *Plan) write(w io.Writer) error {
 	t.run(p)
 	t.line("\nWould move %s.", documentsOf(p.Move))
 	t.about(p)
+	t.cutover(p)
 	t.shares("Bucket", p.Buckets)
 	t.shares(fmt.Sprintf("User (%s)", userCount(&p.Plan)), p.Users)
 	t.sizes(p.Sizes)
@@ -144,6 +145,19 @@ func (t *planText) about(p *Plan) {
 	if p.UncheckedNames {
 		t.wrapped("  ", "many documents have unusual names: those that share their keys with others were not looked for")
 	}
+}
+
+// cutover tells what is left to do where documents were copied before.
+func (t *planText) cutover(p *Plan) {
+	c := p.Cutover
+	if c == nil {
+		return
+	}
+	takes := "How long that takes until Anchore can be started is not known."
+	if c.Took >= 0 && c.RowsPerSecond > 0 {
+		takes = fmt.Sprintf("That takes about %s until Anchore can be started, at %.0f rows a second.", roughly(c.Took), c.RowsPerSecond)
+	}
+	t.wrapped("\nCutover: ", fmt.Sprintf("of %d documents, which were copied before and have not changed, only the rows change; %s move. %s Sources are deleted after that.", c.Copied, documentsOf(c.Rest), takes))
 }
 
 // shares writes the parts of buckets or users.

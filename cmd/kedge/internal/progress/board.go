@@ -27,14 +27,20 @@ const (
 )
 
 // compose makes the status that fits into so many columns and lines.
-func (b board) compose(s pipeline.Snapshot, width, height int) liveview.Status {
+func (b board) compose(s pipeline.Snapshot, at observe.CourseState, width, height int) liveview.Status {
 	stopping := b.stopping()
 	st := liveview.Status{Done: s.Done.Documents, Total: s.Total.Documents, Beside: leftText(s.Left)}
 	if s.Began.IsZero() {
 		st.Beside = "documents are being counted"
 		return st
 	}
-	st.Add(liveview.Strong, "%s, %s so far", b.heading(s), sinceText(s.At.Sub(s.Began)))
+	st.Add(liveview.Strong, "%s, %s so far", b.heading(s, at.Phase), sinceText(s.At.Sub(s.Began)))
+	for _, line := range at.Lines() {
+		st.Add(liveview.Strong, "%s", line)
+	}
+	if at.Phase == observe.Waiting {
+		st.Beside = "waiting for the next round"
+	}
 	if stopping {
 		st.Beside = "stopping"
 		st.Add(liveview.Warn, "interrupted: finishing what is in flight")
@@ -61,11 +67,15 @@ func (b board) compose(s pipeline.Snapshot, width, height int) liveview.Status {
 }
 
 // heading says what is going on, and between which drivers.
-func (b board) heading(s pipeline.Snapshot) string {
-	if s.Destination.Name == "" {
-		return b.title
+func (b board) heading(s pipeline.Snapshot, phase observe.Phase) string {
+	title := b.title
+	if s.Destination.Name != "" {
+		title += fmt.Sprintf(", %s -> %s", s.Source.Name, s.Destination.Name)
 	}
-	return fmt.Sprintf("%s, %s -> %s", b.title, s.Source.Name, s.Destination.Name)
+	if phase != "" && phase != observe.Moving {
+		title += ", " + string(phase)
+	}
+	return title
 }
 
 // stages adds a line a stage, and one for the stores.
@@ -99,7 +109,7 @@ func gauge(share float64, columns int) string {
 }
 
 // plainLine is a status in one line, the parts always in the same order.
-func plainLine(s pipeline.Snapshot) string {
+func plainLine(s pipeline.Snapshot, at observe.CourseState) string {
 	parts := []string{
 		doneText(s, fmt.Sprintf(" done (%.1f%%)", liveview.Percent(s.Done.Documents, s.Total.Documents))),
 		fmt.Sprintf("now %s/s, %s", rate(s.Now.DocumentsPerSecond), bytesPerSecond(s.Now.BytesPerSecond)),
@@ -111,6 +121,9 @@ func plainLine(s pipeline.Snapshot) string {
 	if why := limitText(s); why != "" {
 		parts = append(parts, why)
 	}
+	if at.Phase != "" && at.Phase != observe.Moving {
+		parts = append(parts, string(at.Phase))
+	}
 	for _, o := range s.Paused {
 		parts = append(parts, pauseText(roleOf(s, o), s.At, o))
 	}
@@ -119,7 +132,7 @@ func plainLine(s pipeline.Snapshot) string {
 
 // progressAttributes is a status as fields of a log record. docs/progress.md
 // lists them.
-func progressAttributes(s pipeline.Snapshot) []slog.Attr {
+func progressAttributes(s pipeline.Snapshot, at observe.CourseState) []slog.Attr {
 	limit, why := s.Limit()
 	failures := make(map[string]int64, len(s.Failures))
 	for _, f := range s.Failures {
@@ -134,7 +147,25 @@ func progressAttributes(s pipeline.Snapshot) []slog.Attr {
 		slog.Int64("retries", s.Retries), slog.Int64("failed", s.Failed), slog.Any("failures", failures),
 		slog.String("limit", limit), slog.String("limit_reason", why),
 	}
-	return append(attributes, slog.String("waiting_for", waitedFor(s.Paused)))
+	attributes = append(attributes, slog.String("waiting_for", waitedFor(s.Paused)), slog.String("phase", string(at.Phase)), slog.Bool("can_start", at.CanStart != nil))
+	if at.Copies != nil {
+		attributes = append(attributes, copiesAttributes(*at.Copies)...)
+	}
+	return attributes
+}
+
+// copiesAttributes are what there is to say of copies, as fields of a log record.
+func copiesAttributes(c observe.Copies) []slog.Attr {
+	known := func(seconds *float64) float64 {
+		if seconds == nil {
+			return -1
+		}
+		return rounded(*seconds)
+	}
+	return []slog.Attr{
+		slog.Int64("copies", c.InAll), slog.Int64("copies_missing", c.Missing), slog.Float64("behind_seconds", known(c.BehindSeconds)),
+		slog.Float64("rows_per_second", rounded(c.RowsPerSecond)), slog.Float64("cutover_seconds", known(c.CutoverSeconds)),
+	}
 }
 
 // waitedFor names the stores that a run waits for.

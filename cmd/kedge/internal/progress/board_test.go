@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/cmd/kedge/internal/liveview"
+	"github.com/kedge/kedge/cmd/kedge/internal/observe"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/failure"
@@ -39,7 +40,7 @@ func largest() pipeline.Snapshot {
 // numbers, and there is a line less where there is no room.
 func TestTheBoardFits(t *testing.T) {
 	b := board{title: "Migration task 12345", stopping: func() bool { return false }}
-	st := b.compose(largest(), 80, 24)
+	st := b.compose(largest(), observe.CourseState{}, 80, 24)
 	if len(st.Lines) > 22 {
 		t.Errorf("%d lines", len(st.Lines))
 	}
@@ -51,10 +52,10 @@ func TestTheBoardFits(t *testing.T) {
 			t.Errorf("it says %s", line.Text)
 		}
 	}
-	if low := b.compose(largest(), 80, 10); len(low.Lines) > 8 {
+	if low := b.compose(largest(), observe.CourseState{}, 80, 10); len(low.Lines) > 8 {
 		t.Errorf("in a terminal of 10 lines there are %d", len(low.Lines))
 	}
-	wide := b.compose(largest(), 200, 50)
+	wide := b.compose(largest(), observe.CourseState{}, 200, 50)
 	if !slices.ContainsFunc(wide.Lines, func(l liveview.Line) bool { return strings.Contains(l.Text, "a batch takes") }) {
 		t.Error("where there is room there is no more told")
 	}

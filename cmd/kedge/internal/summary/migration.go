@@ -11,9 +11,13 @@ import (
 	"github.com/kedge/kedge/pipeline"
 )
 
-// Migration is what there is to tell of a migration that is over.
+// Migration is what there is to tell of a migration that is over, or of a rollback.
 type Migration struct {
 	pipeline.Result
+	// Course says when Anchore could be started.
+	Course observe.CourseState
+	// Back: it is a rollback.
+	Back bool
 	// Err is what ended it, nil where it came to its end.
 	Err       error
 	NoDelete  bool
@@ -49,11 +53,16 @@ func (m Migration) Conclude(out Output) error {
 
 func (m Migration) write(w io.Writer) {
 	r := m.Result
-	fmt.Fprintf(w, "\nMigration task %d: %s\n", r.TaskID, r.State)
+	task := "Migration task"
+	if m.Back {
+		task = "Rollback task"
+	}
+	fmt.Fprintf(w, "\n%s %d: %s\n", task, r.TaskID, r.State)
 	fmt.Fprintf(w, "  moved      %s documents\n", movedOf(r.Counts.Moved, r.Documents))
 	if r.Counts.AlreadyThere > 0 {
 		fmt.Fprintf(w, "  there      %d of them had been moved when a run was interrupted\n", r.Counts.AlreadyThere)
 	}
+	writeCopied(w, m)
 	if n := skipped(r); n > 0 {
 		fmt.Fprintf(w, "  skipped    %d documents that are elsewhere\n", n)
 	}
@@ -67,23 +76,59 @@ func (m Migration) write(w io.Writer) {
 	for _, p := range r.Elsewhere {
 		fmt.Fprintf(w, "  elsewhere  %d documents (%s) at %s: not moved\n", p.Documents, observe.ByteCount(p.Bytes), p.Place)
 	}
-	if r.Checkpoint != "" {
-		fmt.Fprintf(w, "  checkpoint %s\n", r.Checkpoint)
-	}
+	writeFiles(w, r)
 	if r.State == "complete" || r.Failed > 0 {
-		if m.NoDelete {
+		if m.NoDelete && !m.Back {
 			fmt.Fprintln(w, "The source still holds its data (--nodelete). Delete it with kedge purge when all is well.")
 		}
 		if m.Configuration != "" {
 			fmt.Fprintf(w, "After this migration, your anchore-engine config.yaml MUST have the following configuration options added before starting up again:\n%s\n", m.Configuration)
 		}
 	}
-	if len(m.Next) > 0 {
+	writeNext(w, m.Next)
+}
+
+// writeFiles names what is kept for later runs.
+func writeFiles(w io.Writer, r pipeline.Result) {
+	if r.Record != "" {
+		fmt.Fprintf(w, "  record     %s\n", r.Record)
+	}
+	if r.Checkpoint != "" {
+		fmt.Fprintf(w, "  checkpoint %s\n", r.Checkpoint)
+	}
+}
+
+// writeNext writes the commands for what comes next.
+func writeNext(w io.Writer, next []Suggestion) {
+	if len(next) > 0 {
 		fmt.Fprintln(w, "Next")
 	}
-	for _, s := range m.Next {
+	for _, s := range next {
 		fmt.Fprintf(w, "  %s:\n    %s\n", s.Purpose, s.Command)
 	}
+}
+
+// writeCopied tells what was copied before, and when Anchore could be started.
+func writeCopied(w io.Writer, m Migration) {
+	if m.CopiedBefore > 0 && m.Back {
+		fmt.Fprintf(w, "  stood      %d of them in this run, whose payloads were still there: only their rows were changed\n", m.CopiedBefore)
+	} else if m.CopiedBefore > 0 {
+		fmt.Fprintf(w, "  copied     %d of them in this run, whose copies had been made before: only their rows were changed\n", m.CopiedBefore)
+	}
+	if m.Removed > 0 {
+		fmt.Fprintf(w, "  removed    %d copies of documents that are gone\n", m.Removed)
+	}
+	if took, ok := startable(m); ok {
+		fmt.Fprintf(w, "  cutover    Anchore could be started after %s\n", took.Round(time.Millisecond))
+	}
+}
+
+// startable is how long it took until Anchore could be started.
+func startable(m Migration) (took time.Duration, ok bool) {
+	if m.Course.CanStart == nil {
+		return 0, false
+	}
+	return max(0, m.Course.CanStart.At.Sub(m.Began)), true
 }
 
 // movedOf says how many were moved, and of how many where that is known.
@@ -173,6 +218,9 @@ type MigrationForm struct {
 	BytesRead      int64        `json:"bytes_read"`
 	BytesWritten   int64        `json:"bytes_written"`
 	AlreadyThere   int64        `json:"already_there"`
+	CopiedBefore   int64        `json:"copied_before"`
+	CopiesRemoved  int64        `json:"copies_removed"`
+	Startable      *float64     `json:"startable_seconds"`
 	Skipped        int64        `json:"skipped"`
 	WithoutDigest  int64        `json:"without_digest"`
 	RunSeconds     float64      `json:"run_seconds"`
@@ -182,6 +230,7 @@ type MigrationForm struct {
 	Elsewhere      []Place      `json:"elsewhere"`
 	Next           []Suggestion `json:"next"`
 	CheckpointPath string       `json:"checkpoint,omitempty"`
+	RecordPath     string       `json:"record,omitempty"`
 	Error          string       `json:"error,omitempty"`
 }
 
@@ -202,11 +251,16 @@ func (m Migration) form() MigrationForm {
 		Documents: r.Documents, Moved: r.Counts.Moved, Failed: r.Failed,
 		BytesRead: r.Counts.BytesRead, BytesWritten: r.Counts.BytesWritten, WithoutDigest: r.Counts.NoDigest,
 		AlreadyThere: r.Counts.AlreadyThere, Skipped: skipped(r), RunSeconds: run.took.Seconds(), CheckpointPath: r.Checkpoint,
+		CopiedBefore: r.CopiedBefore, CopiesRemoved: r.Removed, RecordPath: r.Record,
 		ThisRun: RunForm{
 			run.documents, run.bytesRead, run.bytesWritten, run.rate(run.documents), run.rate(run.bytesRead), run.rate(run.bytesWritten),
 		},
 		Failures: Groups(r.Failures), Left: Groups(r.Left), Elsewhere: Places(r.Elsewhere),
 		Next: append([]Suggestion{}, m.Next...),
+	}
+	if took, ok := startable(m); ok {
+		seconds := took.Seconds()
+		out.Startable = &seconds
 	}
 	if m.Err != nil {
 		out.Error = m.Err.Error()

@@ -127,6 +127,7 @@ func (w *Watch) Close(err error) {
 type Documents struct {
 	run      observe.Run
 	progress *pipeline.Progress
+	course   observe.Course
 
 	mu     sync.Mutex
 	taskID int64
@@ -140,6 +141,7 @@ func OfDocuments(run observe.Run) *Documents {
 // Follow has the run with these options watched.
 func (d *Documents) Follow(o *pipeline.Options) {
 	o.Progress = d.progress
+	d.course.Follow(o)
 	tell := o.Started
 	o.Started = func(s pipeline.Start) {
 		d.mu.Lock()
@@ -155,8 +157,11 @@ func (d *Documents) Follow(o *pipeline.Options) {
 func (d *Documents) Now() observe.Progress {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.run.Documents(d.progress.Snapshot(), d.taskID)
+	return d.run.Documents(d.progress.Snapshot(), d.taskID).On(d.course.Now())
 }
+
+// Course tells where the run is.
+func (d *Documents) Course() observe.CourseState { return d.course.Now() }
 
 // Report is what there is to say of a run that is over.
 func (d *Documents) Report(from, to pipeline.Store, r pipeline.Result, next []string) observe.Report {

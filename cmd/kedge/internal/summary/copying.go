@@ -1,0 +1,136 @@
+package summary
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/kedge/kedge/cmd/kedge/internal/ending"
+	"github.com/kedge/kedge/cmd/kedge/internal/observe"
+	"github.com/kedge/kedge/pipeline"
+)
+
+// Copying is what there is to tell of a copy that is over.
+type Copying struct {
+	pipeline.Result
+	// Course has what all rounds of this run have done.
+	Course observe.CourseState
+	// Err is what ended it, nil where it came to its end or was asked to stop.
+	Err error
+	// Follow: it goes on until it is asked to stop, so that this is its end.
+	Follow    bool
+	Elsewhere pipeline.Elsewhere
+	Next      []Suggestion
+}
+
+// Conclude prints the result and turns it into the command's error.
+func (c Copying) Conclude(out Output) error {
+	if c.TaskID == 0 {
+		return c.Err // it never began
+	}
+	if err := out.result(c.Err, func() any { return c.form() }, c.write); err != nil {
+		return err
+	}
+	if err := interrupted(c.Err, c.Interrupted && !c.Follow); err != nil {
+		return err
+	}
+	switch {
+	case c.Err != nil:
+		return ending.Incomplete("%w; %s", c.Err, again(c.Err))
+	case c.Failed > 0:
+		return ending.Incomplete("%d documents could not be copied; mend what can be mended and run the same command again", c.Failed)
+	case len(c.Result.Elsewhere) > 0 && c.Elsewhere != pipeline.ElsewhereIgnore:
+		return ending.Incomplete("documents elsewhere were not copied; copy them with --elsewhere=move, or leave them with --elsewhere=ignore")
+	}
+	return nil
+}
+
+// copies are those that all rounds have come to.
+func (c Copying) copies() observe.Copies {
+	if c.Course.Copies == nil {
+		return observe.Copies{}
+	}
+	return *c.Course.Copies
+}
+
+func (c Copying) write(w io.Writer) {
+	r, copies := c.Result, c.copies()
+	fmt.Fprintf(w, "\nCopy task %d: %s\n", r.TaskID, r.State)
+	fmt.Fprintf(w, "  copied     %d documents in this run, in %d rounds\n", copies.Copied, copies.Rounds)
+	fmt.Fprintf(w, "  unchanged  %d documents had been copied before the last round\n", r.Round.Unchanged)
+	if r.Round.Changed > 0 {
+		fmt.Fprintf(w, "  changed    %d documents while they were copied: the next round, or the cutover, looks at them\n", r.Round.Changed)
+	}
+	if n := skipped(r); n > 0 {
+		fmt.Fprintf(w, "  skipped    %d documents that are elsewhere\n", n)
+	}
+	fmt.Fprintf(w, "  copies     %d in all; %d rows have none, and their documents move at the cutover\n", copies.InAll, copies.Missing)
+	fmt.Fprintf(w, "  read       %s\n", observe.ByteCount(r.Counts.BytesRead-r.Before.BytesRead))
+	fmt.Fprintf(w, "  written    %s%s\n", observe.ByteCount(r.Counts.BytesWritten-r.Before.BytesWritten), shareOfRead(r))
+	fmt.Fprintf(w, "  this run   %s\n", r.Ended.Sub(r.Began).Round(time.Millisecond))
+	if copies.BehindSeconds != nil {
+		fmt.Fprintf(w, "  behind     %s: what the services have changed since is not copied yet\n", roughly(*copies.BehindSeconds))
+	}
+	if copies.CutoverSeconds != nil {
+		fmt.Fprintf(w, "  cutover    about %s until Anchore can be started, at %.0f rows a second and with %d documents to move; sources are deleted after that\n", roughly(*copies.CutoverSeconds), copies.RowsPerSecond, copies.Missing)
+	}
+	writeFailures(w, r)
+	for _, p := range r.Elsewhere {
+		fmt.Fprintf(w, "  elsewhere  %d documents (%s) at %s: not copied\n", p.Documents, observe.ByteCount(p.Bytes), p.Place)
+	}
+	writeFiles(w, r)
+	writeNext(w, c.Next)
+}
+
+// roughly writes a time as roughly as it is worth knowing.
+func roughly(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+// CopyingForm is a copy's result as scripts read it.
+type CopyingForm struct {
+	TaskID         int64        `json:"task_id"`
+	State          string       `json:"state"`
+	Interrupted    bool         `json:"interrupted"`
+	Rounds         int64        `json:"rounds"`
+	Copied         int64        `json:"copied"`
+	Unchanged      int64        `json:"unchanged"`
+	Changed        int64        `json:"changed"`
+	Failed         int64        `json:"failed"`
+	Skipped        int64        `json:"skipped"`
+	Copies         int64        `json:"copies"`
+	CopiesMissing  int64        `json:"copies_missing"`
+	BytesRead      int64        `json:"bytes_read"`
+	BytesWritten   int64        `json:"bytes_written"`
+	RunSeconds     float64      `json:"run_seconds"`
+	BehindSeconds  *float64     `json:"behind_seconds"`
+	RowsPerSecond  float64      `json:"rows_per_second"`
+	CutoverSeconds *float64     `json:"cutover_seconds"`
+	Failures       []Group      `json:"failures"`
+	Elsewhere      []Place      `json:"elsewhere"`
+	Next           []Suggestion `json:"next"`
+	CheckpointPath string       `json:"checkpoint,omitempty"`
+	RecordPath     string       `json:"record,omitempty"`
+	Error          string       `json:"error,omitempty"`
+}
+
+func (c Copying) form() CopyingForm {
+	r, copies := c.Result, c.copies()
+	out := CopyingForm{
+		TaskID: r.TaskID, State: string(r.State), Interrupted: r.Interrupted, Rounds: copies.Rounds,
+		Copied: copies.Copied, Unchanged: r.Round.Unchanged, Changed: r.Round.Changed, Failed: r.Failed, Skipped: skipped(r),
+		Copies: copies.InAll, CopiesMissing: copies.Missing,
+		BytesRead: r.Counts.BytesRead - r.Before.BytesRead, BytesWritten: r.Counts.BytesWritten - r.Before.BytesWritten,
+		RunSeconds: r.Ended.Sub(r.Began).Seconds(), BehindSeconds: copies.BehindSeconds, RowsPerSecond: copies.RowsPerSecond, CutoverSeconds: copies.CutoverSeconds,
+		Failures: Groups(r.Failures), Elsewhere: Places(r.Elsewhere), Next: append([]Suggestion{}, c.Next...),
+		CheckpointPath: r.Checkpoint, RecordPath: r.Record,
+	}
+	if c.Err != nil {
+		out.Error = c.Err.Error()
+	}
+	return out
+}

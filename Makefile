@@ -23,7 +23,7 @@ RACE_TESTS := ^(TestEveryPairOfDrivers|TestInterruptedOnceDrainsAndResumes|TestS
 LEAK_TESTS := ^(TestFaultsOf.*|TestADatabaseThatFallsSilent)$$
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test-deps test test-program test-rest lint fuzz torture bench scale release
+.PHONY: help build demo test-deps test test-program test-rest lint fuzz torture bench scale cutover release
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ TRUST  := $(if $(filter off,$(FSYNC)), --allow-volatile)
 scale: $(if $(KEDGE),,build) ## resume migrations at half-way: ROWS=100000,10000000 ROUNDS=1 FSYNC=off KEDGE=bin/kedge
 	ROWS='$(or $(ROWS),$(SCALE))' ROUNDS='$(or $(ROUNDS),1)' KEDGE='$(or $(KEDGE),bin/kedge$(TRUST))' CEILING=none FSYNC='$(FSYNC)' \
 		go test -tags compare -count=1 -timeout 0 -run '^TestScale$$' -v ./bench/compare
+
+cutover: $(if $(KEDGE),,build) ## measure how long Anchore stands still after a copy, and the way back: ROWS=100000,1000000 FROM=db TO=versitygw FSYNC=off KEDGE=bin/kedge
+	ROWS='$(ROWS)' FROM='$(FROM)' TO='$(TO)' KEDGE='$(or $(KEDGE),bin/kedge$(TRUST))' CEILING=none FSYNC='$(FSYNC)' \
+		go test -tags compare -count=1 -timeout 0 -run '^TestCutover$$' -v ./bench/compare
 
 bench: $(if $(KEDGE),,build) ## compare with rclone and the servers' own ceiling: COUNT=2000 ROUNDS=3 ONLY=localfs-s3,db KEDGE=bin/old,bin/kedge CLIENTS=8,32 FSYNC=off RCLONE=off OUT=table.md
 	go build -buildvcs=false -o bin/ceiling ./bench/ceiling

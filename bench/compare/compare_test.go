@@ -3,6 +3,7 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -45,5 +46,24 @@ func TestScale(t *testing.T) {
 				fmt.Printf("| %d | %.2f s | %.0f | %.0f | %d | %.1f |\n", r.Rows, r.First.Seconds(), r.Early, r.Rate, r.PeakBytes>>20, float64(r.CheckpointBytes)/(1<<20))
 			})
 		}
+	}
+}
+
+// TestCutover measures how long Anchore stands still for as many rows as ROWS says, from
+// FROM (db, localfs) to TO (a site).
+func TestCutover(t *testing.T) {
+	o := options(t)
+	from, to := cmp.Or(os.Getenv("FROM"), "db"), cmp.Or(os.Getenv("TO"), "versitygw")
+	fmt.Println("| from, to | rows | copying | offline | deletion | rollback | peak memory, MiB | record, bytes a document |\n|---|---:|---:|---:|---:|---:|---:|---:|")
+	for _, rows := range strings.Split(cmp.Or(os.Getenv("ROWS"), "100000"), ",") {
+		n, err := strconv.Atoi(rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(rows, func(t *testing.T) {
+			c := CutOver(t, o, from, to, n)
+			fmt.Printf("| %s, %s | %d | %.1f s | %.2f s | %.1f s | %.2f s | %d | %d |\n", from, to, c.Rows, c.Copying.Seconds(), c.Offline.Seconds(),
+				c.Deletion.Seconds(), c.Rollback.Seconds(), c.PeakBytes>>20, c.RecordBytes/int64(c.Rows))
+		})
 	}
 }

@@ -178,11 +178,19 @@ func (m *migration) newItem(d catalog.Document) *item {
 	return it
 }
 
+// copiedDocuments are in a batch where most documents carry no payload any more: the
+// fewer batches, the fewer transactions while Anchore stands still.
+const copiedDocuments = 1024
+
 // cutter cuts the catalog's rows into batches. What is not going to be read takes no
 // memory.
 func (m *migration) cutter() *concurrency.Cutter[*item] {
+	limits := m.limits
+	if m.copied() > 0 && m.Job != Copy {
+		limits.BatchDocuments = copiedDocuments
+	}
 	return &concurrency.Cutter[*item]{
-		Limits: m.limits,
+		Limits: limits,
 		Key:    func(it *item) drivers.Key { return it.doc.Key },
 		Bytes: func(it *item) int64 {
 			if !it.carries() {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -127,6 +128,26 @@ func TestTheKubernetesJob(t *testing.T) {
 	}
 }
 
+// The Job that copies beforehand differs from that of the migration in what it runs:
+// the same secrets, configurations and volume, and the same checkpoint, beside which
+// the record of copies is.
+func TestTheKubernetesCopyJob(t *testing.T) {
+	t.Parallel()
+	copying := manifests(t, "../../contrib/kubernetes/copy.yaml")["Job/kedge-copy"].Spec.Template.Spec
+	migrating := manifests(t, "../../contrib/kubernetes/job.yaml")["Job/kedge-migrate"].Spec.Template.Spec
+	if len(copying.Containers) != 1 {
+		t.Fatalf("%+v", copying)
+	}
+	given, cutover := parseCommand(t, copying.Containers[0].Args).Copy, parseCommand(t, migrating.Containers[0].Args).Migrate
+	if !given.Follow || given.Checkpoint != cutover.Checkpoint || given.Source != cutover.Source || given.Destination != cutover.Destination {
+		t.Errorf("%q does not go with %q", copying.Containers[0].Args, migrating.Containers[0].Args)
+	}
+	copying.Containers[0].Args, migrating.Containers[0].Args = nil, nil
+	if !reflect.DeepEqual(copying, migrating) {
+		t.Errorf("the pods differ:\n%+v\n%+v", copying, migrating)
+	}
+}
+
 // The Job's pod may do no more than it must, has the memory that a run takes, and
 // keeps its checkpoint when it is gone.
 func TestTheKubernetesJobsPod(t *testing.T) {
@@ -161,24 +182,37 @@ func TestTheKubernetesJobsPod(t *testing.T) {
 	t.Errorf("the checkpoint is not on the volume that is claimed: %q, %+v", c.Args, c.VolumeMounts)
 }
 
-const systemdUnit = "../../contrib/systemd/kedge-migrate.service"
+var systemdUnits = []string{"../../contrib/systemd/kedge-migrate.service", "../../contrib/systemd/kedge-copy.service"}
 
-// The unit's command is one that kedge takes.
-func TestTheSystemdUnit(t *testing.T) {
+// The units' commands are ones that kedge takes, and belong together.
+func TestTheSystemdUnits(t *testing.T) {
 	t.Parallel()
-	m := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/kedge (.+)$`).FindStringSubmatch(readText(t, systemdUnit))
-	if m == nil {
-		t.Fatal("no ExecStart")
+	var given []cli
+	for _, unit := range systemdUnits {
+		m := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/kedge (.+)$`).FindStringSubmatch(readText(t, unit))
+		if m == nil {
+			t.Fatal("no ExecStart")
+		}
+		given = append(given, parseCommand(t, strings.Fields(m[1])))
 	}
-	parseCommand(t, strings.Fields(m[1]))
+	if m, c := given[0].Migrate, given[1].Copy; !c.Follow || m.Checkpoint != c.Checkpoint || m.Source != c.Source || m.Destination != c.Destination {
+		t.Errorf("%+v does not go with %+v", c, m)
+	}
 }
 
-// systemd finds nothing wrong with the unit, and little that it need not be
+// systemd finds nothing wrong with the units, and little that they need not be
 // allowed.
-func TestSystemdTakesTheUnit(t *testing.T) {
+func TestSystemdTakesTheUnits(t *testing.T) {
 	t.Parallel()
-	unit := filepath.Join(t.TempDir(), filepath.Base(systemdUnit))
-	write(t, unit, strings.Replace(readText(t, systemdUnit), "=/usr/bin/kedge ", "="+binary+" ", 1)) // which is installed
+	for _, path := range systemdUnits {
+		unit := filepath.Join(t.TempDir(), filepath.Base(path))
+		write(t, unit, strings.Replace(readText(t, path), "=/usr/bin/kedge ", "="+binary+" ", 1)) // which is installed
+		systemdTakes(t, unit)
+	}
+}
+
+func systemdTakes(t *testing.T, unit string) {
+	t.Helper()
 	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -111,6 +111,12 @@ func TestHelmChartCommands(t *testing.T) {
 		"verify": {"mode: verify", []string{"verify --checkpoint=/state/verify.checkpoint --log-format=json /config/dest-config.yaml"}},
 		"migrate": {"mode: migrate", []string{"migrate --nodelete --dontask --wait --checkpoint=/state/migrate.checkpoint --report=/state/migrate.html --listen=9187 " +
 			"--log-format=json /config/config.yaml /config/dest-config.yaml"}},
+		"copy": {"mode: copy", []string{"copy --follow --wait --checkpoint=/state/migrate.checkpoint --report=/state/copy.html --listen=9187 " +
+			"--log-format=json /config/config.yaml /config/dest-config.yaml"}},
+		"copy once": {"mode: copy\nfollow: false\nbucket: b\nanalysisArchive: to", []string{"copy --to-analysis-archive --bucket=b --wait --checkpoint=/state/migrate-to-analysis-archive-b.checkpoint " +
+			"--report=/state/copy-to-analysis-archive-b.html --listen=9187 --log-format=json /config/config.yaml /config/dest-config.yaml"}},
+		"rollback": {"mode: rollback\nbucket: b\nanalysisArchive: to", []string{"rollback --from-analysis-archive --bucket=b --dontask --wait --checkpoint=/state/migrate-to-analysis-archive-b.checkpoint " +
+			"--report=/state/rollback-to-analysis-archive-b.html --listen=9187 --log-format=json /config/dest-config.yaml /config/config.yaml"}},
 		"back": {"mode: migrate\ndirection: back", []string{"migrate --nodelete --dontask --wait --checkpoint=/state/migrate-back.checkpoint --report=/state/migrate-back.html " +
 			"--listen=9187 --log-format=json /config/dest-config.yaml /config/config.yaml"}},
 		"everything": {"mode: purge\ndryRun: true\nanalysisArchive: to\nbucket: analysis_archive\nextraArgs: [--max-ops=200]\nimagePullSecrets: [{name: pull}]\n" +

@@ -46,7 +46,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{/* Whether the command is one that serves its progress and writes a report. */}}
 {{- define "kedge.observed" -}}
-{{- if has .Values.mode (list "migrate" "purge") -}}true{{- end -}}
+{{- if has .Values.mode (list "migrate" "copy" "rollback" "purge") -}}true{{- end -}}
+{{- end -}}
+
+{{/*
+The path of the checkpoint without its ending. copy and rollback have that of the
+migration that they belong to: the record of copies is beside it.
+*/}}
+{{- define "kedge.checkpoint" -}}
+{{- $name := include "kedge.migration" . -}}
+{{- if has .Values.mode (list "plan" "copy" "rollback") -}}{{- $name = printf "migrate%s" ($name | trimPrefix .Values.mode) -}}{{- end -}}
+/state/{{ $name }}.checkpoint
 {{- end -}}
 
 {{/*
@@ -70,12 +80,16 @@ init containers, because mode check tries both configurations.
 {{- define "kedge.commands" -}}
 {{- $source := "/config/config.yaml" -}}
 {{- $destination := "/config/dest-config.yaml" -}}
-{{- if eq .Values.direction "back" -}}
+{{- $back := or (eq .Values.direction "back") (eq .Values.mode "rollback") -}}
+{{- if $back -}}
 {{- $source = "/config/dest-config.yaml" -}}
 {{- $destination = "/config/config.yaml" -}}
 {{- end -}}
 {{- $sections := list -}}
-{{- if ne .Values.analysisArchive "none" -}}{{- $sections = append $sections (printf "--%s-analysis-archive" .Values.analysisArchive) -}}{{- end -}}
+{{- $archive := .Values.analysisArchive -}}
+{{/* A rollback is told by the migration that it goes back from. */}}
+{{- if and (eq .Values.mode "rollback") (ne $archive "none") -}}{{- $archive = ternary "from" "to" (eq $archive "to") -}}{{- end -}}
+{{- if ne $archive "none" -}}{{- $sections = append $sections (printf "--%s-analysis-archive" $archive) -}}{{- end -}}
 {{- $bucket := list -}}
 {{- with .Values.bucket -}}{{- $bucket = list (printf "--bucket=%s" .) -}}{{- end -}}
 {{- $common := concat (list "--log-format=json") .Values.extraArgs -}}
@@ -88,13 +102,13 @@ init containers, because mode check tries both configurations.
 {{- list (concat (list "verify") $bucket (list $checkpoint) $common (list $destination)) | toJson -}}
 {{- else -}}
 {{- $args := concat (list .Values.mode) $sections $bucket -}}
-{{- if and .Values.nodelete (ne .Values.mode "purge") -}}{{- $args = append $args "--nodelete" -}}{{- end -}}
-{{- if eq .Values.mode "plan" -}}
-{{- $args = append $args (printf "--checkpoint=/state/migrate%s.checkpoint" (include "kedge.migration" . | trimPrefix "plan")) -}}
-{{- else -}}
-{{- if .Values.dryRun -}}{{- $args = append $args "--dry-run" -}}{{- end -}}
-{{- $args = concat $args (list "--dontask" "--wait") -}}
-{{- $args = append $args (printf "--checkpoint=/state/%s.checkpoint" (include "kedge.migration" .)) -}}
+{{- if and .Values.nodelete (has .Values.mode (list "migrate" "plan")) -}}{{- $args = append $args "--nodelete" -}}{{- end -}}
+{{- if and .Values.dryRun (has .Values.mode (list "migrate" "purge")) -}}{{- $args = append $args "--dry-run" -}}{{- end -}}
+{{- if and .Values.follow (eq .Values.mode "copy") -}}{{- $args = append $args "--follow" -}}{{- end -}}
+{{- if has .Values.mode (list "migrate" "rollback" "purge") -}}{{- $args = append $args "--dontask" -}}{{- end -}}
+{{- if include "kedge.observed" . -}}{{- $args = append $args "--wait" -}}{{- end -}}
+{{- $args = append $args (printf "--checkpoint=%s" (include "kedge.checkpoint" .)) -}}
+{{- if include "kedge.observed" . -}}
 {{- $args = append $args (printf "--report=/state/%s.html" (include "kedge.migration" .)) -}}
 {{- $args = append $args (printf "--listen=%s%d" (ternary "0.0.0.0:" "" .Values.listen.service.enabled) (int .Values.listen.port)) -}}
 {{- end -}}

@@ -109,8 +109,17 @@ type Info struct {
 	// Zero where it is not told.
 	Modified time.Time
 	// Version changes when the payload under a URI is replaced by another one:
-	// an S3 ETag, or a file's number, length and time. "" where it is not told.
+	// an ETag, a file's number, length and time, or the transaction that wrote a
+	// row. All of Put, Get, Stat and List that tell one tell the same. "" where it is
+	// not told.
 	Version string
+}
+
+// Proves says whether the backend has told that it holds a payload with this MD5
+// (lower-case hex): as its MD5, or as the ETag, which nothing else makes equal to it.
+// If not, nothing is known.
+func (i Info) Proves(md5 string) bool {
+	return md5 != "" && (i.MD5 == md5 || i.Version == md5)
 }
 
 // Payload is what Put stores: bytes in memory, or a stream that can be opened
@@ -186,6 +195,11 @@ type Capabilities struct {
 	NeedsSync bool
 	// Lists: the driver implements Lister.
 	Lists bool
+	// ListTells: List fills in Info.Version. What has the Version still that Put or
+	// Stat told is what was there then, which a listing then shows of every payload.
+	ListTells bool
+	// ListProves: the driver implements Prover.
+	ListProves bool
 	// Uploads: the driver implements Aborter, and needs it.
 	Uploads bool
 	// StreamBytes is the memory in bytes that a Put of one streamed payload
@@ -293,4 +307,11 @@ type Lister interface {
 	// List calls fn with every payload under Prefix, in no particular order,
 	// until fn returns an error, which List returns.
 	List(ctx context.Context, fn func(uri string, info Info) error) error
+}
+
+// Prover is implemented by drivers whose backend computes the MD5 of everything it
+// holds when it is asked to, which costs it as much as reading all of that.
+type Prover interface {
+	// ListProven is List with Info.MD5, but for payloads that are not sound.
+	ListProven(ctx context.Context, fn func(uri string, info Info) error) error
 }

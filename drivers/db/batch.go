@@ -54,7 +54,7 @@ func (s *store) GetBatch(ctx context.Context, requests []drivers.GetRequest) []d
 		case f.data == nil:
 			cause = failure{drivers.TooLarge, errors.New("the payload is longer than was asked for")}
 		}
-		results[i].Info.Bytes = f.bytes
+		results[i].Info = drivers.Info{Bytes: f.bytes, Version: f.version}
 		if cause != nil {
 			results[i].Err = fail(ctx, "get", uri, cause)
 		} else {
@@ -157,7 +157,7 @@ func (s *store) putSome(ctx context.Context, requests []drivers.PutRequest, now 
 	}
 	for i, r := range now {
 		if err == nil {
-			r.receipt.ProvenMD5 = proofs[i]
+			r.receipt.ProvenMD5, r.receipt.Version = proofs[i].md5, proofs[i].version
 			if bad := proven(r.receipt); bad != nil {
 				results[r.at].Err = fail(ctx, "put", requests[r.at].URI, bad)
 			} else {

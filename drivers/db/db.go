@@ -69,18 +69,21 @@ type backend interface {
 	read(ctx context.Context, keys []drivers.Key, limits []int64) (map[int]found, error)
 	// stream opens a payload of any length.
 	stream(ctx context.Context, key drivers.Key) (io.ReadCloser, int64, error)
-	// write stores payloads of different keys, and gives the MD5 that the
-	// database computed of each, "" where it cannot.
-	write(ctx context.Context, items []item) ([]string, error)
+	// write stores payloads of different keys, and gives what the database says of
+	// each.
+	write(ctx context.Context, items []item) ([]stored, error)
 	// writeStream stores a payload whose first piece has been read.
-	writeStream(ctx context.Context, key drivers.Key, first []byte, rest *intake) (string, error)
+	writeStream(ctx context.Context, key drivers.Key, first []byte, rest *intake) (stored, error)
 	remove(ctx context.Context, keys []drivers.Key) error
 	// updated gives the Unix time at which a key's payload was written, nil where
 	// there is none or it is not told.
 	updated(ctx context.Context, key drivers.Key) (*int64, error)
 	// page lists at most limit payloads behind after (from the beginning where
 	// it is nil), in the order of the table's primary key.
-	page(ctx context.Context, after *drivers.Key, limit int) ([]entry, error)
+	// proven has it compute MD5s.
+	page(ctx context.Context, after *drivers.Key, limit int, proven bool) ([]entry, error)
+	// versions says whether the database tells versions.
+	versions() bool
 }
 
 // found is a payload that is there. data is nil when it is longer than the
@@ -90,7 +93,13 @@ type found struct {
 	bytes int64
 	null  bool
 	err   error
+	// version is that of the row, "" where the database has none.
+	version string
 }
+
+// stored is what the database says of a payload that it has taken: the MD5 that it
+// has computed of it, and the row's version; "" where it cannot.
+type stored struct{ md5, version string }
 
 // item is a payload to be stored.
 type item struct {
@@ -102,6 +111,7 @@ type item struct {
 type entry struct {
 	key   drivers.Key
 	bytes int64
+	stored
 }
 
 // store is a driver.
@@ -119,6 +129,7 @@ var (
 	_ drivers.Driver  = (*store)(nil)
 	_ drivers.Batcher = (*store)(nil)
 	_ drivers.Lister  = (*store)(nil)
+	_ drivers.Prover  = (*store)(nil)
 )
 
 // OpenDB opens the driver db: table archive_document, URIs db://…, payloads
@@ -181,6 +192,8 @@ func (s *store) Capabilities() drivers.Capabilities {
 		BatchPut:    true,
 		BatchDelete: true,
 		Lists:       true,
+		ListTells:   s.table.versions(),
+		ListProves:  true,
 		StreamBytes: s.streamBytes, GetStreamBytes: s.streamBytes,
 		Workers:  s.workers,
 		Volatile: s.volatile,

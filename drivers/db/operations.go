@@ -15,22 +15,25 @@ func (s *store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 	if err != nil {
 		return nil, drivers.Info{}, err
 	}
-	r, n, err := s.get(ctx, key)
+	r, info, err := s.get(ctx, key)
 	if err != nil {
 		return nil, drivers.Info{}, fail(ctx, "get", uri, err)
 	}
-	return &reader{ctx: ctx, uri: uri, r: r, left: n}, drivers.Info{Bytes: n}, nil
+	return &reader{ctx: ctx, uri: uri, r: r, left: info.Bytes}, info, nil
 }
 
-func (s *store) get(ctx context.Context, key drivers.Key) (io.ReadCloser, int64, error) {
+// get tells no version of a payload that is read piece by piece: another one may
+// have taken its place before it is.
+func (s *store) get(ctx context.Context, key drivers.Key) (io.ReadCloser, drivers.Info, error) {
 	f, err := s.one(ctx, key, inlineBytes)
 	switch {
 	case err != nil:
-		return nil, 0, err
+		return nil, drivers.Info{}, err
 	case f.data == nil:
-		return s.table.stream(ctx, key)
+		r, n, err := s.table.stream(ctx, key)
+		return r, drivers.Info{Bytes: n}, err
 	}
-	return &inline{data: f.data}, f.bytes, nil
+	return &inline{data: f.data}, drivers.Info{Bytes: f.bytes, Version: f.version}, nil
 }
 
 // one reads one payload that is there.
@@ -62,7 +65,7 @@ func (s *store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	if err != nil {
 		return drivers.Info{}, fail(ctx, "stat", uri, err)
 	}
-	info := drivers.Info{Bytes: f.bytes}
+	info := drivers.Info{Bytes: f.bytes, Version: f.version}
 	seconds, err := s.table.updated(ctx, key)
 	if err != nil {
 		return drivers.Info{}, fail(ctx, "stat", uri, err)
@@ -99,7 +102,7 @@ func (s *store) putBytes(ctx context.Context, key drivers.Key, data []byte, anno
 	if err != nil {
 		return r, err
 	}
-	r.ProvenMD5 = proofs[0]
+	r.ProvenMD5, r.Version = proofs[0].md5, proofs[0].version
 	return r, proven(r)
 }
 
@@ -141,11 +144,11 @@ func (s *store) putStream(ctx context.Context, key drivers.Key, p drivers.Payloa
 	if rest.ended {
 		return s.putBytes(ctx, key, first, p.MD5)
 	}
-	r.ProvenMD5, err = s.table.writeStream(ctx, key, first, rest)
+	proof, err := s.table.writeStream(ctx, key, first, rest)
 	if err != nil {
 		return r, err
 	}
-	r.Bytes, r.MD5 = rest.n, rest.md5()
+	r = drivers.Receipt{Bytes: rest.n, MD5: rest.md5(), ProvenMD5: proof.md5, Version: proof.version}
 	return r, proven(r)
 }
 
@@ -160,14 +163,28 @@ func (s *store) Delete(ctx context.Context, uri string) error {
 	return nil
 }
 
-// listPage is how many rows List asks for at once.
-const listPage = 1000
+// listPage is how many rows List asks for at once, provenPage how many ListProven:
+// the database answers when it has read all of them.
+const (
+	listPage   = 1000
+	provenPage = 100
+)
 
 // List reads page by page, so that fn may use the store.
 func (s *store) List(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
+	return s.list(ctx, listPage, false, fn)
+}
+
+// ListProven has PostgreSQL compute the MD5s; from an SQLite file the payloads are
+// read. A payload whose base64 text is not sound has none.
+func (s *store) ListProven(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
+	return s.list(ctx, provenPage, true, fn)
+}
+
+func (s *store) list(ctx context.Context, rows int, proven bool, fn func(uri string, info drivers.Info) error) error {
 	var after *drivers.Key
 	for {
-		entries, err := s.table.page(ctx, after, listPage)
+		entries, err := s.table.page(ctx, after, rows, proven)
 		if err != nil {
 			return fail(ctx, "list", s.place, err)
 		}
@@ -176,11 +193,11 @@ func (s *store) List(ctx context.Context, fn func(uri string, info drivers.Info)
 			if err != nil {
 				continue // its URI would be another key's
 			}
-			if err := fn(uri, drivers.Info{Bytes: e.bytes}); err != nil {
+			if err := fn(uri, drivers.Info{Bytes: e.bytes, MD5: e.md5, Version: e.version}); err != nil {
 				return err
 			}
 		}
-		if len(entries) < listPage {
+		if len(entries) < rows {
 			return nil
 		}
 		after = &entries[len(entries)-1].key

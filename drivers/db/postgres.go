@@ -95,7 +95,8 @@ func (p *postgres) read(ctx context.Context, keys []drivers.Key, limits []int64)
 		var bytes *int64
 		var encoded bool
 		var data []byte
-		if err := rows.Scan(&n, &bytes, &encoded, &data); err != nil {
+		var version string
+		if err := rows.Scan(&n, &bytes, &encoded, &data, &version); err != nil {
 			return nil, err
 		}
 		f := found{data: data, null: bytes == nil}
@@ -105,6 +106,7 @@ func (p *postgres) read(ctx context.Context, keys []drivers.Key, limits []int64)
 		if encoded && data != nil {
 			f = decoded(data, limits[n-1])
 		}
+		f.version = version
 		all[n-1] = f
 	}
 	return all, rows.Err()
@@ -123,7 +125,7 @@ func decoded(text []byte, limit int64) found {
 	return f
 }
 
-func (p *postgres) write(ctx context.Context, items []item) ([]string, error) {
+func (p *postgres) write(ctx context.Context, items []item) ([]stored, error) {
 	users, buckets, ids := columns(len(items), func(i int) drivers.Key { return items[i].key })
 	data, encoded := make([][]byte, len(items)), make([]bool, len(items))
 	at := make(map[drivers.Key]int, len(items))
@@ -140,14 +142,14 @@ func (p *postgres) write(ctx context.Context, items []item) ([]string, error) {
 		return nil, err
 	}
 	defer rows.Close()
-	proofs := make([]string, len(items))
-	stored := 0
+	proofs := make([]stored, len(items))
+	written := 0
 	var others []drivers.Key // keys with other rows
 	for rows.Next() {
 		var k drivers.Key
-		var sum string
+		var proof stored
 		var more bool
-		if err := rows.Scan(&k.UserID, &k.Bucket, &k.ArchiveID, &sum, &more); err != nil {
+		if err := rows.Scan(&k.UserID, &k.Bucket, &k.ArchiveID, &proof.md5, &more, &proof.version); err != nil {
 			return nil, err
 		}
 		if more {
@@ -157,13 +159,13 @@ func (p *postgres) write(ctx context.Context, items []item) ([]string, error) {
 		if !ok {
 			return nil, fmt.Errorf("the database stored %s, which was not asked for", k)
 		}
-		proofs[i] = sum
-		stored++
+		proofs[i] = proof
+		written++
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	if stored != len(items) {
+	if written != len(items) {
 		return nil, errUnstored
 	}
 	if p.inherited {
@@ -189,10 +191,16 @@ func (p *postgres) remove(ctx context.Context, keys []drivers.Key) error {
 	return err
 }
 
-func (p *postgres) page(ctx context.Context, after *drivers.Key, limit int) ([]entry, error) {
-	q, args := p.sql.first, []any{mode, limit}
+func (p *postgres) versions() bool { return true }
+
+func (p *postgres) page(ctx context.Context, after *drivers.Key, limit int, proven bool) ([]entry, error) {
+	sum := `NULL::text`
+	if proven {
+		sum = p.sql.sum
+	}
+	q, args := p.sql.page(sum, "", "$1"), []any{mode, limit}
 	if after != nil {
-		q, args = p.sql.page, []any{mode, after.UserID, after.Bucket, after.ArchiveID, limit}
+		q, args = p.sql.page(sum, p.sql.behind, "$4"), []any{mode, after.UserID, after.Bucket, after.ArchiveID, limit}
 	}
 	rows, err := p.pool.Query(ctx, q, args...)
 	if err != nil {
@@ -201,9 +209,13 @@ func (p *postgres) page(ctx context.Context, after *drivers.Key, limit int) ([]e
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (entry, error) {
 		var e entry
 		var bytes *int64
-		err := row.Scan(&e.key.UserID, &e.key.Bucket, &e.key.ArchiveID, &bytes)
+		var sum *string
+		err := row.Scan(&e.key.UserID, &e.key.Bucket, &e.key.ArchiveID, &bytes, &e.version, &sum)
 		if bytes != nil {
 			e.bytes = *bytes
+		}
+		if sum != nil {
+			e.md5 = *sum
 		}
 		return e, err
 	})

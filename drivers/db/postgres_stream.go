@@ -141,8 +141,8 @@ const (
 		ALTER TABLE pg_temp.kedge_chunk ALTER COLUMN chunk SET STORAGE EXTERNAL`
 )
 
-func (p *postgres) writeStream(ctx context.Context, key drivers.Key, first []byte, rest *intake) (string, error) {
-	var proof string
+func (p *postgres) writeStream(ctx context.Context, key drivers.Key, first []byte, rest *intake) (stored, error) {
+	var proof stored
 	err := pgx.BeginTxFunc(ctx, p.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
 		if err := prepareChunks(ctx, tx); err != nil {
 			return err
@@ -161,11 +161,11 @@ func (p *postgres) writeStream(ctx context.Context, key drivers.Key, first []byt
 				return err
 			}
 		}
-		err = tx.QueryRow(ctx, p.sql.gather, mode, key.UserID, key.Bucket, key.ArchiveID, encoded, time.Now().Unix()).Scan(&proof)
+		err = tx.QueryRow(ctx, p.sql.gather, mode, key.UserID, key.Bucket, key.ArchiveID, encoded, time.Now().Unix()).Scan(&proof.md5, &proof.version)
 		if err != nil {
 			return err
 		}
-		return checkMD5(proof, rest.md5())
+		return checkMD5(proof.md5, rest.md5())
 	})
 	return proof, err
 }

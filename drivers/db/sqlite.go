@@ -2,7 +2,10 @@ package db
 
 import (
 	"context"
+	"crypto/md5"
 	"database/sql"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -157,7 +160,7 @@ func (f *file) copyRow(ctx context.Context, tx *sql.Tx, r row, w io.Writer) erro
 	return nil
 }
 
-func (f *file) write(ctx context.Context, items []item) ([]string, error) {
+func (f *file) write(ctx context.Context, items []item) ([]stored, error) {
 	err := f.transaction(ctx, func(tx *sql.Tx) error {
 		for _, it := range items {
 			if err := f.clearOthers(ctx, tx, it.key); err != nil {
@@ -177,7 +180,7 @@ func (f *file) write(ctx context.Context, items []item) ([]string, error) {
 		}
 		return nil
 	})
-	return make([]string, len(items)), err // SQLite has no md5()
+	return make([]stored, len(items)), err // SQLite has no md5()
 }
 
 // clearOthers removes rows of the key that a write would not replace.
@@ -200,7 +203,37 @@ func (f *file) remove(ctx context.Context, keys []drivers.Key) error {
 	})
 }
 
-func (f *file) page(ctx context.Context, after *drivers.Key, limit int) ([]entry, error) {
+func (f *file) versions() bool { return false }
+
+func (f *file) page(ctx context.Context, after *drivers.Key, limit int, proven bool) ([]entry, error) {
+	entries, err := f.entries(ctx, after, limit)
+	for i := range entries {
+		if err == nil && proven {
+			entries[i].md5, err = f.sum(ctx, entries[i].key)
+		}
+	}
+	return entries, err
+}
+
+// sum reads a payload for its MD5, "" where it is gone or not sound.
+func (f *file) sum(ctx context.Context, key drivers.Key) (sum string, err error) {
+	err = f.transaction(ctx, func(tx *sql.Tx) error {
+		r, ok, err := f.find(ctx, tx, key)
+		if err != nil || !ok || r.null {
+			return err
+		}
+		hash := md5.New()
+		err = f.copyRow(ctx, tx, r, hash)
+		if unsound := (failure{}); errors.As(err, &unsound) && unsound.kind == drivers.Corrupt {
+			return nil
+		}
+		sum = hex.EncodeToString(hash.Sum(nil))
+		return err
+	})
+	return sum, err
+}
+
+func (f *file) entries(ctx context.Context, after *drivers.Key, limit int) ([]entry, error) {
 	q, args := f.sql.first, []any{limit}
 	if after != nil {
 		q, args = f.sql.page, []any{after.UserID, after.Bucket, after.ArchiveID, limit}

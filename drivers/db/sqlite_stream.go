@@ -61,29 +61,29 @@ func (s *spooled) Close() error {
 
 // writeStream takes the whole payload into a temporary file before it asks for
 // the connection, which the payload's source may need.
-func (f *file) writeStream(ctx context.Context, key drivers.Key, first []byte, rest *intake) (string, error) {
+func (f *file) writeStream(ctx context.Context, key drivers.Key, first []byte, rest *intake) (stored, error) {
 	held, err := spool()
 	if err != nil {
-		return "", err
+		return stored{}, err
 	}
 	defer held.Close()
 	check := textCheck{bad: !f.encodes}
 	for chunk := first; len(chunk) > 0; {
 		check.write(chunk)
 		if _, err := held.Write(chunk); err != nil {
-			return "", err
+			return stored{}, err
 		}
 		n, err := rest.next(ctx, first[:cap(first)])
 		if err != nil {
-			return "", err
+			return stored{}, err
 		}
 		chunk = first[:n]
 	}
 	if _, err := held.Seek(0, io.SeekStart); err != nil {
-		return "", err
+		return stored{}, err
 	}
 	encoded := f.encodes && !check.isText()
-	return "", f.transaction(ctx, func(tx *sql.Tx) error {
+	return stored{}, f.transaction(ctx, func(tx *sql.Tx) error {
 		return f.gather(ctx, tx, key, held, first[:cap(first)], encoded)
 	})
 }

@@ -10,15 +10,15 @@ package db
 // children, each of them has rows at the same addresses. So the key counts too.
 type postgresStatements struct {
 	// read: users, buckets, archive ids, limits -> number, bytes (NULL where
-	// there is no data), base64?, data (NULL where longer than the limit).
+	// there is no data), base64?, data (NULL where longer than the limit), version.
 	read string
 	// stream: user, bucket, archive id, piece's length -> offset, bytes, piece.
 	stream string
 	// write: users, buckets, archive ids, data, base64?, Unix time -> user,
-	// bucket, archive id, MD5, are there other rows of the key?
+	// bucket, archive id, MD5, are there other rows of the key?, version
 	write string
 	// gather stores what lies in the table of pieces: user, bucket, archive id,
-	// base64?, Unix time -> MD5.
+	// base64?, Unix time -> MD5, version.
 	gather string
 	// remove: users, buckets, archive ids.
 	remove string
@@ -30,8 +30,13 @@ type postgresStatements struct {
 	clearChildren string
 	// updated: user, bucket, archive id -> Unix time, NULL where there is no row.
 	updated string
-	// page: user, bucket, archive id, limit; first: limit.
-	page, first string
+	// page makes a statement that lists, with how an MD5 is computed, a condition on
+	// which rows and the parameter of how many -> user, bucket, archive id, bytes,
+	// version, MD5.
+	page func(sum, which, limit string) string
+	// sum is how MD5s are computed for page, NULL of what is not sound; behind is its
+	// condition for a page that is not the first: user, bucket, archive id, limit.
+	sum, behind string
 }
 
 // sqliteStatements are a table's statements on SQLite.
@@ -77,6 +82,14 @@ const isPreferred = `("documentName" = "archiveId" || '.json' OR NOT EXISTS (
 	WHERE o.bucket = d.bucket AND o."archiveId" = d."archiveId" AND o."userId" = d."userId"
 	  AND (o."documentName" = o."archiveId" || '.json' OR o."documentName" < d."documentName")))`
 
+// The version of a row on PostgreSQL is the transaction that wrote it, 32 bits of its
+// number. Who writes a row asks what his own transaction is: RETURNING cannot tell
+// xmin of a row in a partition.
+const (
+	pgVersion = `xmin::text`
+	pgWritten = `(txid_current() % 4294967296)::text`
+)
+
 // Fragments for PostgreSQL. encode() breaks lines after 76 characters as Python
 // does, but ends with a newline only where the last line is a full one made of
 // three bytes a group, that is, where the length is a multiple of 57.
@@ -103,7 +116,14 @@ const (
 	// pgPieces cuts v.c into pieces; it is computed once, and gives one empty
 	// piece for an empty payload.
 	pgPieces = `generate_series(0, greatest(octet_length(v.c) - 1, 0), $4::int4) i`
-	pgAll    = `(SELECT string_agg(chunk, ''::bytea ORDER BY n) AS c FROM pg_temp.kedge_chunk) s`
+	// pgSum is the MD5 of a payload, NULL of base64 text that decode() would refuse
+	// or that is too long to be looked at.
+	pgSum = `CASE WHEN NOT coalesce(b64_encoded, false) THEN md5(` + pgBytes + `)
+		WHEN octet_length(jsondata) < 100000000 THEN (
+			SELECT CASE WHEN octet_length(t) % 4 = 0 AND octet_length(t) - octet_length(rtrim(t, '=')) <= 2 AND rtrim(t, '=') !~ '[^A-Za-z0-9+/]'
+				THEN md5(decode(t, 'base64')) END
+			FROM (SELECT translate(jsondata, E' \t\n\u000b\f\r', '') AS t OFFSET 0) s) END`
+	pgAll = `(SELECT string_agg(chunk, ''::bytea ORDER BY n) AS c FROM pg_temp.kedge_chunk) s`
 )
 
 // documents is archive_document.
@@ -113,10 +133,10 @@ var documents = table{
 	postgres: postgresStatements{
 		read: `SELECT k.n,
 				CASE WHEN d.b64 AND NOT (` + pgFits + `) THEN ` + pgDecoded + ` ELSE d.raw END,
-				d.b64, CASE WHEN ` + pgFits + ` THEN ` + pgBytes + ` END
+				d.b64, CASE WHEN ` + pgFits + ` THEN ` + pgBytes + ` END, d.version
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) WITH ORDINALITY AS k(u, b, a, max, n)
 			CROSS JOIN LATERAL (
-				SELECT jsondata, coalesce(b64_encoded, false) AS b64, ` + pgLength + ` AS raw
+				SELECT jsondata, coalesce(b64_encoded, false) AS b64, ` + pgLength + ` AS raw, ` + pgVersion + ` AS version
 				FROM archive_document WHERE bucket = k.b AND "archiveId" = k.a AND "userId" = k.u ` + preferred + `) d`,
 		stream: `SELECT i, octet_length(v.c), substring(v.c from i + 1 for $4::int4)
 			FROM (SELECT ` + pgStored + ` AS c FROM archive_document
@@ -126,27 +146,27 @@ var documents = table{
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bool[]) AS k(u, b, a, c, enc)
 			` + documentConflict + ` RETURNING "userId", bucket, "archiveId", md5(` + pgStored + `),
 				EXISTS (SELECT 1 FROM archive_document o WHERE o.bucket = d.bucket AND o."archiveId" = d."archiveId"
-					AND o."userId" = d."userId" AND o."documentName" <> d."documentName")`,
+					AND o."userId" = d."userId" AND o."documentName" <> d."documentName"), ` + pgWritten,
 		clear: `DELETE FROM archive_document
 			WHERE "userId" = $1::text AND bucket = $2::text AND "archiveId" = $3::text AND "documentName" <> $3::text || '.json'`,
 		updated: `SELECT max(last_updated) FROM archive_document WHERE "userId" = $1 AND bucket = $2 AND "archiveId" = $3`,
 		gather: `INSERT INTO archive_document ` + documentColumns + `
 			SELECT $2::text, $3::text, $1::text, $3::text || '.json', $5::int4, $5::int4, 'active',
 				CASE WHEN $4::bool THEN ` + pgBase64 + ` ELSE ` + pgText + ` END, $4::bool
-			FROM ` + pgAll + ` ` + documentConflict + ` RETURNING md5(` + pgStored + `)`,
+			FROM ` + pgAll + ` ` + documentConflict + ` RETURNING md5(` + pgStored + `), ` + pgWritten,
 		remove: `DELETE FROM archive_document WHERE ctid = ANY(ARRAY(
 			SELECT d.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a) CROSS JOIN LATERAL (
 				SELECT ctid FROM archive_document WHERE bucket = k.b AND "archiveId" = k.a AND "userId" = k.u OFFSET 0) d))
 			AND (` + documentKey + `) IN (` + pgKeys + `)`,
 		clearChildren: `DELETE FROM archive_document WHERE tableoid <> 'archive_document'::regclass AND (` + documentKey + `) IN (` + pgKeys + `)`,
-		page: `SELECT "userId", bucket, "archiveId",
-				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE ` + pgLength + ` END
-			FROM archive_document d WHERE (bucket, "archiveId", "userId") > ($2, $3, $1) AND ` + isPreferred + `
-			ORDER BY bucket, "archiveId", "userId" LIMIT $4`,
-		first: `SELECT "userId", bucket, "archiveId",
-				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE ` + pgLength + ` END
-			FROM archive_document d WHERE ` + isPreferred + `
-			ORDER BY bucket, "archiveId", "userId" LIMIT $1`,
+		page: func(sum, which, limit string) string {
+			return `SELECT "userId", bucket, "archiveId",
+				CASE WHEN b64_encoded THEN ` + pgDecoded + ` ELSE ` + pgLength + ` END, ` + pgVersion + `, ` + sum + `
+			FROM archive_document d WHERE ` + which + isPreferred + `
+			ORDER BY bucket, "archiveId", "userId" LIMIT ` + limit
+		},
+		sum:    pgSum,
+		behind: `(bucket, "archiveId", "userId") > ($2, $3, $1) AND `,
 	},
 	sqlite: sqliteStatements{
 		read: `SELECT octet_length(jsondata), coalesce(b64_encoded, 0), rowid FROM archive_document
@@ -180,29 +200,31 @@ var objects = table{
 	name:       "object_storage",
 	compresses: true,
 	postgres: postgresStatements{
-		read: `SELECT k.n, octet_length(o.content)::int8, false, CASE WHEN octet_length(o.content) <= k.max THEN o.content END
+		read: `SELECT k.n, octet_length(o.content)::int8, false, CASE WHEN octet_length(o.content) <= k.max THEN o.content END, o.version
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) WITH ORDINALITY AS k(u, b, a, max, n)
-			CROSS JOIN LATERAL (SELECT content FROM object_storage
+			CROSS JOIN LATERAL (SELECT content, ` + pgVersion + ` AS version FROM object_storage
 				WHERE "userId" = k.u AND bucket = k.b AND "key" = k.a AND version = '' OFFSET 0) o`,
 		stream: `SELECT i, octet_length(v.c), substring(v.c from i + 1 for $4::int4)
 			FROM (SELECT substring(content from 1) AS c FROM object_storage
 				WHERE "userId" = $1 AND bucket = $2 AND "key" = $3 AND version = '' OFFSET 0) v, ` + pgPieces,
 		write: `INSERT INTO object_storage ` + objectColumns + `
 			SELECT u, b, a, '', c, $6::int4, $6::int4 FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bool[]) AS k(u, b, a, c, enc)
-			` + objectConflict + ` RETURNING "userId", bucket, "key", md5(content), false`,
+			` + objectConflict + ` RETURNING "userId", bucket, "key", md5(content), false, ` + pgWritten,
 		updated: `SELECT max(last_updated) FROM object_storage WHERE "userId" = $1 AND bucket = $2 AND "key" = $3 AND version = ''`,
 		gather: `INSERT INTO object_storage ` + objectColumns + `
-			SELECT $1::text, $2::text, $3::text, '', c, $5::int4, $5::int4 FROM ` + pgAll + ` WHERE $4::bool IS NOT NULL ` + objectConflict + ` RETURNING md5(content)`,
+			SELECT $1::text, $2::text, $3::text, '', c, $5::int4, $5::int4 FROM ` + pgAll + ` WHERE $4::bool IS NOT NULL ` + objectConflict + ` RETURNING md5(content), ` + pgWritten,
 		remove: `DELETE FROM object_storage WHERE ctid = ANY(ARRAY(
 			SELECT o.ctid FROM unnest($1::text[], $2::text[], $3::text[]) AS k(u, b, a) CROSS JOIN LATERAL (
 				SELECT ctid FROM object_storage WHERE "userId" = k.u AND bucket = k.b AND "key" = k.a AND version = '' OFFSET 0) o))
 			AND version = '' AND (` + objectKey + `) IN (` + pgKeys + `)`,
 		clearChildren: `DELETE FROM object_storage WHERE tableoid <> 'object_storage'::regclass
 			AND version = '' AND (` + objectKey + `) IN (` + pgKeys + `)`,
-		page: `SELECT "userId", bucket, "key", octet_length(content)::int8 FROM object_storage
-			WHERE ("userId", bucket, "key") > ($1, $2, $3) AND version = '' ORDER BY "userId", bucket, "key" LIMIT $4`,
-		first: `SELECT "userId", bucket, "key", octet_length(content)::int8 FROM object_storage
-			WHERE version = '' ORDER BY "userId", bucket, "key" LIMIT $1`,
+		page: func(sum, which, limit string) string {
+			return `SELECT "userId", bucket, "key", octet_length(content)::int8, ` + pgVersion + `, ` + sum + ` FROM object_storage
+			WHERE ` + which + `version = '' ORDER BY "userId", bucket, "key" LIMIT ` + limit
+		},
+		sum:    `md5(content)`,
+		behind: `("userId", bucket, "key") > ($1, $2, $3) AND `,
 	},
 	sqlite: sqliteStatements{
 		read: `SELECT octet_length(content), 0, rowid FROM object_storage

@@ -19,7 +19,7 @@
 // of one operation in Operation.Own, which is of its own type S.
 //
 // The decorated driver is a drivers.Batcher only if the inner one is. It is always a
-// Syncer, a Lister, an Aborter, an Inspector, a Tree and Watched. Where the inner
+// Syncer, a Lister, a Prover, an Aborter, an Inspector, a Tree and Watched. Where the inner
 // driver needs no method for that, the method does nothing. Where the inner driver
 // cannot do it, the method fails with errors.ErrUnsupported. Capabilities are the
 // inner driver's, and say what of that is worth using. Surveyor is not passed on.
@@ -84,6 +84,7 @@ type decorated[S any] struct {
 var (
 	_ drivers.Syncer    = (*decorated[int])(nil)
 	_ drivers.Lister    = (*decorated[int])(nil)
+	_ drivers.Prover    = (*decorated[int])(nil)
 	_ drivers.Aborter   = (*decorated[int])(nil)
 	_ drivers.Inspector = (*decorated[int])(nil)
 	_ drivers.Tree      = (*decorated[int])(nil)

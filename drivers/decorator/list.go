@@ -15,6 +15,15 @@ func (d *decorated[S]) List(ctx context.Context, fn func(uri string, info driver
 	return d.list(ctx, "", false, fn, func(_ string, fn listed) error { return lister.List(ctx, fn) })
 }
 
+// ListProven lists what the driver holds with MD5s. Another attempt begins anew.
+func (d *decorated[S]) ListProven(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
+	prover, ok := d.Driver.(drivers.Prover)
+	if !ok {
+		return d.cannot(List, "list with MD5s")
+	}
+	return d.list(ctx, "", false, fn, func(_ string, fn listed) error { return prover.ListProven(ctx, fn) })
+}
+
 // PathURI is the driver's own.
 func (d *decorated[S]) PathURI(path string) (string, error) {
 	tree, ok := d.Driver.(drivers.Tree)

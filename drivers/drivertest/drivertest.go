@@ -90,6 +90,7 @@ func Run(t *testing.T, b Backend) {
 		{"batch", testBatch},
 		{"sync", testSync},
 		{"list", testList},
+		{"versions", testVersions},
 		{"two stores", testTwoStores},
 	}
 	for _, test := range tests {

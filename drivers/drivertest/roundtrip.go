@@ -57,8 +57,11 @@ func testIdentity(t *testing.T, b Backend) {
 	if c.NeedsSync && !syncs {
 		t.Error("Capabilities promise a Syncer")
 	}
-	if c.Lists && !lists {
+	if (c.Lists || c.ListTells) && !lists {
 		t.Error("Capabilities promise a Lister")
+	}
+	if _, proves := s.d.(drivers.Prover); c.ListProves && !proves {
+		t.Error("Capabilities promise a Prover")
 	}
 }
 

@@ -109,11 +109,16 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 		if err != nil {
 			return failure(op, uri, "looking for it", err)
 		}
-		found.Bytes, found.Identity = info.Size(), identity(info)
-		found.Version, found.Modified = found.Identity, info.ModTime()
+		found = infoOf(info)
 		return nil
 	})
 	return found, err
+}
+
+// infoOf is what a file system tells of a payload's file.
+func infoOf(info fs.FileInfo) drivers.Info {
+	id := identity(info)
+	return drivers.Info{Bytes: info.Size(), Identity: id, Version: id, Modified: info.ModTime()}
 }
 
 // identity is what one file has under all its names, also where a directory is

@@ -85,7 +85,7 @@ func (l *listing) file(path string) error {
 	case !info.Mode().IsRegular():
 		return nil
 	default:
-		return l.fn(uri, drivers.Info{Bytes: info.Size()})
+		return l.fn(uri, infoOf(info))
 	}
 }
 

@@ -219,6 +219,7 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		Identifies:  true,
 		NeedsSync:   true,
 		Lists:       true,
+		ListTells:   true,
 
 		TakesUnhashed: s.staging == nil,
 		StreamBytes:   streamBytes, GetStreamBytes: streamBytes,

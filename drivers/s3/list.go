@@ -15,8 +15,8 @@ import (
 )
 
 // List calls fn with every object under the prefix, 1000 to a request, in the
-// order of the server's listing. Info.MD5 is empty: a listing does not tell
-// which ETags are no MD5. MinIO leaves objects out whose key goes on, after a
+// order of the server's listing. Info.Version is the ETag. Info.MD5 is empty: a
+// listing does not tell which ETags are no MD5. MinIO leaves objects out whose key goes on, after a
 // slash, from the key of another.
 func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
 	if s.unlisted != nil {
@@ -24,7 +24,7 @@ func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info)
 	}
 	w := &walk{store: s, bucket: s.bucket, prefix: s.prefix}
 	return w.each(ctx, s.Prefix(), func(key string, object types.Object) error {
-		return fn(scheme+s.bucket+"/"+key, drivers.Info{Bytes: aws.ToInt64(object.Size)})
+		return fn(scheme+s.bucket+"/"+key, drivers.Info{Bytes: aws.ToInt64(object.Size), Version: tag(object.ETag), Modified: aws.ToTime(object.LastModified)})
 	})
 }
 

@@ -73,6 +73,7 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		ParsesURI:   true,
 		BatchDelete: true,
 		Lists:       true,
+		ListTells:   true,
 		Uploads:     true,
 
 		StreamBytes:    (partsAtOnce+1)*s.tuning.PartBytes + 256<<10,

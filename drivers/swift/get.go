@@ -39,9 +39,10 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 
 // List calls fn with every object under the prefix, in the order of the bytes
 // of their names; where Anchore comes to another place with the prefix, with what is
-// there too. The length of a dynamic large object is asked for. Info.MD5 is
-// empty: a listing does not always tell whose ETags are no MD5. A container's
-// listing may lag behind what was put and deleted a moment ago.
+// there too. What a listing does not tell of a large object is asked for. Info.Version
+// is the ETag, and Info.MD5 that of what is no large object, where the server's
+// listings tell which ones are. A container's listing may lag behind what was put
+// and deleted a moment ago.
 func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info) error) error {
 	if err := s.list(ctx, s.prefix, "", fn); err != nil {
 		return err
@@ -66,7 +67,7 @@ func (s *Store) list(ctx context.Context, begin, not string, fn func(uri string,
 		if not != "" && strings.HasPrefix(one.Name, not) {
 			return nil
 		}
-		info := drivers.Info{Bytes: one.Bytes}
+		info := s.listedInfo(one)
 		if one.mayBeManifest() {
 			h, err := s.head(ctx, location{s.container, one.Name})
 			if isMissing(err) {
@@ -78,7 +79,6 @@ func (s *Store) list(ctx context.Context, begin, not string, fn func(uri string,
 			if err != nil {
 				return err
 			}
-			info.MD5 = ""
 		}
 		stopped = fn(s.Prefix()+strings.TrimPrefix(one.Name, begin), info)
 		return stopped
@@ -91,3 +91,23 @@ func (s *Store) list(ctx context.Context, begin, not string, fn func(uri string,
 	}
 	return nil
 }
+
+// listedInfo is what a listing tells of an object that is no dynamic large one. The
+// hash of a static large one there is its manifest's; what it has for an ETag stands
+// beside it, where the server tells it at all.
+func (s *Store) listedInfo(one item) drivers.Info {
+	info := drivers.Info{Bytes: one.Bytes}
+	switch {
+	case one.SLOETag != "":
+		info.Version = version(one.SLOETag)
+	case s.server.listsLarge:
+		info.Version = version(one.Hash)
+		if httpstore.IsMD5(info.Version) {
+			info.MD5 = info.Version
+		}
+	}
+	return info
+}
+
+// version is an ETag as Info.Version has it.
+func version(etag string) string { return strings.ToLower(strings.Trim(etag, `"`)) }

@@ -98,7 +98,7 @@ func (w *write) receipt(length int, sent, etag string, err error) (drivers.Recei
 	if err != nil {
 		return drivers.Receipt{}, w.fail(err)
 	}
-	receipt := drivers.Receipt{Bytes: int64(length), MD5: sent}
+	receipt := drivers.Receipt{Bytes: int64(length), MD5: sent, Version: version(etag)}
 	if httpstore.IsMD5(etag) {
 		receipt.ProvenMD5 = etag // one that differs convicts the server
 	}

@@ -160,7 +160,7 @@ func infoOf(h ncw.Headers) (drivers.Info, error) {
 	if err != nil || length < 0 {
 		return drivers.Info{}, httpstore.ErrNoLength
 	}
-	return drivers.Info{Bytes: length, MD5: plainMD5(h), Modified: timestamp(h["X-Timestamp"])}, nil
+	return drivers.Info{Bytes: length, MD5: plainMD5(h), Version: version(h["Etag"]), Modified: timestamp(h["X-Timestamp"])}, nil
 }
 
 // timestamp reads Swift's X-Timestamp, Unix time in seconds with five decimals. Zero

@@ -83,10 +83,11 @@ func (u *upload) run(ctx context.Context, parts *httpstore.Parts) (drivers.Recei
 	if err != nil {
 		return drivers.Receipt{}, err
 	}
-	if err := u.complete(ctx); err != nil {
+	etag, err := u.complete(ctx)
+	if err != nil {
 		return drivers.Receipt{}, err
 	}
-	receipt := drivers.Receipt{Bytes: length, MD5: sum}
+	receipt := drivers.Receipt{Bytes: length, MD5: sum, Version: version(etag)}
 	if u.proven {
 		receipt.ProvenMD5 = sum
 	}
@@ -128,11 +129,11 @@ func (s *Store) createSegments(ctx context.Context) error {
 
 // complete puts the manifest, which makes the object. Its ETag is the MD5 of
 // the segments' ETags; a server without large objects would take the manifest
-// for a payload, and refuses it with this ETag.
-func (u *upload) complete(ctx context.Context) error {
+// for a payload, and refuses it with this ETag. It gives the server's answer.
+func (u *upload) complete(ctx context.Context) (string, error) {
 	manifest, err := json.Marshal(u.segments)
 	if err != nil {
-		return u.fail(err)
+		return "", u.fail(err)
 	}
 	sum := md5.Sum([]byte(u.sums.String()))
 	etag := hex.EncodeToString(sum[:])
@@ -143,10 +144,10 @@ func (u *upload) complete(ctx context.Context) error {
 		payload: manifest, slow: true,
 	})
 	if err != nil {
-		return u.fail(err)
+		return "", u.fail(err)
 	}
 	u.proven = u.proven && strings.EqualFold(answer["Etag"], etag)
-	return nil
+	return answer["Etag"], nil
 }
 
 // abort removes the segments of a failed upload and returns why it failed. It

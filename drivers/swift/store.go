@@ -88,6 +88,7 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		Placer:      s,
 		BatchDelete: s.server.bulkDeletes > 0,
 		Lists:       true,
+		ListTells:   s.server.listsLarge,
 		Uploads:     true,
 		StreamBytes: s.tuning.SegmentBytes + 256<<10, GetStreamBytes: 256 << 10,
 		Workers: s.tuning.Workers,

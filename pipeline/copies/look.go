@@ -69,21 +69,36 @@ var parts = [][]byte{bucketCopies, bucketIntended}
 // are given only at the end. An entry whose state is changed to Intended or from it
 // meanwhile may be given twice, or not.
 func (r *Record) Each(after Cursor, limit int, wanted ...State) (copies []Copy, behind Cursor, err error) {
-	for after.part < len(parts) && len(copies) < limit {
+	behind, err = r.scan(after, limit, wanted, func(k, v []byte) error {
+		c, err := r.read(k, v)
+		copies = append(copies, c)
+		return err
+	})
+	if err != nil {
+		return nil, behind, err
+	}
+	return copies, behind, nil
+}
+
+// scan calls fn with the next entries as they stand in the file, as Each gives them.
+func (r *Record) scan(after Cursor, limit int, wanted []State, fn func(k, v []byte) error) (behind Cursor, err error) {
+	given := 0
+	for after.part < len(parts) && given < limit {
 		intended := after.part == 1
 		if len(wanted) != 0 && !slices.ContainsFunc(wanted, func(s State) bool { return (s == Intended) == intended }) {
 			after = Cursor{part: after.part + 1}
 			continue
 		}
-		if copies, after, err = r.scan(copies, after, limit, wanted); err != nil {
-			return nil, after, err
+		if after, given, err = r.scanPart(after, given, limit, wanted, fn); err != nil {
+			return after, err
 		}
 	}
-	return copies, after, nil
+	return after, nil
 }
 
-// scan looks at the next entries of a part in one read transaction.
-func (r *Record) scan(copies []Copy, after Cursor, limit int, wanted []State) ([]Copy, Cursor, error) {
+// scanPart looks at the next entries of a part in one read transaction. given counts
+// those that fn was called with.
+func (r *Record) scanPart(after Cursor, given, limit int, wanted []State, fn func(k, v []byte) error) (Cursor, int, error) {
 	err := r.db.View(func(tx *bolt.Tx) error {
 		cursor := tx.Bucket(parts[after.part]).Cursor()
 		k, v := cursor.Seek([]byte(after.key))
@@ -91,18 +106,17 @@ func (r *Record) scan(copies []Copy, after Cursor, limit int, wanted []State) ([
 			k, v = cursor.Next()
 		}
 		var last []byte
-		for n := 0; k != nil && n < scanEntries && len(copies) < limit; n++ {
+		for n := 0; k != nil && n < scanEntries && given < limit; n++ {
 			last = k
 			s, err := stateOf(v)
 			if err != nil {
 				return r.damaged(k, err)
 			}
 			if len(wanted) == 0 || slices.Contains(wanted, r.seen(s)) {
-				c, err := r.read(k, v)
-				if err != nil {
+				given++
+				if err := fn(k, v); err != nil {
 					return err
 				}
-				copies = append(copies, c)
 			}
 			k, v = cursor.Next()
 		}
@@ -113,5 +127,5 @@ func (r *Record) scan(copies []Copy, after Cursor, limit int, wanted []State) ([
 		}
 		return nil
 	})
-	return copies, after, err
+	return after, given, err
 }

@@ -1,0 +1,268 @@
+package copies
+
+import (
+	"bufio"
+	"context"
+	"crypto/md5"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/spread"
+	"github.com/kedge/kedge/pipeline/store"
+)
+
+// A listing and the record are compared without holding either: both are spread over
+// files by the MD5 of each URI, and then compared file by file.
+
+// listed is what a listing tells of a payload.
+type listed struct {
+	bytes   int64
+	md5     [16]byte
+	version [8]byte
+	told    told
+}
+
+// told says what of a payload a listing has told.
+type told uint8
+
+const (
+	toldMD5 told = 1 << iota
+	toldVersion
+	// toldTwice: two entries of the listing differ. Neither is believed.
+	toldTwice
+)
+
+// listedBytes is how long an entry in the file is: the URI's sum, and listed.
+const listedBytes = 16 + 8 + 16 + 8 + 1
+
+func (l listed) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(l.bytes))
+	b = append(b, l.md5[:]...)
+	b = append(b, l.version[:]...)
+	return append(b, byte(l.told))
+}
+
+func readListed(b []byte) (sum [16]byte, l listed) {
+	return [16]byte(b), listed{bytes: int64(binary.BigEndian.Uint64(b[16:])), md5: [16]byte(b[24:]), version: [8]byte(b[40:]), told: told(b[48])}
+}
+
+func listedOf(info drivers.Info) listed {
+	l := listed{bytes: info.Bytes}
+	if sum, ok := unhex(info.MD5); ok && len(sum) == len(l.md5) {
+		l.md5, l.told = [16]byte(sum), toldMD5
+	}
+	if info.Version != "" {
+		l.version = sumOfVersion(info.Version)
+		l.told |= toldVersion
+	}
+	return l
+}
+
+// confirms says whether this is the payload of a side, for all that the listing tells:
+// its length alone says nothing. A version that is the payload's MD5 is an ETag.
+func (l listed) confirms(s Side) bool {
+	if l.told&toldTwice != 0 || l.bytes != s.Bytes {
+		return false
+	}
+	if l.told&toldMD5 != 0 {
+		return hex.EncodeToString(l.md5[:]) == s.Digest
+	}
+	if l.told&toldVersion == 0 {
+		return false
+	}
+	sum, known := s.versionSum()
+	return known && sum == l.version || s.Digest != "" && l.version == sumOfVersion(s.Digest)
+}
+
+// spreadListing lists a store into files. A listing that tells nothing of use is an
+// error: every copy would be doubted for it.
+func spreadListing(ctx context.Context, folder string, s store.Store) (files [spread.Files]string, err error) {
+	list, err := listingOf(s)
+	if err != nil {
+		return files, err
+	}
+	var all, useful int64
+	files, err = spread.Over(folder, "listed", func(put func([16]byte, []byte) error) error {
+		var buffer []byte
+		return list(ctx, func(uri string, info drivers.Info) error {
+			one := listedOf(info)
+			if all++; one.told != 0 {
+				useful++
+			}
+			buffer = one.append(buffer[:0])
+			return put(md5.Sum([]byte(uri)), buffer)
+		})
+	})
+	if err == nil && all > 0 && useful == 0 {
+		err = errUntold
+	}
+	return files, err
+}
+
+// listing is a file of what a store lists, by the sums of the URIs.
+type listing map[[16]byte]listed
+
+func readListing(path string) (listing, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	all := make(listing, info.Size()/listedBytes)
+	in := bufio.NewReaderSize(f, 64<<10)
+	var b [listedBytes]byte
+	for {
+		switch _, err := io.ReadFull(in, b[:]); err {
+		case nil:
+		case io.EOF:
+			return all, nil
+		default:
+			return nil, err
+		}
+		sum, l := readListed(b[:])
+		if was, ok := all[sum]; ok && was != l {
+			l.told = toldTwice
+		}
+		all[sum] = l
+	}
+}
+
+// workFolder makes a folder in a folder, in place of those that were left there.
+func workFolder(in string) (folder string, remove func() error, err error) {
+	const name = "kedge-copies-"
+	if err := os.MkdirAll(in, 0o700); err != nil {
+		return "", nil, err
+	}
+	left, err := os.ReadDir(in)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, entry := range left {
+		if strings.HasPrefix(entry.Name(), name) {
+			if err := os.RemoveAll(filepath.Join(in, entry.Name())); err != nil {
+				return "", nil, err
+			}
+		}
+	}
+	if folder, err = os.MkdirTemp(in, name); err != nil {
+		return "", nil, err
+	}
+	return folder, func() error {
+		err := os.RemoveAll(folder)
+		_ = os.Remove(in) // it stays where something else is in it
+		return err
+	}, nil
+}
+
+// list compares the record with a listing of the store.
+func (c Check) list(ctx context.Context) (_ Checked, err error) {
+	folder, remove, err := workFolder(c.Folder)
+	if err != nil {
+		return Checked{}, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	var recorded, held [spread.Files]string
+	both, bothCtx := errgroup.WithContext(ctx)
+	both.Go(func() (err error) {
+		held, err = spreadListing(bothCtx, folder, c.Store)
+		return err
+	})
+	both.Go(func() (err error) {
+		recorded, err = spread.Over(folder, "recorded", func(put func([16]byte, []byte) error) error { return c.spreadRecord(bothCtx, put) })
+		return err
+	})
+	if err := both.Wait(); err != nil {
+		return Checked{}, err
+	}
+	v := &verdict{check: c}
+	for i := range held {
+		if err := c.compare(ctx, v, recorded[i], held[i]); err != nil {
+			return v.counts, errors.Join(err, v.end(ctx))
+		}
+	}
+	return v.counts, v.end(ctx)
+}
+
+// spreadRecord puts the entries to be compared as they stand in the record.
+func (c Check) spreadRecord(ctx context.Context, put func([16]byte, []byte) error) error {
+	var cursor Cursor
+	var buffer []byte
+	for {
+		given := 0
+		var err error
+		cursor, err = c.Record.scan(cursor, scanEntries, trusted, func(k, v []byte) error {
+			given++
+			entry, err := c.Record.read(k, v)
+			if err != nil {
+				return err
+			}
+			buffer = appendBytes(appendBytes(buffer[:0], k), v)
+			return put(md5.Sum([]byte(entry.Destination.URI)), buffer)
+		})
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil || given == 0 {
+			return err
+		}
+	}
+}
+
+// compare compares one file of each.
+func (c Check) compare(ctx context.Context, v *verdict, recorded, held string) error {
+	all, err := readListing(held)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(recorded)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in := bufio.NewReaderSize(f, 64<<10)
+	for {
+		var sum [16]byte
+		if _, err := io.ReadFull(in, sum[:]); err == io.EOF {
+			return context.Cause(ctx)
+		} else if err != nil {
+			return err
+		}
+		k, err := readBytes(in)
+		if err != nil {
+			return err
+		}
+		value, err := readBytes(in)
+		if err != nil {
+			return err
+		}
+		entry, err := c.Record.read(k, value)
+		if err != nil {
+			return err
+		}
+		l, there := all[sum]
+		v.say(entry, there && l.confirms(entry.Destination))
+	}
+}
+
+// readBytes reads what appendBytes has written.
+func readBytes(in *bufio.Reader) ([]byte, error) {
+	n, err := binary.ReadUvarint(in)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, n)
+	_, err = io.ReadFull(in, b)
+	return b, err
+}

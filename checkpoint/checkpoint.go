@@ -100,6 +100,8 @@ type Header struct {
 	// Bytes is how many they have, as counted at the start; 0 in a file that an
 	// older kedge began.
 	Bytes int64 `json:"bytes,omitempty"`
+	// Recorded says that what is committed is to be deleted by a record of copies.
+	Recorded bool `json:"recorded,omitempty"`
 	// Position is where enumeration goes on: behind the last batch intended.
 	Position Position `json:"position"`
 	// NextBatch is the number of the next batch.
@@ -363,6 +365,12 @@ func (c *Checkpoint) HasFailed(e Entry) (failed bool, err error) {
 // Recount changes the number of documents to migrate, and of their bytes.
 func (c *Checkpoint) Recount(documents, bytes int64) *Ticket {
 	return c.change(func(h *Header) { h.Documents, h.Bytes = documents, bytes }, nil)
+}
+
+// Record notes that what is committed from now on is to be deleted by a record of copies,
+// or, with false, that there is none any more.
+func (c *Checkpoint) Record(recorded bool) *Ticket {
+	return c.change(func(h *Header) { h.Recorded = recorded }, nil)
 }
 
 // Count adds to the counts what needed no batch.

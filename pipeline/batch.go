@@ -48,9 +48,6 @@ type item struct {
 	// copy is what the record of copies has of the document; its State is None where
 	// that has nothing, or was not asked.
 	copy copies.Copy
-	// rowGone: somebody has deleted the row since it was committed. What is left to do
-	// is to delete the source.
-	rowGone bool
 
 	carriage carriage
 	// allowance is how many bytes of it may be held beside the payload as

@@ -19,10 +19,14 @@ import (
 func (m *migration) commit(ctx context.Context, b *batch) error {
 	items := b.filter(func(it *item) bool { return it.pending() && it.ready(stateCommitted) })
 	if len(items) == 0 {
-		m.recordCommitted(b)
+		m.recordCommitted(b, nil)
 		return nil
 	}
 	defer m.progress.Busy(progress.StageCommit)()
+	sources, err := m.seeSources(ctx, items)
+	if err != nil {
+		return err
+	}
 	if crash.Mutated("delete-before-commit") {
 		for _, it := range items {
 			_ = m.src.Delete(ctx, it.doc.URI)
@@ -38,7 +42,7 @@ func (m *migration) commit(ctx context.Context, b *batch) error {
 		return err
 	}
 	crash.Point("committed")
-	defer m.recordCommitted(b)
+	defer m.recordCommitted(b, sources)
 	var missed []*item
 	for i, it := range items {
 		if !applied[i] {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/copies"
@@ -115,8 +116,7 @@ func compare(a, b catalog.Position) int {
 	return 0
 }
 
-// feedChanged feeds changed rows. Of a key that several rows have, all are there: they are
-// read with it.
+// feedChanged feeds changed rows.
 func (m *migration) feedChanged(ctx context.Context, out chan<- *batch, docs []catalog.Document) error {
 	cut := m.cutter()
 	take := m.feeding(ctx, out)
@@ -149,18 +149,41 @@ func (m *migration) uncopied(page []catalog.Document) (rest []catalog.Document, 
 		switch dest, err := m.dst.URI(d.Key); {
 		case err == nil && holds(found[i], d) && found[i].Destination.URI == dest:
 		case d.Digest == "" && !d.NoURI:
-			m.round.Rest++
+			m.rest.Add(1)
 		default:
 			rest = append(rest, d)
 			continue
 		}
 		skipped.Add(checkpoint.Counts{Skipped: 1, BytesCounted: max(d.Bytes, 0)})
 	}
-	if skipped.Skipped > 0 {
-		m.checkpoint.Count(skipped)
-		m.progress.Skipped(skipped)
-	}
+	m.skipped(skipped)
 	return rest, nil
+}
+
+// leaveSiblings leaves out the documents whose key other rows have with other bytes, of
+// which only one can be at the destination: the migration decides which.
+func (m *migration) leaveSiblings(b *batch, rows map[drivers.Key][]catalog.Document) {
+	b.items = slices.DeleteFunc(b.items, func(it *item) bool {
+		if !it.siblings || it.failure != nil {
+			return false
+		}
+		for _, row := range rows[it.doc.Key] {
+			if row.URI != it.doc.URI || row.Digest != it.doc.Digest || row.Compressed != it.doc.Compressed {
+				m.rest.Add(1)
+				m.skipped(checkpoint.Counts{Skipped: 1, BytesCounted: max(it.doc.Bytes, 0)})
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// skipped counts documents that nothing is done for.
+func (m *migration) skipped(counts checkpoint.Counts) {
+	if counts.Skipped > 0 {
+		m.checkpoint.Count(counts)
+		m.progress.Skipped(counts)
+	}
 }
 
 // keep records what is proved, durably. It stands where a migration commits.
@@ -227,6 +250,7 @@ func (m *migration) endRound(ctx context.Context) error {
 func (m *migration) tellRound() {
 	counts, _ := m.progress.Tally()
 	r := &m.round.Round
+	r.Rest = m.rest.Load()
 	r.Number, r.Ended, r.Copies = m.record.Header().Rounds, time.Now(), m.copied()
 	r.Copied, r.Unchanged, r.Failed = counts.Moved, counts.Skipped-r.Rest, m.result.Failed
 	m.result.Round = *r

@@ -20,7 +20,9 @@ import (
 
 // keepsSources says that no source is deleted by this run, or not before all rows are
 // changed.
-func (m *migration) keepsSources() bool { return m.KeepSource || m.record != nil && !m.deleting }
+func (m *migration) keepsSources() bool {
+	return m.KeepSource || m.record != nil && !m.deleting && !m.purging()
+}
 
 // cutOver ends a migration with a record, when all rows have been gone through.
 func (m *migration) cutOver(ctx context.Context) error {
@@ -31,6 +33,9 @@ func (m *migration) cutOver(ctx context.Context) error {
 		return err
 	}
 	crash.Point("vanished")
+	if m.Job == Migrate && !m.KeepSource {
+		m.record.Update(func(h *copies.Header) { h.Keeping = false })
+	}
 	if m.Startable != nil {
 		sources, err := m.countSources(ctx)
 		if err != nil {
@@ -56,16 +61,24 @@ func (m *migration) countSources(ctx context.Context) (n int64, err error) {
 		return 0, nil
 	}
 	err = m.eachRecorded(ctx, func(page []copies.Copy) error {
-		n += int64(len(m.deletedNow(page)))
+		n += int64(len(deletedNow(page)))
 		return nil
-	}, copies.Committed, copies.Doubted)
+	}, copies.Committed, copies.CommittedDoubted)
 	return n, err
 }
 
 // deletedNow leaves out what a migration with --nodelete has committed.
-func (m *migration) deletedNow(page []copies.Copy) []copies.Copy {
-	from := m.record.Header().DeleteFrom
-	return slices.DeleteFunc(page, func(c copies.Copy) bool { return c.When.Before(from) })
+func deletedNow(page []copies.Copy) []copies.Copy {
+	return slices.DeleteFunc(page, func(c copies.Copy) bool { return c.Kept })
+}
+
+// tellRecordLost fails where a run before has relied on a record that is gone: what it was
+// going to delete nobody knows any more. The next run does not say so again.
+func (m *migration) tellRecordLost(ctx context.Context) error {
+	if err := m.checkpoint.Record(false).Wait(ctx); err != nil {
+		return err
+	}
+	return fmt.Errorf("the record of copies, %s, is gone: all documents are moved, but sources of those that an earlier run has committed may still be there; kedge purge deletes them, after proof", m.Record)
 }
 
 // recordPage is how many entries of the record are looked at together.
@@ -79,7 +92,7 @@ const mostVanished = 50_000
 // killed run has committed, and documents that have vanished since they were copied,
 // whose copies are removed.
 func (m *migration) settleRecord(ctx context.Context) error {
-	states := []copies.State{copies.Intended, copies.Copied, copies.Doubted}
+	states := []copies.State{copies.Intended, copies.Copied, copies.Doubted} // of the others the rows were changed
 	if m.Job == Copy {
 		states = states[:1] // services read nothing there: the others may wait
 	}
@@ -93,8 +106,10 @@ func (m *migration) settleRecord(ctx context.Context) error {
 		for _, c := range page {
 			switch row, there := rowOf(rows, c); {
 			case there && m.atDestination(row):
-				committed = append(committed, committedBy(c, row))
+				committed = append(committed, m.committedBy(c, row))
 			case there, m.Job == Rollback: // what is at the old store was put by Anchore
+			case len(rows[c.Key]) > 0: // the place is that of another row with this key
+				m.record.Drop([]copies.Copy{c})
 			default:
 				vanished = append(vanished, c)
 			}
@@ -119,15 +134,15 @@ func (m *migration) settleRecord(ctx context.Context) error {
 }
 
 // committedBy is a copy of which the row says that it was committed.
-func committedBy(c copies.Copy, row catalog.Document) copies.Copy {
-	c.When = time.Now()
+func (m *migration) committedBy(c copies.Copy, row catalog.Document) copies.Copy {
+	c.When, c.Kept = time.Now(), c.Kept || m.record.Header().Keeping
 	if d := c.Destination; c.State == copies.Copied && d.Digest == row.Digest && d.Bytes == row.Bytes && d.Compressed == row.Compressed {
 		c.State = copies.Committed
 		return c
 	}
 	// The row names what nobody has proved since.
 	c.Destination = copies.Side{URI: row.URI, Digest: row.Digest, Bytes: row.Bytes, Compressed: row.Compressed}
-	c.State = copies.Doubted
+	c.State = copies.CommittedDoubted
 	return c
 }
 
@@ -194,14 +209,20 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 		named[uri] = true
 	}
 	items := make([]*item, 0, len(list))
+	gone := list[:0:0]
 	for _, c := range list {
 		if named[c.Destination.URI] {
+			gone = append(gone, c)
 			continue
 		}
 		it := &item{copy: c, plainBytes: -1, dest: c.Destination.URI}
 		it.doc = catalog.Document{Key: c.Key, Name: c.Name, URI: c.Source.URI, Digest: c.Source.Digest, Bytes: c.Source.Bytes}
 		it.receipt.ProvenMD5 = c.Destination.Digest
 		items = append(items, it)
+	}
+	if m.alike.folds {
+		m.Log.WarnContext(ctx, "copies of deleted documents are left, because the destination takes two names for one", "documents", len(items))
+		return nil
 	}
 	left := make([]error, len(items))
 	at := make(map[*item]int, len(items))
@@ -211,14 +232,17 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 	if err := m.destOps.Each(ctx, items, func(ctx context.Context, it *item) { left[at[it]] = m.removePut(ctx, it) }); err != nil {
 		return err
 	}
-	gone := list[:0:0]
 	for i, it := range items {
 		if left[i] != nil {
 			m.Log.WarnContext(ctx, "copy left", "document", it.doc.Key.String(), "uri", it.dest,
 				"reason", fmt.Errorf("%w, and what is at its place is left there: %w", errVanished, left[i]).Error())
 		}
-		if left[i] == nil {
+		switch err := left[i]; {
+		case err == nil:
 			m.result.Removed++
+		case errors.Is(err, errReplaced), errors.Is(err, errOlder), errors.Is(err, errSource):
+		default:
+			continue // another run may find out, or come through
 		}
 		gone = append(gone, it.copy)
 	}
@@ -229,14 +253,14 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 // feedSources feeds what was committed and still has a source.
 func (m *migration) feedSources(ctx context.Context, out chan<- *batch) error {
 	err := m.eachRecorded(ctx, func(page []copies.Copy) error {
-		if page = m.deletedNow(page); len(page) == 0 {
+		if page = deletedNow(page); len(page) == 0 {
 			return nil
 		}
 		if m.stopping() {
 			return errStopping
 		}
 		return concurrency.Send(ctx, out, &batch{committed: page})
-	}, copies.Committed, copies.Doubted)
+	}, copies.Committed, copies.CommittedDoubted)
 	if errors.Is(err, errStopping) {
 		m.stopped, err = true, nil
 	}
@@ -245,8 +269,10 @@ func (m *migration) feedSources(ctx context.Context, out chan<- *batch) error {
 
 var errStopping = errors.New("asked to stop")
 
-// reviveCommitted makes the items of a batch whose sources are to be deleted. What rows
-// name the source again is left alone.
+// reviveCommitted makes the items of a batch whose sources are to be deleted. A row that
+// names the source again is left alone. One that is gone, or tells other bytes at the
+// destination, is what Anchore's services have made of it since: nobody asks for the old
+// payload any more.
 func (m *migration) reviveCommitted(b *batch, rows map[drivers.Key][]catalog.Document) {
 	for _, c := range b.committed {
 		row, there := rowOf(rows, c)
@@ -254,14 +280,15 @@ func (m *migration) reviveCommitted(b *batch, rows map[drivers.Key][]catalog.Doc
 			m.record.Drop([]copies.Copy{c})
 			continue
 		}
-		if !there {
-			row = catalog.Document{Key: c.Key, Name: c.Name, Digest: c.Destination.Digest, Bytes: c.Destination.Bytes, Compressed: c.Destination.Compressed}
+		it := &item{doc: row, dest: c.Destination.URI, copy: c, plainBytes: -1}
+		superseded := !there || row.Digest != c.Destination.Digest
+		if superseded {
+			it.doc = catalog.Document{Key: c.Key, Name: c.Name, Digest: c.Destination.Digest, Bytes: c.Destination.Bytes, Compressed: c.Destination.Compressed}
 		}
-		it := &item{doc: row, dest: c.Destination.URI, copy: c, rowGone: !there, plainBytes: -1}
 		it.foundMoved(earlierCounts)
 		it.doc.URI = c.Source.URI // as delete needs it
-		if it.rowGone {
-			it.prove(c.Destination.Digest) // it was, when it was committed; and nobody asks for it any more
+		if superseded {
+			it.prove(c.Destination.Digest) // as it was when it was committed
 		}
 		b.items = append(b.items, it)
 	}
@@ -272,8 +299,8 @@ func (m *migration) reviveCommitted(b *batch, rows map[drivers.Key][]catalog.Doc
 func (m *migration) forgetDeleted(b *batch) {
 	var list []copies.Copy
 	for _, it := range b.items {
-		if it.state == stateSourceGone || it.state == stateCommitted || it.leftForGood() {
-			list = append(list, it.copy)
+		if it.state == stateSourceGone || it.state == stateNothingLeft || it.state == stateCommitted || it.leftForGood() {
+			list = append(list, copies.Copy{Key: it.doc.Key, Name: it.doc.Name})
 		}
 	}
 	if len(list) > 0 {

@@ -158,13 +158,13 @@ func (m *migration) deletable(ctx context.Context, b *batch) ([]*item, error) {
 // still to be moved has its payload there.
 func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document) (named bool, err error) {
 	reason := errRowGone
-	if it.rowGone {
-		reason = nil
+	if m.deleting {
+		reason = nil // it named the destination when it was committed
 	}
 	for _, row := range rows {
 		if row.Name == it.doc.Name {
 			reason = rowChanged(row.URI)
-			if row.URI == it.dest && row.Digest == it.digest {
+			if row.URI == it.dest && (row.Digest == it.digest || m.deleting) {
 				reason = nil
 			}
 			continue

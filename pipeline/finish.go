@@ -45,7 +45,7 @@ func (m *migration) finish(ctx context.Context, b *batch) error {
 		o.JournalBytes = m.journal.Offset()
 	}
 	crash.Point("journaled")
-	if m.deleting {
+	if m.deleting || m.purging() && m.record != nil {
 		m.forgetDeleted(b)
 	}
 	m.checkpoint.Done(b.number, o)

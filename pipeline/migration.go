@@ -84,6 +84,8 @@ type migration struct {
 	// deleting: all rows are changed, and now the sources go; only with a record.
 	deleting bool
 	round    round
+	// rest counts the rows of which a Copy makes none.
+	rest atomic.Int64
 	// stopped: enumeration ended because of stop, not at the catalog's end.
 	stopped bool
 }
@@ -108,6 +110,9 @@ func (m *migration) run(ctx context.Context) (Result, error) {
 	defer m.progress.End()
 
 	if err := m.cat.Lock(ctx, m.WaitForLock); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return m.result, err
 	}
 	watching, unwatch := context.WithCancel(ctx)
@@ -186,6 +191,9 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.checkCopies(ctx); err != nil {
 		return err
 	}
+	if err := m.beginRecord(ctx); err != nil {
+		return err
+	}
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
@@ -197,7 +205,7 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err == nil && !m.stopped && m.moves() {
 		err = m.findSkipped(ctx)
 	}
-	if err == nil && !m.stopped && m.record != nil {
+	if err == nil && !m.stopped && !m.purging() {
 		err = m.endRecord(ctx)
 	}
 	drop, err = m.end(ctx, err)
@@ -220,10 +228,15 @@ func (m *migration) goThrough(ctx context.Context) error {
 // endRecord does what is left to do with a record when all documents have been gone
 // through.
 func (m *migration) endRecord(ctx context.Context) error {
-	if m.Job == Copy {
+	switch {
+	case m.Job == Copy:
 		return m.endRound(ctx)
+	case m.record != nil:
+		return m.cutOver(ctx)
+	case m.checkpoint.Header().Recorded:
+		return m.tellRecordLost(ctx)
 	}
-	return m.cutOver(ctx)
+	return nil
 }
 
 // openJournal opens the journal. A Copy has none: the record says what it did.

@@ -82,10 +82,10 @@ func (m *migration) refuseCheckpoint() error {
 }
 
 // probeKey is where the probe is put; no user of Anchore has such a name. It is
-// the same for every run of one migration, so that a run takes away what a
+// the same for every run between the two stores, so that a run takes away what a
 // killed one left.
 func (m *migration) probeKey() drivers.Key {
-	return drivers.Key{UserID: "kedge-probe", Bucket: "kedge-probe", ArchiveID: Identity(m.Options).Fingerprint}
+	return drivers.Key{UserID: "kedge-probe", Bucket: "kedge-probe", ArchiveID: RecordIdentity(m.Options).Fingerprint}
 }
 
 // alike is what is known of stores that take different names for one (package

@@ -34,6 +34,9 @@ func (m *migration) prepare(ctx context.Context, b *batch) error {
 	for _, it := range b.items {
 		m.findSiblings(it, rows[it.doc.Key])
 	}
+	if m.Job == Copy {
+		m.leaveSiblings(b, rows)
+	}
 	if b.entries != nil {
 		m.takeBackChanged(ctx, b)
 	}

@@ -79,9 +79,14 @@ func (m *migration) shareDestinations(ctx context.Context, b *batch) (map[*item]
 	first := make(map[string]*item)
 	shared := make(map[*item]*item)
 	for _, it := range b.pending() {
-		if it.siblings && it.state == stateCopied {
-			first[it.dest] = it // its payload is there
+		if !it.siblings || it.state != stateCopied {
+			continue
 		}
+		if at := it.atDest; at != nil && (at.Digest != it.digest || at.Compressed != it.compressed) {
+			it.fail(failure.StagePut, failure.ClassPlaceTaken, placeTaken(it.dest, at.Name))
+			continue
+		}
+		first[it.dest] = it // its payload is there
 	}
 	for _, it := range b.carrying() {
 		if !it.siblings {

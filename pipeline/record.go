@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 // openRecord opens the record of copies where this run has one (Options.Record).
 func (m *migration) openRecord() error {
-	if m.Record == "" || m.purging() {
+	if m.Record == "" || m.purging() && m.KeepSource {
 		return nil
 	}
 	there, err := copies.Exists(m.Record)
@@ -28,13 +29,13 @@ func (m *migration) openRecord() error {
 		return failure.Refused("source and destination give the same URIs, such as %s…: no row could say which of the two copies is meant, so nothing can be copied ahead (kedge migrate moves these documents)", m.src.Prefix())
 	case m.Job == Rollback && !there:
 		return failure.Refused("there is no record of a migration from %s to %s whose sources were kept (%s): migrate without --nodelete deletes them, and the way back is then an ordinary migration, kedge migrate", m.dst.Place(), m.src.Place(), m.Record)
-	case !there && (m.Job == Migrate && !m.KeepSource || m.samePrefix()):
+	case !there && (m.purging() || m.Job == Migrate && !m.KeepSource || m.samePrefix()):
 		return nil
 	}
 	o := copies.Opening{Identity: RecordIdentity(m.Options), Source: m.src.URI, Destination: m.dst.URI, Turned: m.Job == Rollback}
 	m.record, err = copies.Open(m.Record, o)
 	var mismatch *checkpoint.MismatchError
-	if m.Job == Migrate && errors.As(err, &mismatch) {
+	if (m.Job == Migrate || m.purging()) && errors.As(err, &mismatch) {
 		m.Log.Warn("the record of copies is another migration's, and is left alone", "record", m.Record)
 		return nil
 	}
@@ -76,13 +77,14 @@ func (m *migration) copied() int64 {
 // checkCopies makes sure that the destination still holds what the record says, in the
 // way that Trust says. What it does not show is moved as if it had never been copied.
 func (m *migration) checkCopies(ctx context.Context) error {
-	if m.record == nil || m.Job == Copy {
+	if m.record == nil || !m.moves() {
 		return nil
 	}
 	if m.Trust == "" {
 		m.Trust = copies.Best(m.dst)
 	}
-	if m.record.Counts()[copies.Copied] > 0 || m.record.Counts()[copies.Committed] > 0 || m.record.Counts()[copies.Doubted] > 0 {
+	counts := m.record.Counts()
+	if counts[copies.Copied]+counts[copies.Committed]+counts[copies.Doubted]+counts[copies.CommittedDoubted] > 0 {
 		checked, err := copies.Check{
 			Record: m.record, Store: m.dst, How: m.Trust, Folder: m.Record + ".check", Workers: int(m.destOps.Limit()),
 		}.Run(ctx)
@@ -92,7 +94,7 @@ func (m *migration) checkCopies(ctx context.Context) error {
 		m.Log.InfoContext(ctx, "the copies were looked at", "trust", string(m.Trust), "confirmed", checked.Confirmed, "doubted", checked.Doubted)
 		m.result.CopiesDoubted = checked.Doubted
 	}
-	if m.Job == Rollback && m.record.Counts()[copies.Copied] == 0 {
+	if m.Job == Rollback && m.copied() == 0 {
 		return failure.Refused("%s shows none of the documents that were moved from there: there is nothing to go back to in place; kedge migrate moves everything back", m.dst.Place())
 	}
 	return nil
@@ -107,12 +109,12 @@ func holds(c copies.Copy, d catalog.Document) bool {
 		return true
 	}
 	s := c.Source
-	return d.Digest != "" && s.Digest == d.Digest && s.URI == d.URI && s.Bytes == d.Bytes && s.Compressed == d.Compressed
+	return d.Digest != "" && c.Destination.Digest != "" && s.Digest == d.Digest && s.URI == d.URI && s.Bytes == d.Bytes && s.Compressed == d.Compressed
 }
 
 // takeCopies has the record prove what it can of documents that are found.
 func (m *migration) takeCopies(items []*item) error {
-	if m.record == nil || m.Job == Copy {
+	if m.record == nil || m.purging() {
 		return nil
 	}
 	docs := make([]catalog.Document, len(items))
@@ -125,6 +127,9 @@ func (m *migration) takeCopies(items []*item) error {
 	}
 	for i, it := range items {
 		switch c := found[i]; {
+		case c.State == copies.Intended:
+			it.revived = true
+		case m.Job == Copy:
 		case it.state == stateFound && holds(c, it.doc) && c.Destination.URI == it.dest:
 			it.copiedBefore(c)
 		case it.state == stateMovedBefore && c.State == copies.Committed:
@@ -141,7 +146,7 @@ func (m *migration) recordProves(it *item) bool {
 	case it.state == stateCopied:
 		return true
 	case it.state == stateMovedBefore && m.deleting:
-		return it.copy.State == copies.Committed && it.copy.Destination.Digest == it.digest && it.digest != ""
+		return it.copy.State == copies.Committed && it.digest != ""
 	default:
 		return false
 	}
@@ -167,7 +172,7 @@ func (m *migration) intendCopies(b *batch) {
 // copyOf is what the record is to have of an item.
 func (m *migration) copyOf(it *item, state copies.State) copies.Copy {
 	c := copies.Copy{
-		Key: it.doc.Key, Name: it.doc.Name, State: state, When: time.Now(),
+		Key: it.doc.Key, Name: it.doc.Name, State: state, When: time.Now(), Kept: m.Job == Migrate && m.KeepSource,
 		Source:      copies.Side{URI: it.doc.URI, Digest: it.doc.Digest, Bytes: it.doc.Bytes, Compressed: it.doc.Compressed},
 		Destination: copies.Side{URI: it.dest, Digest: it.digest, Bytes: it.bytes, Compressed: it.compressed, Version: it.receipt.Version},
 	}
@@ -179,8 +184,8 @@ func (m *migration) copyOf(it *item, state copies.State) copies.Copy {
 
 // recordCommitted tells the record which rows of a batch name the destination now. Not
 // durably: what a crash takes is found out from the rows by the next run.
-func (m *migration) recordCommitted(b *batch) {
-	if m.record == nil || m.deleting {
+func (m *migration) recordCommitted(b *batch, sources map[*item]string) {
+	if m.record == nil || m.deleting || m.purging() {
 		return
 	}
 	var list []copies.Copy
@@ -189,9 +194,10 @@ func (m *migration) recordCommitted(b *batch) {
 			continue
 		}
 		c := m.copyOf(it, copies.Committed)
+		c.Source.Version = sources[it] // one that it has from when it was copied stays
 		if it.state == stateMovedBefore {
 			// Its row tells the destination's payload, and nobody has proved that.
-			c.Source.Digest, c.Source.Bytes, c.State = "", -1, copies.Doubted
+			c.Source.Digest, c.Source.Bytes, c.State = "", -1, copies.CommittedDoubted
 		}
 		list = append(list, c)
 	}
@@ -208,9 +214,10 @@ const settledMargin = time.Minute
 // that need not read them. One that is so young that it may have been replaced since it
 // was read has none.
 func (m *migration) seeSources(ctx context.Context, items []*item) (map[*item]string, error) {
-	if !m.src.Capabilities().Identifies {
+	if m.record == nil || !m.KeepSource || !m.src.Capabilities().Identifies {
 		return nil, nil
 	}
+	items = slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return it.copy.State == copies.Copied })
 	versions := make([]atomic.Pointer[string], len(items))
 	at := make(map[*item]int, len(items))
 	for i, it := range items {
@@ -267,23 +274,22 @@ func (m *migration) taskOpen(ctx context.Context, id int64) (bool, error) {
 	return false, nil
 }
 
-// recordSince has the record say when the first of what it has may have been put, by the
-// destination's clock.
-func (m *migration) recordSince() {
+// beginRecord has the record say, durably, when the first of what it has may have been put,
+// by the destination's clock, and what this run is going to do with sources.
+func (m *migration) beginRecord(ctx context.Context) error {
 	if m.record == nil {
-		return
+		return nil
 	}
-	m.record.Update(func(h *copies.Header) {
+	if m.Job == Migrate && !m.KeepSource {
+		m.checkpoint.Record(true)
+	}
+	return m.record.Update(func(h *copies.Header) {
 		if h.Began.IsZero() {
 			h.Began = m.since
 		}
-		switch {
-		case m.Job == Migrate && m.KeepSource:
-			h.DeleteFrom = time.Time{}
-		case m.Job == Migrate && h.DeleteFrom.IsZero():
-			h.DeleteFrom = time.Now().UTC().Truncate(time.Second)
-		}
-	})
+		h.Keeping = h.Keeping || m.Job == Migrate && m.KeepSource
+		h.Deleting = h.Deleting || m.purging()
+	}).Wait(ctx)
 }
 
 // flushRecord returns when all that the record was told is durable.
@@ -291,8 +297,15 @@ func (m *migration) flushRecord(ctx context.Context) error {
 	return m.record.Update(func(*copies.Header) {}).Wait(ctx)
 }
 
-// ours says whether what is at a place was put since the record was begun.
-func (m *migration) ours(there drivers.Info) bool {
-	began := m.record.Header().Began
-	return !began.IsZero() && !there.Modified.IsZero() && !there.Modified.Before(began)
+// ours says why what is at a place was not certainly put by an earlier run of this record:
+// since it was begun, and before this run. What this run has put it takes back itself.
+func (m *migration) ours(there drivers.Info) error {
+	began, since := m.record.Header().Began, m.checkpoint.Header().Since
+	switch at := there.Modified; {
+	case began.IsZero() || since.IsZero() || at.IsZero() || at.Before(began):
+		return errOlder
+	case !at.Before(since):
+		return errYoung
+	}
+	return nil
 }

@@ -110,7 +110,6 @@ func (m *migration) beginAnew(ctx context.Context) error {
 		return err
 	}
 	crash.Point("started")
-	m.recordSince()
 	return m.checkpoint.Begin(id, 0, 0, m.since).Wait(ctx)
 }
 

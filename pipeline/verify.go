@@ -145,8 +145,14 @@ func (m *migration) removePut(ctx context.Context, it *item) error {
 	if err := m.settled.Wait(ctx); err != nil {
 		return err
 	}
-	if m.settled.IsOdd(it.dest) {
-		return nil // another row's
+	if m.settled.IsOdd(it.dest) || m.Job == Rollback && it.copy.State == copies.Copied {
+		return nil // another row's; or Anchore's own, which was never put by kedge
+	}
+	if m.record != nil && it.copy.State == copies.Copied {
+		// A copy that may have been removed is none.
+		if err := m.record.Doubt([]copies.Copy{it.copy}).Wait(ctx); err != nil {
+			return err
+		}
 	}
 	// Where nothing is, Delete removes what a killed put has left beside the place.
 	if err := m.removable(ctx, it); err != nil && drivers.KindOf(err) != drivers.NotFound {
@@ -158,6 +164,7 @@ func (m *migration) removePut(ctx context.Context, it *item) error {
 var (
 	errReplaced = errors.New("it is not what was put")
 	errNamed    = errors.New("a row names it that is not found by its key, or one names a place that begins so (if nobody deleted the row: REINDEX TABLE archive_metadata)")
+	errYoung    = errors.New("it is too young to tell whether an earlier run has put it")
 	errOlder    = errors.New("nothing shows that this migration has put it")
 	errSource   = errors.New("it is the source's own file")
 )
@@ -194,7 +201,13 @@ func (m *migration) removable(ctx context.Context, it *item) error {
 			return errReplaced
 		}
 	}
-	if !told && !m.putSince(there) && !(it.copy.State == copies.Intended && m.ours(there)) {
+	switch {
+	case told:
+	case it.copy.State == copies.Intended:
+		if err := m.ours(there); err != nil {
+			return err
+		}
+	case !m.putSince(there):
 		return errOlder
 	}
 	if !m.src.Capabilities().Identifies || !m.dst.Capabilities().Identifies {

@@ -69,7 +69,7 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 		Checkpoint: c.Checkpoint, Buckets: c.Bucket, Workers: c.Workers, MemoryBytes: c.Memory << 20,
 		AllowVolatile: c.AllowVolatile, WaitForLock: c.Wait, Log: a.log,
 	}
-	if o.Checkpoint, err = checkpointPath(o.Checkpoint, pipeline.Identity(o).Fingerprint); err != nil {
+	if err := placeFiles(&o); err != nil {
 		return err
 	}
 	d.Follow(&o)

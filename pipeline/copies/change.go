@@ -16,7 +16,7 @@ const fillPercent = 0.9
 type entry struct {
 	state      State
 	key, value []byte
-	// trusted: only an entry that is Copied or Committed is changed.
+	// trusted: only an entry that is there, and not Intended, is changed.
 	trusted bool
 }
 
@@ -34,9 +34,9 @@ func (r *Record) Put(copies []Copy) *checkpoint.Ticket {
 }
 
 // Doubt records that the destination does not show these copies any more. An entry that
-// is neither Copied nor Committed, or gone, stays so.
+// is Intended, or gone, stays so.
 func (r *Record) Doubt(copies []Copy) *checkpoint.Ticket {
-	return r.change(copies, func(c *Copy, e *entry) { c.State, e.trusted = Doubted, true })
+	return r.change(copies, func(c *Copy, e *entry) { c.State, e.trusted = c.State.doubted(), true })
 }
 
 // Drop removes the entries of these copies; only key and name matter.
@@ -82,7 +82,7 @@ func (r *Record) apply(intended, copied *bolt.Bucket, e entry) error {
 		switch was, err := r.stateIn(copied, e.key); {
 		case err != nil:
 			return err
-		case was != Copied && was != Committed:
+		case was == None:
 			return nil
 		}
 	}

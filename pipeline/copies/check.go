@@ -7,6 +7,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/store"
 )
 
@@ -34,7 +35,8 @@ func Best(s store.Store) Trust {
 }
 
 // Check compares the copies that the record has with what their store holds. Those that
-// the store does not show become Doubted. Memory does not grow with their number.
+// the store does not show become Doubted, or CommittedDoubted; those that it shows again
+// are what they were. Memory does not grow with their number.
 type Check struct {
 	Record *Record
 	// Store is the run's destination.
@@ -55,7 +57,7 @@ type Check struct {
 type Checked struct{ Confirmed, Doubted int64 }
 
 // trusted are the states that are compared.
-var trusted = []State{Copied, Committed}
+var trusted = []State{Copied, Committed, Doubted, CommittedDoubted}
 
 // pageEntries is how many entries are held at once.
 const pageEntries = 256
@@ -85,12 +87,19 @@ type verdict struct {
 	check   Check
 	counts  Checked
 	doubted []Copy
+	shown   []Copy // which were doubted
 	last    *checkpoint.Ticket
 }
 
 func (v *verdict) say(c Copy, confirmed bool) {
-	if confirmed {
+	if confirmed = confirmed || crash.Mutated("copy-unchecked"); confirmed {
 		v.counts.Confirmed++
+		if was := c.State; was != was.shown() {
+			c.State = was.shown()
+			if v.shown = append(v.shown, c); len(v.shown) == pageEntries {
+				v.record()
+			}
+		}
 	} else {
 		v.counts.Doubted++
 		if v.doubted = append(v.doubted, c); len(v.doubted) == pageEntries {
@@ -106,6 +115,10 @@ func (v *verdict) record() {
 	if len(v.doubted) > 0 {
 		v.last = v.check.Record.Doubt(v.doubted)
 		v.doubted = v.doubted[:0]
+	}
+	if len(v.shown) > 0 {
+		v.last = v.check.Record.Put(v.shown)
+		v.shown = v.shown[:0]
 	}
 }
 

@@ -111,7 +111,7 @@ func TestEveryEntrySurvives(t *testing.T) {
 					for _, length := range []int64{-1, 0, 1, 1 << 40, -1 << 63} {
 						for i := range 2 {
 							checkRoundTrip(t, Copy{
-								Key: key, Name: hex64 + ".json", State: Intended + State(length&3), When: time.Unix(length, 0),
+								Key: key, Name: hex64 + ".json", State: Intended + State(length&3), When: time.Unix(length%(1<<40), 0), Kept: i == 0,
 								Source:      Side{URI: uri, Digest: d, Bytes: length, Compressed: i == 0, Version: version},
 								Destination: Side{URI: madeThere, Digest: other, Bytes: length + int64(i), Compressed: i == 1, Version: version},
 							}, number, bucket)

@@ -20,8 +20,11 @@ const (
 	Copied
 	// Committed: the row names the destination, and the source still stands.
 	Committed
-	// Doubted: it was copied or committed, but the destination did not show it any more.
+	// Doubted: it was copied, but the destination did not show it any more.
 	Doubted
+	// CommittedDoubted: it was committed, but the destination did not show it any more, or
+	// nothing has proved what is there.
+	CommittedDoubted
 
 	states = iota
 )
@@ -39,6 +42,8 @@ func (s State) String() string {
 		return "committed"
 	case Doubted:
 		return "doubted"
+	case CommittedDoubted:
+		return "committed, doubted"
 	default:
 		return "unknown"
 	}
@@ -51,6 +56,34 @@ func (s State) turned() State {
 		return Committed
 	case Committed:
 		return Copied
+	case Doubted:
+		return CommittedDoubted
+	case CommittedDoubted:
+		return Doubted
+	default:
+		return s
+	}
+}
+
+// doubted is the state of an entry that the destination does not show, shown that of one
+// that it shows.
+func (s State) doubted() State {
+	switch s {
+	case Copied:
+		return Doubted
+	case Committed:
+		return CommittedDoubted
+	default:
+		return s
+	}
+}
+
+func (s State) shown() State {
+	switch s {
+	case Doubted:
+		return Copied
+	case CommittedDoubted:
+		return Committed
 	default:
 		return s
 	}
@@ -104,6 +137,9 @@ type Copy struct {
 	// Source is the payload as the row tells it, or told it before the commit.
 	Source, Destination Side
 	State               State
+	// Kept says that the source stays on purpose: a migration with --nodelete has committed
+	// it. It means nothing where the entry is not committed.
+	Kept bool
 	// When is when the entry came to its state; the record keeps whole seconds.
 	When time.Time
 }

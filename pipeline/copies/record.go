@@ -52,9 +52,9 @@ type Header struct {
 	Began time.Time `json:"began,omitzero"`
 	// Deleting says that a migration has begun to delete sources.
 	Deleting bool `json:"deleting,omitempty"`
-	// DeleteFrom is since when committed entries are of a migration that deletes sources;
-	// what was committed before is kept for a way back. Zero where none has begun.
-	DeleteFrom time.Time `json:"delete_from,omitzero"`
+	// Keeping says that the last migration was one with --nodelete, so that what a killed
+	// one has committed and not recorded is kept.
+	Keeping bool `json:"keeping,omitempty"`
 	// Rounds counts how often the catalog has been looked through to its end.
 	Rounds int64 `json:"rounds,omitempty"`
 	// Since is the last_updated up to which it has been.

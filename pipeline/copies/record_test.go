@@ -149,7 +149,7 @@ func TestTheRecordIsAMap(t *testing.T) {
 				c.State = Intended
 				model[n] = keptCopy(c)
 			case what == 1 && (was == Copied || was == Committed):
-				c.State = Doubted
+				c.State = c.State.doubted()
 				model[n] = keptCopy(c)
 			case what == 2:
 				delete(model, n)
@@ -190,7 +190,7 @@ func compareToModel(t *testing.T, r *Record, model map[int]Copy) {
 			t.Fatalf("got  %+v\nwant %+v", c, byKey[c.Key])
 		}
 	}
-	for s := Intended; s <= Doubted; s++ {
+	for s := Intended; s <= CommittedDoubted; s++ {
 		if n := len(each(t, r, 3, s)); int64(n) != counts[s] {
 			t.Fatalf("%d entries %v, want %d", n, s, counts[s])
 		}
@@ -248,7 +248,7 @@ func TestATurnedRecordIsSeenFromTheOtherSide(t *testing.T) {
 	closeRecord(t, r)
 
 	r = open(t, path, turned)
-	if got, want := r.Counts(), (map[State]int64{Copied: 2, Committed: 1, Doubted: 1}); !maps.Equal(got, want) {
+	if got, want := r.Counts(), (map[State]int64{Copied: 2, Committed: 1, CommittedDoubted: 1}); !maps.Equal(got, want) {
 		t.Errorf("counts %v, want %v", got, want)
 	}
 	if c := find(t, r, sample(2, None)); c.State != Copied || c.Source != kept(sample(2, None).Destination) || c.Destination != kept(sample(2, None).Source) {

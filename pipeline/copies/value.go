@@ -11,15 +11,14 @@ import (
 // A value in the file is
 //
 //	flags        two bytes, big endian, of the bits below
-//	when         a varint of the seconds since epoch
-//	key          where flagLong: the whole key
+//	when         a varint of twice the seconds since epoch, and one more where it is kept
+//	key          the whole one, where the entry is filed under its sum
 //	source       what the flags do not tell of it: URI, digest, length, version
 //	destination  likewise
 //
 // Texts have their length before them, as a varint. Lengths of payloads are varints.
 const (
-	flagState = 0x03 // State - 1
-	flagLong  = 0x04 // the whole key is in the value
+	flagState = 0x07 // State - 1
 	flagSame  = 0x08 // the destination's digest and length are the source's
 
 	sourceShift      = 4  // where the flags of the source begin
@@ -64,12 +63,13 @@ func (p places) value(c Copy, long []byte) []byte {
 		flags |= flagSame
 		destination &^= sideDigest
 	}
-	if long != nil {
-		flags |= flagLong
-	}
 	flags |= source<<sourceShift | destination<<destinationShift
 	b := binary.BigEndian.AppendUint16(make([]byte, 0, 64), flags)
-	b = binary.AppendVarint(b, c.When.Unix()-epoch)
+	when := 2 * (c.When.Unix() - epoch)
+	if c.Kept {
+		when++
+	}
+	b = binary.AppendVarint(b, when)
 	if long != nil {
 		b = appendBytes(b, long)
 	}
@@ -172,7 +172,11 @@ func stateOf(value []byte) (State, error) {
 	if len(value) < 2 {
 		return None, errEntry
 	}
-	return State(value[1]&flagState) + 1, nil
+	s := State(value[1]&flagState) + 1
+	if s >= states {
+		return None, errEntry
+	}
+	return s, nil
 }
 
 // read is value's inverse. bucket gives a bucket by its number.
@@ -180,10 +184,12 @@ func (p places) read(filed, value []byte, bucket func(byte) (string, bool)) (c C
 	r := &reader{rest: value}
 	flags := binary.BigEndian.Uint16(r.take(2))
 	c.State = State(flags&flagState) + 1
-	c.When = time.Unix(r.varint()+epoch, 0).UTC()
-	if long := flags&flagLong != 0; long != summed(filed) {
+	when := r.varint()
+	c.When, c.Kept = time.Unix(when>>1+epoch, 0).UTC(), when&1 == 1
+	if c.State >= states {
 		return c, errEntry
-	} else if long {
+	}
+	if summed(filed) {
 		filed = r.bytes()
 	}
 	if r.err != nil {

@@ -20,7 +20,7 @@ var answers = map[string]verdict{
 
 	"InvalidAccessKeyId":    {drivers.Denied, "the server does not know the access key", "check access_key"},
 	"XAdminUserNotFound":    {drivers.Denied, "the server does not know the access key", "check access_key"}, // versitygw
-	"SignatureDoesNotMatch": {drivers.Denied, "the secret key is not the access key's", "check secret_key"},
+	"SignatureDoesNotMatch": {drivers.Denied, "the secret key is not the access key's, or a proxy changes requests on their way", "check secret_key, and what is between"},
 	"ExpiredToken":          {drivers.Denied, "the credentials have expired", "renew them"},
 	"InvalidToken":          {drivers.Denied, "the server does not accept the session token", "renew the credentials"},
 	"AccountProblem":        {Kind: drivers.Denied},

@@ -22,6 +22,7 @@ import (
 	"github.com/kedge/kedge/drivers/httpstore"
 	"github.com/kedge/kedge/drivers/s3/internal/foreign"
 	"github.com/kedge/kedge/drivers/s3/internal/version2"
+	"github.com/kedge/kedge/drivers/s3/internal/version4"
 )
 
 // defaultRegion is what requests to a server without regions are signed for.
@@ -137,19 +138,25 @@ func (c connection) client(ctx context.Context, httpClient *http.Client) (*awss3
 		ResponseChecksumValidation:  aws.ResponseChecksumValidationWhenRequired,
 		DisableS3ExpressSessionAuth: aws.Bool(true),
 		UsePathStyle:                c.pathStyle,
+		HTTPSignerV4:                c.signer(),
 	}
 	if c.endpoint != "" {
 		options.BaseEndpoint = aws.String(c.endpoint)
 	} else {
 		c.toAmazon(&options)
 	}
-	if c.version2 {
-		options.HTTPSignerV4 = version2.Signer{Host: c.host()}
-	}
 	if c.userAgent != "" {
 		options.APIOptions = append(options.APIOptions, appendUserAgent(c.userAgent))
 	}
 	return awss3.New(options), nil
+}
+
+// signer makes the signatures that the server takes.
+func (c connection) signer() awss3.HTTPSignerV4 {
+	if c.version2 {
+		return version2.Signer{Host: c.host()}
+	}
+	return version4.New()
 }
 
 // toAmazon chooses among Amazon's endpoints.

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
@@ -23,7 +22,6 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/kedge/kedge/drivers/s3/internal/foreign"
-	"github.com/kedge/kedge/drivers/s3/internal/version2"
 )
 
 // direct sends the requests that a migration consists of (PUT, GET and HEAD of
@@ -52,12 +50,7 @@ type endpoint struct {
 }
 
 func newDirect(client *http.Client, conn *connection, provider aws.CredentialsProvider) *direct {
-	d := &direct{http: client, conn: conn, credentials: provider, agent: strings.TrimSpace("kedge " + conn.userAgent)}
-	d.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
-	if conn.version2 {
-		d.signer = version2.Signer{Host: conn.host()}
-	}
-	return d
+	return &direct{http: client, conn: conn, credentials: provider, signer: conn.signer(), agent: strings.TrimSpace("kedge " + conn.userAgent)}
 }
 
 // endpoint finds out once, with the SDK's rules, where an S3 bucket's objects

@@ -64,11 +64,21 @@ func (s *Store) judge(op string, err error) verdict {
 	if code == "" && status(err) < 300 {
 		return s.judgeConnection(err)
 	}
+	if code == "SignatureDoesNotMatch" && s.recognized {
+		return changedOnItsWay
+	}
 	v := judgeAnswer(op, code, message, status(err))
 	if op == "put" && v.Mend == grant("put") {
 		v.Mend += s.attributes.grants()
 	}
 	return v
+}
+
+// changedOnItsWay is about a signature that is none though others with the same key
+// were.
+var changedOnItsWay = verdict{
+	drivers.Denied, "the request was changed on its way: the server computes another signature, and has accepted the same keys before",
+	"look for a proxy that rewrites paths, or headers that begin with Content or X-Amz; or the secret key has been replaced",
 }
 
 // judgeCredentials: at the start there are none; later on, whatever hands them

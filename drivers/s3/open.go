@@ -68,7 +68,7 @@ func (s *Store) open(ctx context.Context, create bool) error {
 			return failed
 		}
 	}
-	if err == nil {
+	if s.recognized = err == nil; s.recognized {
 		return nil
 	}
 	failed := s.failOpen(err)

@@ -40,6 +40,8 @@ type Store struct {
 	names          names
 	// oldListing: the server lists in the way that ListObjectsV2 has replaced.
 	oldListing *atomic.Bool
+	// recognized: the server has accepted a signature when the store was opened.
+	recognized bool
 	// unlisted is why the objects cannot be listed, nil where they can.
 	unlisted *drivers.Error
 }

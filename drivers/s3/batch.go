@@ -2,8 +2,9 @@ package s3
 
 import (
 	"context"
-	"net/http"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,10 +16,39 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/httpstore"
+	"github.com/kedge/kedge/drivers/s3/internal/foreign"
 )
 
 // maxDeletes is how many keys S3 takes in one DeleteObjects.
 const maxDeletes = 1000
+
+// refusalsOfMany is how many refusals in a row make a store ask for single
+// deletions only.
+const refusalsOfMany = 3
+
+// many is what is known of requests for many deletions: how many in a row were
+// refused. Safe for concurrent use.
+type many struct{ refusals atomic.Int32 }
+
+func (m *many) given() bool { return m.refusals.Load() < refusalsOfMany }
+
+// refused says whether a request for many was refused in such a way that single
+// ones may be taken, and takes note of it. Servers without the request, and what
+// stands before them, refuse it in many words.
+func (m *many) refused(err error, kind drivers.Kind) bool {
+	code, _ := answer(err)
+	others, ofAnother := errors.AsType[*foreign.Answer](err)
+	switch {
+	case unknownRequest(err):
+		m.refusals.Store(refusalsOfMany)
+		return true
+	case kind == drivers.Temporary, kind == drivers.Config, status(err) == 0 && !(ofAnother && others.Refuses()),
+		kind == drivers.Denied && code != "AccessDenied" && code != "SignatureDoesNotMatch":
+		return false
+	}
+	m.refusals.Add(1)
+	return true
+}
 
 // GetBatch reads payloads with Tuning.Workers requests at once: S3 has no
 // request for many.
@@ -43,7 +73,7 @@ func (s *Store) DeleteBatch(ctx context.Context, uris []string) []error {
 		switch {
 		case err != nil:
 			errs[i] = err
-		case !travelsInXML(loc.key) || s.rewrites(loc.key) || strings.HasSuffix(loc.key, "/"):
+		case !s.many.given(), !travelsInXML(loc.key), s.rewrites(loc.key), strings.HasSuffix(loc.key, "/"):
 			alone = append(alone, i)
 		default:
 			together[loc.bucket] = append(together[loc.bucket], deletion{i, loc.key})
@@ -94,7 +124,7 @@ func (s *Store) deleteTogether(ctx context.Context, bucket string, deletions []d
 		Delete: &types.Delete{Objects: objects, Quiet: aws.Bool(true)},
 	}, s.slow, withContentMD5)
 	if err != nil {
-		if code, _ := answer(err); code == "NotImplemented" || status(err) == http.StatusNotImplemented {
+		if s.many.refused(err, s.judge("delete", err).Kind) {
 			return all()
 		}
 		for _, d := range deletions {
@@ -102,6 +132,7 @@ func (s *Store) deleteTogether(ctx context.Context, bucket string, deletions []d
 		}
 		return nil
 	}
+	s.many.refusals.Store(0)
 	for _, refused := range out.Errors {
 		asked, known := places[aws.ToString(refused.Key)]
 		if !known {

@@ -50,7 +50,7 @@ func newStore(bucket, prefix string, conn connection, t Tuning) *Store {
 		slowHTTP:   &http.Client{Transport: transport(&conn, t, httpstore.SlowFactor*t.ResponseTimeout), CheckRedirect: noRedirect},
 		buffers:    httpstore.NewBuffers(t.PartBytes),
 		heed:       newHeed(conn.version2),
-		oldListing: new(atomic.Bool),
+		oldListing: new(atomic.Bool), many: new(many),
 	}
 }
 

@@ -38,6 +38,7 @@ type Store struct {
 	buffers        httpstore.Buffers
 	heed           *heed
 	names          names
+	many           *many
 	// oldListing: the server lists in the way that ListObjectsV2 has replaced.
 	oldListing *atomic.Bool
 	// recognized: the server has accepted a signature when the store was opened.

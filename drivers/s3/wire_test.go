@@ -76,31 +76,77 @@ func TestWire(t *testing.T) {
 	})
 }
 
-// TestNoDeleteObjects: a server without the request for many.
+// TestNoDeleteObjects: a server, or something before it, that refuses the request
+// for many takes single ones. How often it is asked again depends on what it said.
 func TestNoDeleteObjects(t *testing.T) {
-	refused := 0
-	s := behind(t, testenv.MinIO(t), func(w http.ResponseWriter, r *http.Request) bool {
-		if _, many := r.URL.Query()["delete"]; !many {
-			return false
+	for name, test := range map[string]struct {
+		status, asked int
+		kind, answer  string
+	}{
+		"no such request":   {501, 1, "", ""},
+		"no such method":    {405, 1, "application/xml", "<Error><Code>MethodNotAllowed</Code></Error>"},
+		"Google":            {400, refusalsOfMany, "application/xml", "<Error><Code>InvalidArgument</Code><Message>Invalid argument.</Message></Error>"},
+		"another's XML":     {400, refusalsOfMany, "application/xml", "<Error><Code>MalformedXML</Code></Error>"},
+		"without a reason":  {400, refusalsOfMany, "", ""},
+		"no such path":      {404, refusalsOfMany, "", ""},
+		"a changed request": {403, refusalsOfMany, "application/xml", "<Error><Code>SignatureDoesNotMatch</Code></Error>"},
+		"POST is forbidden": {403, refusalsOfMany, "text/html", loginPage},
+		"its policy":        {403, refusalsOfMany, "application/xml", "<Error><Code>AccessDenied</Code></Error>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused := 0
+			s := behind(t, testenv.MinIO(t), func(w http.ResponseWriter, r *http.Request) bool {
+				if _, many := r.URL.Query()["delete"]; !many {
+					return false
+				}
+				refused++
+				page{status: test.status, kind: test.kind, text: test.answer}.write(w, r)
+				return true
+			}, nil)
+			for range refusalsOfMany + 1 {
+				uris := []string{uriOf(t, s, "a"), uriOf(t, s, "b"), uriOf(t, s, "c")}
+				for _, uri := range uris {
+					mustPut(t, s, uri, []byte(uri))
+				}
+				for _, err := range s.DeleteBatch(t.Context(), uris) {
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				for _, uri := range uris {
+					mustMiss(t, s, uri)
+				}
+			}
+			if refused != test.asked {
+				t.Errorf("%d requests for many, want %d", refused, test.asked)
+			}
+		})
+	}
+}
+
+// TestDeleteObjectsFails: what single requests would fail for as well is not asked
+// a thousand times.
+func TestDeleteObjectsFails(t *testing.T) {
+	for answer, kind := range map[page]drivers.Kind{
+		{status: 503, kind: "application/xml", text: "<Error><Code>SlowDown</Code></Error>"}:     drivers.Temporary,
+		{status: 403, kind: "application/xml", text: "<Error><Code>ExpiredToken</Code></Error>"}: drivers.Denied,
+		{status: 404, kind: "application/xml", text: "<Error><Code>NoSuchBucket</Code></Error>"}: drivers.Config,
+	} {
+		asked := 0
+		s := behind(t, testenv.MinIO(t), func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost && r.Method != http.MethodDelete {
+				return false
+			}
+			asked++
+			answer.write(w, r)
+			return true
+		}, nil)
+		for _, err := range s.DeleteBatch(t.Context(), []string{uriOf(t, s, "a"), uriOf(t, s, "b")}) {
+			wantKind(t, err, kind)
 		}
-		refused++
-		w.WriteHeader(http.StatusNotImplemented)
-		return true
-	}, nil)
-	uris := []string{uriOf(t, s, "a"), uriOf(t, s, "b"), uriOf(t, s, "c")}
-	for _, uri := range uris {
-		mustPut(t, s, uri, []byte(uri))
-	}
-	for _, err := range s.DeleteBatch(t.Context(), uris) {
-		if err != nil {
-			t.Error(err)
+		if asked != 1 {
+			t.Errorf("%s: %d requests", answer.text, asked)
 		}
-	}
-	for _, uri := range uris {
-		mustMiss(t, s, uri)
-	}
-	if refused != 1 {
-		t.Errorf("%d requests for many: the test proves nothing", refused)
 	}
 }
 

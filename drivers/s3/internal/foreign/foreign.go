@@ -56,6 +56,12 @@ func (f *Answer) Judge() httpstore.Verdict {
 	return v
 }
 
+// Refuses says whether it forbids the request, which another one may pass: a rule
+// against a method, say.
+func (f *Answer) Refuses() bool {
+	return f.proxy == "" && f.status >= 400 && f.status < 500 && f.status != http.StatusProxyAuthRequired && !httpstore.Passes(f.status)
+}
+
 // Transport tells answers of S3 from those of others, which it turns into an error.
 type Transport struct{ *http.Transport }
 

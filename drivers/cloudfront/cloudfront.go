@@ -137,9 +137,7 @@ func (s *Store) signed(key string, expires time.Time) (string, error) {
 var errStalled = errors.New("CloudFront stopped sending")
 
 func (s *Store) fetch(ctx context.Context, uri, key string) (io.ReadCloser, drivers.Info, error) {
-	return httpstore.Open(ctx, s.timeout, func(ctx context.Context) (io.ReadCloser, drivers.Info, error) {
-		return s.request(ctx, uri, key)
-	}, func(err error) *drivers.Error {
+	fail := func(err error) *drivers.Error {
 		if failed, ok := errors.AsType[*drivers.Error](err); ok {
 			return failed
 		}
@@ -147,7 +145,15 @@ func (s *Store) fetch(ctx context.Context, uri, key string) (io.ReadCloser, driv
 			err = errStalled
 		}
 		return &drivers.Error{Op: "get", URI: uri, Err: fmt.Errorf("reading from CloudFront: %w", err)}
-	})
+	}
+	return httpstore.Opening{
+		Silence: s.timeout, Fail: fail,
+		Request: func(ctx context.Context) (io.ReadCloser, drivers.Info, error) { return s.request(ctx, uri, key) },
+		Ask: func(ctx context.Context) (drivers.Info, error) {
+			info, err := s.Stat(ctx, uri)
+			return drivers.Info{Bytes: info.Bytes}, err // the edge tells nothing else
+		},
+	}.Get(ctx)
 }
 
 func (s *Store) request(ctx context.Context, uri, key string) (io.ReadCloser, drivers.Info, error) {
@@ -167,11 +173,11 @@ func (s *Store) request(ctx context.Context, uri, key string) (io.ReadCloser, dr
 	if err != nil {
 		return fail(s.connectionKind(ctx, err), fmt.Errorf("cannot reach CloudFront at %s: %w", s.base, innermost(err)))
 	}
-	if response.StatusCode != http.StatusOK || response.ContentLength < 0 {
+	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close() // nothing of it is wanted
 		return nil, drivers.Info{}, s.refused(uri, expires, response)
 	}
-	return response.Body, drivers.Info{Bytes: response.ContentLength}, nil
+	return response.Body, drivers.Info{Bytes: httpstore.Length(response)}, nil
 }
 
 // connectionKind: what cannot be reached now may be later; a cancelled request

@@ -137,6 +137,31 @@ func TestGet(t *testing.T) {
 	}
 }
 
+// withoutLength keeps the length of answers back.
+type withoutLength struct{ http.RoundTripper }
+
+func (w withoutLength) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := w.RoundTripper.RoundTrip(r)
+	if err == nil {
+		response.ContentLength = -1
+	}
+	return response, err
+}
+
+// An edge may not tell the length, and not mark the end; the store behind tells it.
+func TestGetWithoutLength(t *testing.T) {
+	r := newRig(t, "")
+	s := r.open(t, r.options())
+	s.http.Transport = withoutLength{s.http.Transport}
+	content := bytes.Repeat([]byte("layer"), 100_000)
+	if got, err := read(t, s, r.put(t, blob, content)); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if served, _ := r.edge.Requests(); served != 1 {
+		t.Errorf("the edge served %d requests", served)
+	}
+}
+
 // What the edge refuses, and what is said of it.
 func TestRefused(t *testing.T) {
 	r := newRig(t, "")

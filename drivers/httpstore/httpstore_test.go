@@ -88,9 +88,9 @@ func (s silent) Close() error             { return nil }
 func TestOpenDeliversAllOrFails(t *testing.T) {
 	fail := func(err error) *drivers.Error { return &drivers.Error{Op: "get", URI: "u", Err: err} }
 	read := func(body func(context.Context) io.ReadCloser, length int64) (string, error) {
-		r, _, err := Open(t.Context(), 20*time.Millisecond, func(ctx context.Context) (io.ReadCloser, drivers.Info, error) {
+		r, _, err := Opening{Silence: 20 * time.Millisecond, Fail: fail, Request: func(ctx context.Context) (io.ReadCloser, drivers.Info, error) {
 			return body(ctx), drivers.Info{Bytes: length}, nil
-		}, fail)
+		}}.Get(t.Context())
 		if err != nil {
 			return "", err
 		}
@@ -111,8 +111,76 @@ func TestOpenDeliversAllOrFails(t *testing.T) {
 	if _, err := read(func(ctx context.Context) io.ReadCloser { return silent{ctx} }, 8); !errors.Is(err, ErrStalled) || drivers.KindOf(err) != drivers.Temporary {
 		t.Errorf("a silent server: %v", err)
 	}
-	if _, err := read(plain, -1); !errors.Is(err, ErrNoLength) {
+	if _, err := read(plain, Unmarked); !errors.Is(err, ErrNoLength) {
 		t.Errorf("without a length: %v", err)
+	}
+	if got, err := read(plain, Chunked); got != "payload" || err != nil {
+		t.Errorf("without a length, to a marked end: %q, %v", got, err)
+	}
+}
+
+// What an answer does not tell is asked for, or counted; what is delivered then is
+// that and no more.
+func TestOpenFindsOutTheLength(t *testing.T) {
+	type answer struct {
+		body  io.Reader
+		bytes int64
+		md5   string
+	}
+	broken := func() io.Reader {
+		return io.MultiReader(strings.NewReader("pay"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	}
+	text := func(s string) io.Reader { return strings.NewReader(s) }
+	for name, test := range map[string]struct {
+		answers []answer
+		asked   *drivers.Info
+		want    string
+		fails   error
+	}{
+		"asked":                    {[]answer{{text("payload"), Chunked, "x"}}, &drivers.Info{Bytes: 7, MD5: "x"}, "payload", nil},
+		"asked, end not marked":    {[]answer{{text("payload"), Unmarked, "x"}}, &drivers.Info{Bytes: 7, MD5: "x"}, "payload", nil},
+		"asked, shorter":           {[]answer{{text("payload"), Unmarked, "x"}}, &drivers.Info{Bytes: 8, MD5: "x"}, "payload", io.ErrUnexpectedEOF},
+		"asked, longer":            {[]answer{{text("payloads"), Unmarked, "x"}}, &drivers.Info{Bytes: 7, MD5: "x"}, "payload", errLonger},
+		"asked, broken at its end": {[]answer{{broken(), Chunked, "x"}}, &drivers.Info{Bytes: 3, MD5: "x"}, "pay", io.ErrUnexpectedEOF},
+		"asked of another":         {[]answer{{text("payload"), Unmarked, "x"}}, &drivers.Info{Bytes: 7, MD5: "y"}, "", ErrNoLength},
+		"nobody tells":             {[]answer{{text("payload"), Chunked, "x"}, {text("payload"), Chunked, "x"}}, &drivers.Info{Bytes: Unmarked}, "payload", nil},
+		"an empty one":             {[]answer{{text(""), Chunked, "x"}, {text(""), Chunked, "x"}}, nil, "", nil},
+		"told the second time":     {[]answer{{text("payload"), Chunked, "x"}, {text("payload"), 7, "x"}}, nil, "payload", nil},
+		"counted, then replaced":   {[]answer{{text("payload"), Chunked, "x"}, {text("payload"), Chunked, "y"}}, nil, "", errReplaced},
+		"counted, then shorter":    {[]answer{{text("payload"), Chunked, ""}, {text("pay"), Chunked, ""}}, nil, "pay", io.ErrUnexpectedEOF},
+		"counted, then longer":     {[]answer{{text("payload"), Chunked, ""}, {text("payloads"), Chunked, ""}}, nil, "payload", errLonger},
+		"broken while counted":     {[]answer{{broken(), Chunked, "x"}}, nil, "", io.ErrUnexpectedEOF},
+	} {
+		t.Run(name, func(t *testing.T) {
+			left := test.answers
+			o := Opening{
+				Silence: time.Minute,
+				Request: func(context.Context) (io.ReadCloser, drivers.Info, error) {
+					a := left[0]
+					left = left[1:]
+					return io.NopCloser(a.body), drivers.Info{Bytes: a.bytes, MD5: a.md5}, nil
+				},
+				Fail: func(err error) *drivers.Error { return &drivers.Error{Op: "get", URI: "u", Err: err} },
+			}
+			if test.asked != nil {
+				o.Ask = func(context.Context) (drivers.Info, error) { return *test.asked, nil }
+			}
+			r, info, err := o.Get(t.Context())
+			var got []byte
+			if err == nil {
+				got, err = io.ReadAll(r)
+				r.Close()
+			}
+			if string(got) != test.want || !errors.Is(err, test.fails) || (err == nil) != (test.fails == nil) {
+				t.Errorf("%q, %v", got, err)
+			}
+			if err == nil && info.Bytes != int64(len(got)) {
+				t.Errorf("%d bytes were announced, %d delivered", info.Bytes, len(got))
+			}
+			if err != nil && test.fails != ErrNoLength && drivers.KindOf(err) != drivers.Temporary {
+				t.Errorf("kind %d", drivers.KindOf(err))
+			}
+		})
 	}
 }
 

@@ -21,6 +21,8 @@ import (
 	"github.com/aws/smithy-go/auth"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/httpstore"
 	"github.com/kedge/kedge/drivers/s3/internal/foreign"
 )
 
@@ -217,7 +219,7 @@ func refusal(response *http.Response) error {
 
 // stored is what an answer tells about an object.
 type stored struct {
-	bytes    int64 // -1 if not told
+	bytes    int64 // negative if not told, see httpstore.Length
 	etag     *string
 	sse      types.ServerSideEncryption
 	modified time.Time // in whole seconds, zero if not told
@@ -226,7 +228,7 @@ type stored struct {
 }
 
 func told(response *http.Response) stored {
-	s := stored{bytes: response.ContentLength, sse: types.ServerSideEncryption(response.Header.Get("X-Amz-Server-Side-Encryption"))}
+	s := stored{bytes: httpstore.Length(response), sse: types.ServerSideEncryption(response.Header.Get("X-Amz-Server-Side-Encryption"))}
 	if etag := response.Header.Get("Etag"); etag != "" {
 		s.etag = &etag
 	}
@@ -238,6 +240,11 @@ func told(response *http.Response) stored {
 
 // md5 is the MD5 that the object's ETag is, "" where it need not be one.
 func (s stored) md5() string { return storedMD5(s.etag, s.sse, s.customerAlgorithm) }
+
+// info is what a driver tells of it.
+func (s stored) info() drivers.Info {
+	return drivers.Info{Bytes: s.bytes, MD5: s.md5(), Version: tag(s.etag), Modified: s.modified}
+}
 
 // put stores an object in one request.
 func (d *direct) put(ctx context.Context, loc location, payload []byte, c conditions, a attributes) (stored, error) {

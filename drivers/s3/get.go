@@ -18,10 +18,18 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 	if err != nil {
 		return nil, drivers.Info{}, err
 	}
-	return httpstore.Open(ctx, s.tuning.ResponseTimeout, func(ctx context.Context) (io.ReadCloser, drivers.Info, error) {
-		body, out, err := s.direct.get(ctx, loc)
-		return body, drivers.Info{Bytes: out.bytes, MD5: out.md5()}, err
-	}, func(err error) *drivers.Error { return s.unreadable(ctx, uri, loc, err) })
+	return httpstore.Opening{
+		Silence: s.tuning.ResponseTimeout,
+		Request: func(ctx context.Context) (io.ReadCloser, drivers.Info, error) {
+			body, out, err := s.direct.get(ctx, loc)
+			return body, out.info(), err
+		},
+		Ask: func(ctx context.Context) (drivers.Info, error) {
+			out, err := s.direct.head(ctx, loc)
+			return out.info(), err
+		},
+		Fail: func(err error) *drivers.Error { return s.unreadable(ctx, uri, loc, err) },
+	}.Get(ctx)
 }
 
 // unreadable is fail for a GET. Without s3:ListBucket a server answers "access

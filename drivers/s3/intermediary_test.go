@@ -2,11 +2,14 @@ package s3
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kedge/kedge/drivers"
@@ -89,4 +92,116 @@ func TestIntermediaryChangesWhatIsSigned(t *testing.T) {
 	o.URL = rewriting(t, server, func(header http.Header) { header.Set("X-Amz-Content-Sha256", emptySHA256[1:]+"0") })
 	_, err = Open(t.Context(), o, Tuning{})
 	wantKind(t, err, drivers.Denied, "check secret_key", "proxy")
+}
+
+// TestGetWithoutLength: something before the server keeps the length back, of GET
+// alone or of HEAD too, and marks the end or does not.
+func TestGetWithoutLength(t *testing.T) {
+	unmarked := func(w http.ResponseWriter, r *http.Response) {
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(buffered, "HTTP/1.0 200 OK\r\nEtag: %s\r\nServer: MinIO\r\n\r\n", r.Header.Get("Etag"))
+		_, _ = io.Copy(buffered, r.Body)
+		_ = buffered.Flush()
+	}
+	for name, test := range map[string]struct {
+		methods  []string
+		unmarked bool
+		encoding string
+		fails    string
+	}{
+		"GET, chunked":                  {methods: []string{http.MethodGet}},
+		"GET and HEAD, chunked":         {methods: []string{http.MethodGet, http.MethodHead}},
+		"HEAD":                          {methods: []string{http.MethodHead}},
+		"GET, to the connection's end":  {methods: []string{http.MethodGet}, unmarked: true},
+		"both, to the connection's end": {methods: []string{http.MethodGet, http.MethodHead}, unmarked: true, fails: "did not tell the object's length"},
+		"both, and compressed":          {methods: []string{http.MethodGet, http.MethodHead}, encoding: "gzip", fails: "did not tell the object's length"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			met, active := 0, false
+			var s *Store
+			s = behind(t, testenv.MinIO(t), func(w http.ResponseWriter, r *http.Request) bool {
+				if !active || !test.unmarked || r.Method != http.MethodGet {
+					return false
+				}
+				met++
+				out := r.Clone(r.Context())
+				out.RequestURI, out.URL.Scheme, out.URL.Host = "", "http", strings.TrimPrefix(testenv.MinIO(t).URL, "http://")
+				answer, err := http.DefaultTransport.RoundTrip(out)
+				if err != nil {
+					t.Error(err)
+					return false
+				}
+				defer answer.Body.Close()
+				unmarked(w, answer)
+				return true
+			}, func(r *http.Response) error {
+				if active && slices.Contains(test.methods, r.Request.Method) {
+					met++
+					r.ContentLength = -1
+					r.Header.Del("Content-Length")
+					if test.encoding != "" {
+						r.Header.Set("Content-Encoding", test.encoding)
+					}
+				}
+				return nil
+			})
+			for i, body := range [][]byte{{}, []byte("x"), noise(4, 300_000)} {
+				uri := uriOf(t, s, fmt.Sprint(i))
+				active = false
+				mustPut(t, s, uri, body)
+				active = true
+				if test.fails != "" {
+					if len(body) == 0 {
+						continue // the proxy tells that length
+					}
+					_, _, err := s.Get(t.Context(), uri)
+					wantKind(t, err, drivers.Other, test.fails)
+					continue
+				}
+				mustHold(t, s, uri, body)
+				info, err := s.Stat(t.Context(), uri)
+				if err != nil || info.Bytes != int64(len(body)) || info.MD5 != md5Hex(body) || info.Modified.IsZero() {
+					t.Errorf("stat: %+v, %v", info, err)
+				}
+			}
+			if met == 0 {
+				t.Error("the test proves nothing")
+			}
+		})
+	}
+}
+
+// TestChunkedBreaksOff: without a length, too, a body that ends early is none.
+func TestChunkedBreaksOff(t *testing.T) {
+	broken := 0
+	s := behind(t, testenv.MinIO(t), func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodHead {
+			w.Header().Set("Etag", `"x"`)
+			w.Header().Set("Transfer-Encoding", "chunked")
+			w.WriteHeader(http.StatusOK)
+			return true
+		}
+		if r.Method != http.MethodGet || r.URL.Query().Has("list-type") {
+			return false
+		}
+		broken++
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return true
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nEtag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+		_ = conn.Close()
+		return true
+	}, nil)
+	_, _, err := s.Get(t.Context(), uriOf(t, s, "k"))
+	wantKind(t, err, drivers.Temporary, "unexpected EOF")
+	if broken == 0 {
+		t.Error("the test proves nothing")
+	}
 }

@@ -118,10 +118,22 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	if err != nil {
 		return drivers.Info{}, s.fail("stat", uri, err)
 	}
-	if out.bytes < 0 {
-		return drivers.Info{}, s.fail("stat", uri, httpstore.ErrNoLength)
+	info := out.info()
+	if info.Bytes < 0 {
+		return s.measured(ctx, uri, info)
 	}
-	return drivers.Info{Bytes: out.bytes, MD5: out.md5(), Version: tag(out.etag), Modified: out.modified}, nil
+	return info, nil
+}
+
+// measured adds the length to what is known of an object.
+func (s *Store) measured(ctx context.Context, uri string, info drivers.Info) (drivers.Info, error) {
+	reader, opened, err := s.Get(ctx, uri)
+	if err != nil {
+		return drivers.Info{}, httpstore.InPlaceOf("stat", err)
+	}
+	_ = reader.Close() // not read
+	info.Bytes = opened.Bytes
+	return info, nil
 }
 
 // Delete removes an object; one that is not there is no error. With a server

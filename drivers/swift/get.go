@@ -27,14 +27,21 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 			return nil, drivers.Info{}, s.fail("get", uri, err)
 		}
 	}
-	return httpstore.Open(ctx, s.tuning.ResponseTimeout, func(ctx context.Context) (io.ReadCloser, drivers.Info, error) {
-		headers, stream, err := s.open(ctx, request{method: http.MethodGet, container: at.container, object: at.name})
-		if err != nil {
-			return nil, drivers.Info{}, err
-		}
-		info, err := infoOf(headers)
-		return stream, info, err
-	}, func(err error) *drivers.Error { return s.fail("get", uri, err) })
+	return httpstore.Opening{
+		Silence: s.tuning.ResponseTimeout,
+		Request: func(ctx context.Context) (io.ReadCloser, drivers.Info, error) {
+			headers, stream, err := s.open(ctx, request{method: http.MethodGet, container: at.container, object: at.name})
+			if err != nil {
+				return nil, drivers.Info{}, err
+			}
+			return stream, infoOf(headers), nil
+		},
+		Ask: func(ctx context.Context) (drivers.Info, error) {
+			headers, err := s.head(ctx, at)
+			return infoOf(headers), err
+		},
+		Fail: func(err error) *drivers.Error { return s.fail("get", uri, err) },
+	}.Get(ctx)
 }
 
 // List calls fn with every object under the prefix, in the order of the bytes
@@ -74,7 +81,7 @@ func (s *Store) list(ctx context.Context, begin, not string, fn func(uri string,
 				return nil // deleted meanwhile
 			}
 			if err == nil {
-				info, err = infoOf(h)
+				info, err = s.measured(ctx, "list", location{s.container, one.Name}.uri(), h)
 			}
 			if err != nil {
 				return err

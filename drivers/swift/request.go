@@ -154,13 +154,34 @@ func (s *Store) head(ctx context.Context, loc location) (ncw.Headers, error) {
 }
 
 // infoOf reads the headers of an object. The ETag of a large object is no MD5
-// of its bytes.
-func infoOf(h ncw.Headers) (drivers.Info, error) {
+// of its bytes. Where they do not tell the length, Bytes is what stands for that in
+// httpstore.
+func infoOf(h ncw.Headers) drivers.Info {
+	info := drivers.Info{Bytes: httpstore.Unmarked, MD5: plainMD5(h), Version: version(h["Etag"]), Modified: timestamp(h["X-Timestamp"])}
 	length, err := strconv.ParseInt(h["Content-Length"], 10, 64)
-	if err != nil || length < 0 {
-		return drivers.Info{}, httpstore.ErrNoLength
+	switch {
+	case err == nil && length >= 0:
+		info.Bytes = length
+	case h[chunkedHeader] != "":
+		info.Bytes = httpstore.Chunked
 	}
-	return drivers.Info{Bytes: length, MD5: plainMD5(h), Version: version(h["Etag"]), Modified: timestamp(h["X-Timestamp"])}, nil
+	return info
+}
+
+// measured is infoOf for who needs the length: where the headers do not tell it, the
+// object's answer to GET may, or its body.
+func (s *Store) measured(ctx context.Context, op, uri string, h ncw.Headers) (drivers.Info, error) {
+	info := infoOf(h)
+	if info.Bytes >= 0 {
+		return info, nil
+	}
+	reader, opened, err := s.Get(ctx, uri)
+	if err != nil {
+		return drivers.Info{}, httpstore.InPlaceOf(op, err)
+	}
+	_ = reader.Close() // not read
+	info.Bytes = opened.Bytes
+	return info, nil
 }
 
 // timestamp reads Swift's X-Timestamp, Unix time in seconds with five decimals. Zero

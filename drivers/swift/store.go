@@ -112,9 +112,5 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	if err != nil {
 		return drivers.Info{}, s.fail("stat", uri, err)
 	}
-	info, err := infoOf(h)
-	if err != nil {
-		return drivers.Info{}, s.fail("stat", uri, err)
-	}
-	return info, nil
+	return s.measured(ctx, "stat", uri, h)
 }

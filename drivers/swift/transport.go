@@ -76,6 +76,10 @@ type sending struct {
 // maxAnswerBytes is how much of such a body is of interest.
 const maxAnswerBytes = 4096
 
+// chunkedHeader tells the store of an answer that its end is marked: the library
+// passes on headers only, and net/http takes this one out of them.
+const chunkedHeader = "Transfer-Encoding"
+
 type sendingKey struct{}
 
 // RoundTrip sends one request. See http.RoundTripper.
@@ -101,8 +105,14 @@ func (t *tripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		sent.into(out, what.payload)
 	}
 	resp, err := inner.RoundTrip(out)
-	if err != nil || resp.StatusCode < 300 {
+	if err != nil {
 		return resp, err
+	}
+	if resp.Header.Del(chunkedHeader); httpstore.Length(resp) == httpstore.Chunked {
+		resp.Header.Set(chunkedHeader, "chunked")
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
 	}
 	if resp.StatusCode < 400 {
 		resp.Header.Del("Location")

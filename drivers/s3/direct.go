@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,6 +41,8 @@ type direct struct {
 	agent       string
 	endpoints   sync.Map // S3 bucket -> endpoint
 	signing     signing
+	// noExpect: the server, or something before it, knows no "Expect: 100-continue".
+	noExpect atomic.Bool
 }
 
 // endpoint is where the objects of one S3 bucket are.
@@ -159,7 +163,7 @@ func (d *direct) sign(r *http.Request, loc location) error {
 	}
 	r.Header[contentSHA256] = []string{digest}
 	r.Header["User-Agent"] = []string{d.agent}
-	if r.ContentLength >= expectBytes {
+	if r.ContentLength >= expectBytes && !d.noExpect.Load() {
 		r.Header["Expect"] = []string{"100-continue"}
 	}
 	if err := d.signer.SignHTTP(r.Context(), creds, r, digest, e.service, e.region, time.Now()); err != nil {
@@ -172,8 +176,33 @@ func (d *direct) sign(r *http.Request, loc location) error {
 }
 
 // do signs and sends a request and returns an answer of status 200 or 204, whose
-// body the caller closes.
+// body the caller closes. One that is refused for its "Expect" goes again without,
+// as do all later ones, if its body can be had again.
 func (d *direct) do(r *http.Request, loc location) (*http.Response, error) {
+	response, err := d.once(r, loc)
+	if !expectationFailed(err) {
+		return response, err
+	}
+	d.noExpect.Store(true)
+	if r.GetBody == nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	delete(r.Header, "Expect")
+	if r.Body, err = r.GetBody(); err != nil {
+		return nil, err
+	}
+	return d.once(r, loc)
+}
+
+// expectationFailed says whether a request was refused for its "Expect".
+func expectationFailed(err error) bool {
+	others, ofAnother := errors.AsType[*foreign.Answer](err)
+	return ofAnother && others.ExpectationFailed() || status(err) == http.StatusExpectationFailed
+}
+
+// once is do without another attempt.
+func (d *direct) once(r *http.Request, loc location) (*http.Response, error) {
 	if err := d.sign(r, loc); err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close() // not read

@@ -51,8 +51,17 @@ func (w *write) through(ctx context.Context, p drivers.Payload) (drivers.Receipt
 	return w.receipt(w.Length, w.MD5, out), nil
 }
 
-// pass sends a stream in one request. unread is why it could not be read.
+// pass sends a stream in one request. unread is why it could not be read. One that
+// was refused for its "Expect" is opened once more.
 func (w *write) pass(ctx context.Context, p drivers.Payload, digest string, c conditions) (out stored, err, unread error) {
+	out, err, unread = w.passOnce(ctx, p, digest, c)
+	if unread == nil && expectationFailed(err) {
+		return w.passOnce(ctx, p, digest, c)
+	}
+	return out, err, unread
+}
+
+func (w *write) passOnce(ctx context.Context, p drivers.Payload, digest string, c conditions) (out stored, err, unread error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	source, err := p.Open(ctx)

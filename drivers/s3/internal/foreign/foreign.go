@@ -56,6 +56,9 @@ func (f *Answer) Judge() httpstore.Verdict {
 	return v
 }
 
+// ExpectationFailed says whether what answered knows no "Expect: 100-continue".
+func (f *Answer) ExpectationFailed() bool { return f.status == http.StatusExpectationFailed }
+
 // Refuses says whether it forbids the request, which another one may pass: a rule
 // against a method, say.
 func (f *Answer) Refuses() bool {

@@ -28,7 +28,7 @@ func New() Signer {
 func (s Signer) SignHTTP(ctx context.Context, creds aws.Credentials, r *http.Request, digest, service, region string, now time.Time, options ...func(*v4.SignerOptions)) error {
 	var aside http.Header
 	for name, values := range r.Header {
-		if !isSigned(name) {
+		if !isSigned(name) && name != "Authorization" {
 			if aside == nil {
 				aside = make(http.Header, 4)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/s3/internal/answers"
 	"github.com/kedge/kedge/internal/testenv"
 )
 
@@ -204,7 +205,7 @@ func TestVersion2(t *testing.T) {
 	if told.Kind != drivers.Other {
 		t.Errorf("without a status: %+v", told)
 	}
-	if told = judgeAnswer("open", "InvalidRequest", "Please use AWS4-HMAC-SHA256.", 400); told.Kind != drivers.Config || told.Mend != "leave out v4auth: false" {
+	if told = verdict(answers.Judge("open", "InvalidRequest", "Please use AWS4-HMAC-SHA256.", 400)); told.Kind != drivers.Config || told.Mend != "leave out v4auth: false" {
 		t.Errorf("as Amazon says it: %+v", told)
 	}
 }

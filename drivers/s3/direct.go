@@ -26,6 +26,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/httpstore"
 	"github.com/kedge/kedge/drivers/s3/internal/foreign"
+	"github.com/kedge/kedge/drivers/s3/internal/version4"
 )
 
 // direct sends the requests that a migration consists of (PUT, GET and HEAD of
@@ -126,7 +127,7 @@ func (d *direct) request(ctx context.Context, method string, loc location, query
 	}
 	r := (&http.Request{
 		Method: method, Host: e.host, Header: header,
-		URL:   &url.URL{Scheme: e.scheme, Host: e.host, Path: e.path + loc.key, RawPath: e.escaped + escape(loc.key), RawQuery: query},
+		URL:   &url.URL{Scheme: e.scheme, Host: e.host, Path: e.path + loc.key, RawPath: e.escaped + version4.Escape(loc.key), RawQuery: query},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	if body != nil {
@@ -307,7 +308,7 @@ func (d *direct) putStream(ctx context.Context, loc location, body io.ReadCloser
 
 // putPart stores one part of an upload and returns its ETag.
 func (d *direct) putPart(ctx context.Context, loc location, upload string, number int32, part []byte, contentMD5 string) (etag *string, err error) {
-	query := "partNumber=" + strconv.Itoa(int(number)) + "&uploadId=" + strings.ReplaceAll(escape(upload), "/", "%2F")
+	query := "partNumber=" + strconv.Itoa(int(number)) + "&uploadId=" + strings.ReplaceAll(version4.Escape(upload), "/", "%2F")
 	out, err := d.sendHeld(ctx, loc, query, http.Header{"Content-Md5": {contentMD5}}, part)
 	return out.etag, err
 }
@@ -351,37 +352,6 @@ func (d *direct) head(ctx context.Context, loc location) (stored, error) {
 	s := told(response)
 	s.modified, _ = http.ParseTime(response.Header.Get("Last-Modified")) // zero where it tells none
 	return s, nil
-}
-
-const upperHex = "0123456789ABCDEF"
-
-// escape writes a key as S3's signatures of version 4 want the path: everything
-// but unreserved characters and slashes percent-encoded.
-func escape(key string) string {
-	plain := true
-	for i := range len(key) {
-		if !unreserved(key[i]) {
-			plain = false
-			break
-		}
-	}
-	if plain {
-		return key
-	}
-	b := make([]byte, 0, len(key)+len(key)/2)
-	for i := range len(key) {
-		if c := key[i]; unreserved(c) {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
-		}
-	}
-	return string(b)
-}
-
-func unreserved(c byte) bool {
-	return c == '/' || c == '-' || c == '.' || c == '_' || c == '~' ||
-		('0' <= c && c <= '9') || ('A' <= c && c <= 'Z') || ('a' <= c && c <= 'z')
 }
 
 // remove deletes an object, whatever its name.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/httpstore"
+	"github.com/kedge/kedge/drivers/s3/internal/answers"
 	"github.com/kedge/kedge/drivers/s3/internal/foreign"
 )
 
@@ -30,7 +31,7 @@ func (s *Store) fail(op, uri string, err error) *drivers.Error {
 	if v.Kind == drivers.InvalidKey && longComponent(uri) {
 		v.Text = fmt.Sprintf("the server does not hold keys with more than %d bytes between slashes", fileNameBytes)
 	}
-	if v.Mend == setRegion {
+	if v.Mend == answers.SetRegion {
 		v.Mend = s.conn.wrongRegion()
 	} else {
 		v.Mend = s.conn.inVocabulary(v.Mend)
@@ -67,8 +68,8 @@ func (s *Store) judge(op string, err error) verdict {
 	if code == "SignatureDoesNotMatch" && s.recognized {
 		return changedOnItsWay
 	}
-	v := judgeAnswer(op, code, message, status(err))
-	if op == "put" && v.Mend == grant("put") {
+	v := verdict(answers.Judge(op, code, message, status(err)))
+	if op == "put" && v.Mend == answers.Grant("put") {
 		v.Mend += s.attributes.grants()
 	}
 	return v

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/httpstore"
+	"github.com/kedge/kedge/drivers/s3/internal/answers"
 )
 
 // Get opens an object in any S3 bucket that the credentials reach on this
@@ -41,7 +42,7 @@ func (s *Store) unreadable(ctx context.Context, uri string, loc location, err er
 		return failed
 	}
 	_, message := answer(err)
-	if found := lacking.FindStringSubmatch(message); found != nil && !strings.HasPrefix(found[1], "s3:") {
+	if permission := answers.Lacking(message); permission != "" && !strings.HasPrefix(permission, "s3:") {
 		return failed // an object that is there, and may not be decrypted
 	}
 	if there, err := s.lists(ctx, loc); err == nil && there {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/s3/internal/answers"
 	"github.com/kedge/kedge/internal/testenv"
 	"github.com/kedge/kedge/internal/testenv/faults"
 )
@@ -200,7 +201,7 @@ func TestPolicyOfAttributes(t *testing.T) {
 // one that no operation tells of, such as the use of a key.
 func TestPolicyNamedByServer(t *testing.T) {
 	const message = "User: arn:aws:iam::1:user/u is not authorized to perform: kms:GenerateDataKey on resource: arn:aws:kms:x because no identity-based policy allows it"
-	if v := judgeAnswer("put", "AccessDenied", message, 403); v.Kind != drivers.Denied || v.Mend != "grant kms:GenerateDataKey" {
+	if v := answers.Judge("put", "AccessDenied", message, 403); v.Kind != drivers.Denied || v.Mend != "grant kms:GenerateDataKey" {
 		t.Errorf("%+v", v)
 	}
 }

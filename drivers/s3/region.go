@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/s3/internal/answers"
 )
 
 // Requests are signed for a region. Amazon's client libraries follow the region
@@ -114,7 +115,7 @@ func (c *connection) wrongRegion() string {
 	case c.endpoint != "":
 		return "set region to the server's: beside url it is used only where the server insists on one; for Anchore itself set " + defaultRegionVariable + " in its environment, for there region is ignored beside url"
 	default:
-		return setRegion
+		return answers.SetRegion
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/httpstore"
+	"github.com/kedge/kedge/drivers/s3/internal/answers"
 )
 
 // Store is an S3 bucket opened with one configuration. Its methods are safe for
@@ -159,7 +160,7 @@ func (s *Store) Delete(ctx context.Context, uri string) error {
 	if absent(failed) {
 		return nil
 	}
-	if code, _ := answer(err); code == folderInUse {
+	if code, _ := answer(err); code == answers.FolderInUse {
 		// versitygw says so of the folder, whether or not there is an object
 		// of that name.
 		if _, err := s.direct.head(ctx, loc); status(err) == http.StatusNotFound {
@@ -173,7 +174,7 @@ func (s *Store) Delete(ctx context.Context, uri string) error {
 // stored, or none could be.
 func absent(err *drivers.Error) bool {
 	code, _ := answer(err)
-	if _, known := answers[code]; !known {
+	if !answers.Known(code) {
 		return false // not in S3's own words: a proxy may be speaking
 	}
 	return err.Kind == drivers.NotFound || err.Kind == drivers.InvalidKey

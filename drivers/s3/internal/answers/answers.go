@@ -1,4 +1,6 @@
-package s3
+// Package answers sorts what S3 servers answer: by the code of an error, else by the
+// HTTP status, into the kinds of error on which kedge decides.
+package answers
 
 import (
 	"fmt"
@@ -9,6 +11,9 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/httpstore"
 )
+
+// verdict is a httpstore.Verdict, so that the table is short.
+type verdict httpstore.Verdict
 
 // answers sorts S3's error codes: Amazon's, and those that MinIO, Ceph,
 // Scality and versitygw add.
@@ -45,7 +50,7 @@ var answers = map[string]verdict{
 	"ExistingObjectIsDirectory":     {Kind: drivers.InvalidKey, Text: aboveObjects},
 	"DirectoryObjectContainsData":   {Kind: drivers.InvalidKey, Text: "the server keeps no payload under a key that ends in a slash"},
 
-	folderInUse: {Kind: drivers.Other, Text: "the server does not delete an object whose key ends in a slash while there are objects beneath it"},
+	FolderInUse: {Kind: drivers.Other, Text: "the server does not delete an object whose key ends in a slash while there are objects beneath it"},
 
 	"EntityTooLarge":                 {Kind: drivers.TooLarge, Text: "larger than the server takes"},
 	"MaxMessageLengthExceeded":       {Kind: drivers.TooLarge, Text: "larger than the server takes"},
@@ -77,26 +82,29 @@ var answers = map[string]verdict{
 	"kms:NotAuthorized":                              {drivers.Denied, "the key for encryption may not be used", "grant kms:GenerateDataKey and kms:Decrypt on keyid"},
 	"KMS.DisabledException":                          {drivers.Config, "the key for encryption is disabled", "check keyid"},
 	"ServerSideEncryptionConfigurationNotFoundError": {drivers.Config, "", "check encrypt"},
-	"PermanentRedirect":                              {drivers.Config, "the S3 bucket is in another region", setRegion},
-	"AuthorizationHeaderMalformed":                   {drivers.Config, "", setRegion},
-	"IllegalLocationConstraintException":             {drivers.Config, "", setRegion},
+	"PermanentRedirect":                              {drivers.Config, "the S3 bucket is in another region", SetRegion},
+	"AuthorizationHeaderMalformed":                   {drivers.Config, "", SetRegion},
+	"IllegalLocationConstraintException":             {drivers.Config, "", SetRegion},
 	"InvalidLocationConstraint":                      {drivers.Config, "", "check region"},
 	"InvalidBucketName":                              {drivers.Config, "not a name that the server allows for an S3 bucket", "check bucket"},
 	"BucketAlreadyExists":                            {drivers.Config, "the S3 bucket belongs to somebody else", "choose another name for bucket"},
 }
 
 const (
-	// setRegion is replaced by what helps with the endpoint at hand.
-	setRegion = "set region to the S3 bucket's"
+	// SetRegion is a mend, to be replaced by what helps with the endpoint at hand.
+	SetRegion = "set region to the S3 bucket's"
 
-	folderInUse   = "ErrDirectoryNotEmpty"
+	// FolderInUse is versitygw's code for a folder that is not deleted because of what
+	// lies in it.
+	FolderInUse = "ErrDirectoryNotEmpty"
+
 	beneathObject = "the server cannot hold this key beneath an object: another key is its beginning up to a slash"
 	aboveObjects  = "the server cannot hold this key above objects: it is another key's beginning up to a slash"
 )
 
-// judgeAnswer sorts what the server answered: by its code, else by the HTTP
+// Judge sorts what the server answered: by its code, else by the HTTP
 // status (an answer to HEAD has no body and so no code).
-func judgeAnswer(op, code, message string, status int) verdict {
+func Judge(op, code, message string, status int) httpstore.Verdict {
 	v, known := answers[code]
 	if !known {
 		v = judgeStatus(op, code, message, status)
@@ -112,7 +120,21 @@ func judgeAnswer(op, code, message string, status int) verdict {
 		// as empty.
 		v.Kind, v.Text = drivers.Temporary, quoteAnswer(code, message, status)
 	}
-	return v
+	return httpstore.Verdict(v)
+}
+
+// Known says whether a code is one of S3's own, and not a proxy's word.
+func Known(code string) bool {
+	_, known := answers[code]
+	return known
+}
+
+// Lacking is the permission that an answer says is lacking, "" where it names none.
+func Lacking(message string) string {
+	if found := lacking.FindStringSubmatch(message); found != nil {
+		return found[1]
+	}
+	return ""
 }
 
 // lacking finds the permission in Amazon's more telling answers.
@@ -123,10 +145,10 @@ func judgeStatus(op, code, message string, status int) verdict {
 	case status == http.StatusNotFound && (op == "get" || op == "stat" || op == "delete"):
 		return verdict{Kind: drivers.NotFound, Text: "no such object"}
 	case status == http.StatusForbidden, status == http.StatusUnauthorized, code == "AccessDenied":
-		if found := lacking.FindStringSubmatch(message); found != nil {
-			return verdict{drivers.Denied, "access denied", "grant " + found[1]}
+		if permission := Lacking(message); permission != "" {
+			return verdict{drivers.Denied, "access denied", "grant " + permission}
 		}
-		return verdict{drivers.Denied, "access denied", grant(op)}
+		return verdict{drivers.Denied, "access denied", Grant(op)}
 	case code == "NotImplemented" && op == "put" && strings.Contains(strings.ToLower(message), "encryption"): // MinIO
 		return verdict{drivers.Config, "the server has no keys to encrypt with", "leave out encrypt, or set up its key management"}
 	case status == http.StatusTemporaryRedirect: // until Amazon's DNS knows a new S3 bucket
@@ -165,8 +187,8 @@ func quoteAnswer(code, message string, status int) string {
 	return text
 }
 
-// grant names the permission that an operation takes.
-func grant(op string) string {
+// Grant names the permission that an operation takes.
+func Grant(op string) string {
 	switch op {
 	case "get", "stat":
 		return "grant s3:GetObject"

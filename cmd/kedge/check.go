@@ -32,6 +32,16 @@ const (
 	checkBucket = "anchorecliconfigtest"
 )
 
+// checkBytes is the length of what check puts, that of a long document: a server, or
+// what stands before it, may not take as much, or do otherwise with it than with a
+// short one.
+const checkBytes = 4 << 20
+
+// testBody is a text with white space behind it.
+func testBody(text string) []byte {
+	return append([]byte(text), bytes.Repeat([]byte{' '}, checkBytes-len(text))...)
+}
+
 var checkArchiveIDs = [...]string{"cliconfigtest", "cliconfigtest2"}
 
 // Run puts, gets and deletes a test document, with its row in the catalog, and
@@ -156,7 +166,7 @@ func (k *checker) findNames(ctx context.Context, uri string) error {
 
 // testDocument puts a document where none is, with its row, and takes both away.
 func (k *checker) testDocument(ctx context.Context) (err error) {
-	document := []byte(`{"document": "This is a test document from kedge"}`)
+	document := testBody(`{"document": "This is a test document from kedge"}`)
 	sum := md5.Sum(document)
 	row, err := k.freePlace(ctx, hex.EncodeToString(sum[:]), int64(len(document)))
 	if err != nil {

@@ -85,7 +85,7 @@ func (k *checker) findRegistry(ctx context.Context, s tree.Store) error {
 // checkTree tries what a migration does. Also after an interrupt nothing is to be
 // left behind.
 func (k *checker) checkTree(ctx context.Context, s tree.Store) (err error) {
-	content := []byte("This is a test file from kedge\n")
+	content := testBody("This is a test file from kedge\n")
 	sum := md5.Sum(content)
 	uri, err := s.PathURI(registryCheckPath)
 	if err != nil {

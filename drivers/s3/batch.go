@@ -122,9 +122,9 @@ func (s *Store) deleteTogether(ctx context.Context, bucket string, deletions []d
 	out, err := s.client.DeleteObjects(ctx, &awss3.DeleteObjectsInput{
 		Bucket: &bucket,
 		Delete: &types.Delete{Objects: objects, Quiet: aws.Bool(true)},
-	}, s.slow, withContentMD5)
+	}, s.slow, s.in(bucket), withContentMD5)
 	if err != nil {
-		if s.many.refused(err, s.judge("delete", err).Kind) {
+		if s.many.refused(err, s.judge("delete", err).Kind) || aboutRegion(err, s.direct.region(bucket)) {
 			return all()
 		}
 		for _, d := range deletions {

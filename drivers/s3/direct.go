@@ -41,6 +41,7 @@ type direct struct {
 	conn        *connection
 	agent       string
 	endpoints   sync.Map // S3 bucket -> endpoint
+	regions     sync.Map // S3 bucket -> region, where that is not the configured one
 	signing     signing
 	// noExpect: the server, or something before it, knows no "Expect: 100-continue".
 	noExpect atomic.Bool
@@ -66,9 +67,9 @@ func (d *direct) endpoint(ctx context.Context, bucket string) (*endpoint, error)
 	if found, ok := d.endpoints.Load(bucket); ok {
 		return found.(*endpoint), nil
 	}
-	c := d.conn
+	c, region := d.conn, d.region(bucket)
 	parameters := awss3.EndpointParameters{
-		Bucket: &bucket, Region: &c.region, ForcePathStyle: &c.pathStyle,
+		Bucket: &bucket, Region: &region, ForcePathStyle: &c.pathStyle,
 		UseFIPS: aws.Bool(c.fips && c.endpoint == ""), UseDualStack: aws.Bool(c.dualStack && c.endpoint == ""),
 		Accelerate: aws.Bool(c.accelerate && c.endpoint == ""), DisableMultiRegionAccessPoints: aws.Bool(true),
 	}
@@ -80,7 +81,7 @@ func (d *direct) endpoint(ctx context.Context, bucket string) (*endpoint, error)
 		return nil, err
 	}
 	u := resolved.URI
-	e := &endpoint{scheme: u.Scheme, host: u.Host, path: strings.TrimSuffix(u.Path, "/") + "/", escaped: strings.TrimSuffix(u.EscapedPath(), "/") + "/", service: "s3", region: c.region}
+	e := &endpoint{scheme: u.Scheme, host: u.Host, path: strings.TrimSuffix(u.Path, "/") + "/", escaped: strings.TrimSuffix(u.EscapedPath(), "/") + "/", service: "s3", region: region}
 	if c.endpoint == "" && c.plain {
 		e.scheme = "http"
 	}
@@ -98,6 +99,11 @@ func (d *direct) endpoint(ctx context.Context, bucket string) (*endpoint, error)
 	}
 	found, _ := d.endpoints.LoadOrStore(bucket, e)
 	return found.(*endpoint), nil
+}
+
+// address is the URL of an object there, with a query that is escaped.
+func (e *endpoint) address(key, query string) *url.URL {
+	return &url.URL{Scheme: e.scheme, Host: e.host, Path: e.path + key, RawPath: e.escaped + version4.Escape(key), RawQuery: query}
 }
 
 // unsigned says that the signature does not cover the body.
@@ -127,7 +133,7 @@ func (d *direct) request(ctx context.Context, method string, loc location, query
 	}
 	r := (&http.Request{
 		Method: method, Host: e.host, Header: header,
-		URL:   &url.URL{Scheme: e.scheme, Host: e.host, Path: e.path + loc.key, RawPath: e.escaped + version4.Escape(loc.key), RawQuery: query},
+		URL:   e.address(loc.key, query),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	if body != nil {
@@ -177,21 +183,32 @@ func (d *direct) sign(r *http.Request, loc location) error {
 }
 
 // do signs and sends a request and returns an answer of status 200 or 204, whose
-// body the caller closes. One that is refused for its "Expect" goes again without,
-// as do all later ones, if its body can be had again.
+// body the caller closes. One that is refused for its "Expect", or for its region,
+// goes again without, or for the right one, as do all later ones, if its body can be
+// had again.
 func (d *direct) do(r *http.Request, loc location) (*http.Response, error) {
 	response, err := d.once(r, loc)
-	if !expectationFailed(err) {
+	switch {
+	case expectationFailed(err):
+		d.noExpect.Store(true)
+	case d.follow(loc.bucket, err):
+	default:
 		return response, err
 	}
-	d.noExpect.Store(true)
-	if r.GetBody == nil {
+	if r.Body != nil && r.GetBody == nil {
+		return nil, err
+	}
+	e, unresolved := d.endpoint(r.Context(), loc.bucket)
+	if unresolved != nil {
 		return nil, err
 	}
 	r = r.Clone(r.Context())
 	delete(r.Header, "Expect")
-	if r.Body, err = r.GetBody(); err != nil {
-		return nil, err
+	r.Host, r.URL = e.host, e.address(loc.key, r.URL.RawQuery)
+	if r.Body != nil {
+		if r.Body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
 	}
 	return d.once(r, loc)
 }

@@ -292,3 +292,69 @@ func TestOpenCancelled(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestOtherBucketElsewhere: rows of an earlier configuration may name an S3 bucket in
+// another region, which the server names when it refuses the configured one.
+func TestOtherBucketElsewhere(t *testing.T) {
+	here, there := testenv.MinIO(t), testenv.VersityGW(t)
+	bucket := there.Bucket(t)
+	misled := 0
+	to, err := url.Parse(there.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	keys := aws.Credentials{AccessKeyID: there.AccessKey, SecretAccessKey: there.SecretKey}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		// The one server plays the other's region: it has keys of its own.
+		r.SetURL(to)
+		r.Out.Host = to.Host
+		for _, name := range []string{"X-Forwarded-For", "Authorization", "Accept-Encoding"} {
+			r.Out.Header.Del(name)
+		}
+		if err := signer.SignHTTP(t.Context(), keys, r.Out, r.Out.Header.Get(contentSHA256), "s3", "us-east-1", time.Now()); err != nil {
+			t.Error(err)
+		}
+	}}
+	s := behind(t, here, func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, "/"+bucket) {
+			return false
+		}
+		if !strings.Contains(r.Header.Get("Authorization"), "/eu-north-1/") {
+			misled++
+			w.Header().Set("X-Amz-Bucket-Region", "eu-north-1")
+			page{status: http.StatusBadRequest, kind: "application/xml", text: "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-north-1</Region></Error>"}.write(w, r)
+			return true
+		}
+		proxy.ServeHTTP(w, r)
+		return true
+	}, nil)
+	owner := opened(t, optionsFor(there, bucket))
+	uris := []string{uriOf(t, owner, "a"), uriOf(t, owner, "b"), uriOf(t, owner, "c"), uriOf(t, owner, "d")}
+	for _, uri := range uris {
+		mustPut(t, owner, uri, []byte(uri))
+	}
+	if err := s.Delete(t.Context(), uris[3]); err != nil {
+		t.Error(err)
+	}
+	for _, uri := range uris[:3] {
+		mustHold(t, s, uri, []byte(uri))
+	}
+	if err := s.Delete(t.Context(), uris[0]); err != nil {
+		t.Error(err)
+	}
+	for _, err := range s.DeleteBatch(t.Context(), uris[1:3]) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for _, uri := range uris {
+		mustMiss(t, owner, uri)
+	}
+	own := uriOf(t, s, "own")
+	mustPut(t, s, own, []byte("where it always was"))
+	mustHold(t, s, own, []byte("where it always was"))
+	if misled < 1 || misled > 3 {
+		t.Errorf("%d requests were for the wrong region", misled)
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/s3/internal/answers"
 )
@@ -106,6 +108,32 @@ func regionAsked(err error) string {
 
 // bucketRegion is the header by which Amazon tells the region of an S3 bucket.
 const bucketRegion = "X-Amz-Bucket-Region"
+
+// region is the one that requests about an S3 bucket are signed for.
+func (d *direct) region(bucket string) string {
+	if region, elsewhere := d.regions.Load(bucket); elsewhere {
+		return region.(string)
+	}
+	return d.conn.region
+}
+
+// follow takes note of the region that an answer names, and says whether that is
+// another one than the request was for: an S3 bucket of an earlier configuration may
+// be in another than the configured one.
+func (d *direct) follow(bucket string, err error) bool {
+	asked := regionAsked(err)
+	if d.conn.version2 || asked == d.region(bucket) || !regionForm.MatchString(asked) {
+		return false
+	}
+	d.regions.Store(bucket, asked)
+	d.endpoints.Delete(bucket)
+	return true
+}
+
+// in makes a request of the SDK's for the region of an S3 bucket.
+func (s *Store) in(bucket string) func(*awss3.Options) {
+	return func(o *awss3.Options) { o.Region = s.direct.region(bucket) }
+}
 
 // wrongRegion says what helps where the region is wrong.
 func (c *connection) wrongRegion() string {

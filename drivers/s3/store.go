@@ -152,7 +152,7 @@ func (s *Store) Delete(ctx context.Context, uri string) error {
 			return err
 		}
 	}
-	_, err = s.client.DeleteObject(ctx, &awss3.DeleteObjectInput{Bucket: &loc.bucket, Key: &loc.key})
+	_, err = s.direct.remove(ctx, loc)
 	if err == nil {
 		return nil
 	}

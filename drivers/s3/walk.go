@@ -44,7 +44,7 @@ func (w *walk) next(ctx context.Context) (listed, error) {
 	if w.after != "" {
 		in.StartAfter = &w.after
 	}
-	out, err := w.store.client.ListObjectsV2(ctx, in)
+	out, err := w.store.client.ListObjectsV2(ctx, in, w.store.in(w.bucket))
 	if unknownRequest(err) {
 		old, oldErr := w.older(ctx)
 		if unknownRequest(oldErr) {
@@ -103,7 +103,7 @@ func (w *walk) older(ctx context.Context) (listed, error) {
 	if w.after != "" {
 		in.Marker = &w.after
 	}
-	out, err := w.store.client.ListObjects(ctx, in)
+	out, err := w.store.client.ListObjects(ctx, in, w.store.in(w.bucket))
 	if err != nil {
 		return listed{}, err
 	}

@@ -209,6 +209,7 @@ func (s *Store) AbortUploads(ctx context.Context, uri string) error {
 		return err
 	}
 	in := &awss3.ListMultipartUploadsInput{Bucket: &loc.bucket, Prefix: &loc.key, EncodingType: types.EncodingTypeUrl}
+	var marks httpstore.Circle
 	for {
 		out, err := s.client.ListMultipartUploads(ctx, in)
 		if unknownRequest(err) {
@@ -234,7 +235,7 @@ func (s *Store) AbortUploads(ctx context.Context, uri string) error {
 		if !aws.ToBool(out.IsTruncated) {
 			return nil
 		}
-		if aws.ToString(out.NextKeyMarker) == "" {
+		if aws.ToString(out.NextKeyMarker) == "" || marks.Closed(*out.NextKeyMarker+"\x00"+aws.ToString(out.NextUploadIdMarker)) {
 			return s.fail("abort", uri, errors.New("the server's listing of uploads does not go on"))
 		}
 		marker, err := listedKey(out.EncodingType, out.NextKeyMarker)

@@ -3,11 +3,14 @@ package s3
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/kedge/kedge/drivers/httpstore"
 )
 
 // walk is a listing of the objects whose keys begin with a prefix, in the order of
@@ -23,7 +26,15 @@ type walk struct {
 	most  int32
 	token *string
 	done  bool
+	// tokens and firsts, the first keys of pages, never repeat in a listing that ends;
+	// empty counts the pages since the last object.
+	tokens, firsts httpstore.Circle
+	empty          int
 }
+
+// mostEmpty is how many pages without an object may follow each other: where versions
+// are kept, there may be some.
+const mostEmpty = 1000
 
 // listed are the objects of one request. encoding says how their keys are told.
 type listed struct {
@@ -31,7 +42,10 @@ type listed struct {
 	encoding types.EncodingType
 }
 
-var errListingStops = errors.New("the server's listing does not go on")
+var (
+	errListingStops = errors.New("the server's listing does not go on, but repeats itself")
+	errUnordered    = errors.New("the server does not list in the order of keys, and has no request that could do without")
+)
 
 // next gives the next objects, until done. Its error is the SDK's.
 func (w *walk) next(ctx context.Context) (listed, error) {
@@ -59,15 +73,30 @@ func (w *walk) next(ctx context.Context) (listed, error) {
 	if w.done = !aws.ToBool(out.IsTruncated); w.done {
 		return found, nil
 	}
+	if w.turnsInCircle(found, out.NextContinuationToken) {
+		return listed{}, errListingStops
+	}
 	switch token := aws.ToString(out.NextContinuationToken); {
 	case token == "":
 		// It has taken the request for one of the older kind, and heeds no token.
 		return found, w.goOn(found)
-	case token == aws.ToString(w.token):
-		return listed{}, errListingStops
 	}
 	w.token = out.NextContinuationToken
 	return found, nil
+}
+
+// turnsInCircle says whether a page, after which the listing is said to go on, shows
+// that it never ends.
+func (w *walk) turnsInCircle(found listed, token *string) bool {
+	if token != nil && w.tokens.Closed(*token) {
+		return true
+	}
+	if len(found.objects) == 0 {
+		w.empty++
+		return w.empty > mostEmpty
+	}
+	w.empty = 0
+	return w.firsts.Closed(aws.ToString(found.objects[0].Key))
 }
 
 // each calls fn with every object that is left and its exact key, until fn returns
@@ -115,19 +144,24 @@ func (w *walk) older(ctx context.Context) (listed, error) {
 	return found, w.goOn(found)
 }
 
-// goOn lets the listing go on, in the older way, behind the last object.
+// goOn lets the listing go on, in the older way, behind the last object. Whatever is
+// before that in another order than that of the keys would be left out.
 func (w *walk) goOn(found listed) error {
 	if len(found.objects) == 0 {
 		return errListingStops
 	}
-	key, err := listedKey(found.encoding, found.objects[len(found.objects)-1].Key)
-	switch {
-	case err != nil:
-		return err
-	case key <= w.after:
-		return errListingStops // it would go on for ever
+	for i, object := range found.objects {
+		key, err := listedKey(found.encoding, object.Key)
+		switch {
+		case err != nil:
+			return err
+		case i == 0 && key <= w.after && w.after != "":
+			return errListingStops // it would go on for ever
+		case key <= w.after && w.after != "":
+			return fmt.Errorf("%w: %q comes behind %q", errUnordered, key, w.after)
+		}
+		w.after = key
 	}
-	w.after = key
 	w.store.oldListing.Store(true)
 	return nil
 }

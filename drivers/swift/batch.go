@@ -61,6 +61,12 @@ func (s *Store) DeleteBatch(ctx context.Context, uris []string) []error {
 		}
 	}
 	for container, places := range together {
+		if _, may := s.mayComeBack(ctx, container); may {
+			for _, of := range places {
+				alone = append(alone, of...)
+			}
+			continue
+		}
 		alone = append(alone, s.deleteTogether(ctx, container, places)...)
 	}
 	httpstore.Each(len(alone), s.tuning.Workers, func(i int) { errs[alone[i]] = s.Delete(ctx, uris[alone[i]]) })

@@ -6,7 +6,8 @@ import (
 )
 
 // Delete removes an object, a large one with its segments; one that is not
-// there is no error. An object at another place than the URI says, where Anchore
+// there is no error, and one that an older version would follow is left
+// (kind InvalidKey, see versions.go). An object at another place than the URI says, where Anchore
 // puts and which other documents may come to as well, is removed only if kedge has
 // put it there, or if the caller has said which payload is meant
 // (drivers.WithMeant); else it is left with an error of kind InvalidKey.
@@ -29,7 +30,7 @@ func (s *Store) Delete(ctx context.Context, uri string) error {
 	return nil
 }
 
-// deleteAt removes what is at a place.
+// deleteAt removes what is at a place, for good.
 func (s *Store) deleteAt(ctx context.Context, uri string, at location) error {
 	h, err := s.head(ctx, at)
 	switch {
@@ -43,11 +44,13 @@ func (s *Store) deleteAt(ctx context.Context, uri string, at location) error {
 			return s.fail("delete", uri, err)
 		}
 		if large != nil {
-			return s.deleteLarge(ctx, uri, large)
+			return s.guarded(ctx, uri, at, func() error { return s.deleteLarge(ctx, uri, large) })
 		}
 	}
-	if err := s.removeAll(ctx, []location{at}); err != nil {
-		return s.fail("delete", uri, err)
-	}
-	return nil
+	return s.guarded(ctx, uri, at, func() error {
+		if err := s.removeAll(ctx, []location{at}); err != nil {
+			return s.fail("delete", uri, err)
+		}
+		return nil
+	})
 }

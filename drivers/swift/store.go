@@ -14,6 +14,7 @@ package swift
 import (
 	"context"
 	"net/url"
+	"sync"
 
 	ncw "github.com/ncw/swift/v2"
 
@@ -34,6 +35,7 @@ type Store struct {
 	missing           bool
 	tuning            Tuning
 	server            serverInfo
+	versions          sync.Map // container -> versions
 	conn              *ncw.Connection
 	http              *tripper
 	buffers           httpstore.Buffers

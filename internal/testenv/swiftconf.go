@@ -95,6 +95,9 @@ paste.filter_factory = swift_servers:cache
 		"versioned_writes": "versioned_writes",
 	} {
 		fmt.Fprintf(&b, "[filter:%s]\nuse = egg:swift#%s\n", name, egg)
+		if name == "versioned_writes" {
+			b.WriteString("allow_versioned_writes = true\n")
+		}
 	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ func (s *Store) Inspect(ctx context.Context) ([]drivers.Finding, error) {
 		drivers.Finding{Name: "checks CRC32C", Value: yesNo(r.ChecksCRC32C, "yes", "no")},
 		drivers.Finding{Name: "encryption", Value: encryption},
 		drivers.Finding{Name: "signed payloads", Value: yesNo(r.SignsPayloads, "wanted: they are signed", "not wanted")},
+		drivers.Finding{Name: "listing", Value: cmp.Or(r.Listing, "in the order of keys")},
 		drivers.Finding{Name: "multi-object delete", Value: yesNo(r.MultiDelete, "yes", "no: one request an object")},
 	)
 	return append(findings, r.way()...), nil
@@ -69,6 +71,9 @@ func (s *Store) place(r Report) []drivers.Finding {
 		{Name: "region", Value: region},
 		{Name: "credentials from", Value: r.Credentials},
 		{Name: "S3 bucket", Value: r.Bucket},
+	}
+	if r.Versions != "" {
+		findings = append(findings, drivers.Finding{Name: "older versions", Value: r.Versions})
 	}
 	if s.names == namesUntried && !plainPath(s.prefix+"x") && s.conn.endpoint != "" {
 		findings = append(findings, drivers.Finding{Name: "prefix", Value: "has an empty, \".\" or \"..\" component; whether the server keeps such names apart is tried when documents are put there"})

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/testenv"
@@ -187,5 +188,78 @@ func TestListingsOfOtherKinds(t *testing.T) {
 				t.Errorf("listed %q, %v", paths, err)
 			}
 		})
+	}
+}
+
+// TestCheckLooksAtTheListing: what its listing is, check says.
+func TestCheckLooksAtTheListing(t *testing.T) {
+	for name, test := range map[string]struct {
+		lister
+		says string
+	}{
+		"right":                       {lister{less: cmp.Compare[string], page: inTurn}, "in the order of keys"},
+		"folder after folder":         {lister{less: asFolders, page: inTurn}, "not in the order of keys"},
+		"without case":                {lister{less: caseless, page: inTurn}, "not in the order of keys"},
+		"without case, older request": {lister{less: caseless, old: true}, "does not list in the order of keys"},
+		"one page for ever":           {lister{less: cmp.Compare[string], page: func(string, int) (int, string) { return 0, "again" }}, "does not go on"},
+		"late":                        {lister{less: cmp.Compare[string], page: func(string, int) (int, string) { return 1, "" }}, "of 4 objects that were just put, 1 were listed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := test.lister
+			l.t, l.server, l.size = t, testenv.MinIO(t), 2
+			s := behind(t, l.server, l.instead, nil)
+			findings, err := s.Inspect(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(findings, func(f drivers.Finding) bool { return f.Name == "listing" })
+			if !strings.Contains(findings[i].Value, test.says) || findings[i].Amiss {
+				t.Errorf("check says %+v", findings[i])
+			}
+		})
+	}
+}
+
+// TestVersionsAreTold: what is deleted stays and costs, where versions are kept.
+func TestVersionsAreTold(t *testing.T) {
+	server := testenv.MinIO(t)
+	s := fresh(t, server)
+	told := func(s *Store) string {
+		t.Helper()
+		findings, err := s.SurveyPlace(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range findings {
+			if f.Name == "older versions" {
+				return f.Value
+			}
+		}
+		return ""
+	}
+	if says := told(s); says != "" {
+		t.Errorf("without versions: %q", says)
+	}
+	for status, want := range map[types.BucketVersioningStatus]string{
+		types.BucketVersioningStatusEnabled: "stays as a version, and costs", types.BucketVersioningStatusSuspended: "suspended",
+	} {
+		if _, err := server.Client().PutBucketVersioning(t.Context(), &awss3.PutBucketVersioningInput{
+			Bucket: &s.bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: status},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if says := told(s); !strings.Contains(says, want) {
+			t.Errorf("%s: %q", status, says)
+		}
+	}
+	denied := behind(t, server, func(w http.ResponseWriter, r *http.Request) bool {
+		if !r.URL.Query().Has("versioning") {
+			return false
+		}
+		page{status: http.StatusForbidden, kind: "application/xml", text: "<Error><Code>AccessDenied</Code></Error>"}.write(w, r)
+		return true
+	}, nil)
+	if says := told(denied); !strings.Contains(says, "grant s3:GetBucketVersioning") {
+		t.Errorf("denied: %q", says)
 	}
 }

@@ -8,7 +8,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -34,6 +37,12 @@ type Report struct {
 	ChecksMD5, ChecksCRC32C bool
 	// Encryption is what the server says of a new object: "", AES256, aws:kms.
 	Encryption string
+	// Listing says in what way the listing is not that of S3, "" where it is, or where
+	// it was not tried.
+	Listing string
+	// Versions says what becomes of what is deleted, "" where no versions are kept, or
+	// the server does not tell.
+	Versions string
 	// MultiDelete: the server removes many objects in one request.
 	MultiDelete bool
 
@@ -57,7 +66,7 @@ type Report struct {
 // returned.
 func (s *Store) Probe(ctx context.Context) (Report, error) {
 	p := newProbe(s)
-	if err := p.run(ctx, p.reach, p.list, p.locate, p.upload, p.put, p.get, p.refusals, p.remove); err != nil {
+	if err := p.run(ctx, p.reach, p.list, p.locate, p.versions, p.upload, p.put, p.get, p.order, p.refusals, p.remove); err != nil {
 		return p.report, p.leave(ctx, err)
 	}
 	p.report.Credentials = s.CredentialsSource()
@@ -66,11 +75,11 @@ func (s *Store) Probe(ctx context.Context) (Report, error) {
 }
 
 // Survey finds out what can be told without putting, changing or removing
-// anything: Endpoint, Region, Credentials, Bucket, ClockSkew, RoundTrip, and what
-// is denied of that.
+// anything: Endpoint, Region, Credentials, Bucket, Versions, ClockSkew, RoundTrip, and
+// what is denied of that.
 func (s *Store) Survey(ctx context.Context) (Report, error) {
 	p := newProbe(s)
-	err := p.run(ctx, p.reach, p.list, p.locate)
+	err := p.run(ctx, p.reach, p.list, p.locate, p.versions)
 	p.report.Credentials = s.CredentialsSource()
 	return p.report, err
 }
@@ -79,16 +88,21 @@ func (s *Store) Survey(ctx context.Context) (Report, error) {
 type probe struct {
 	store      *Store
 	report     Report
-	uris, keys [2]string
+	uris, keys []string
 	stored     bool
 }
+
+// probeNames end the names of the probe's objects. Who lists folder after folder, or
+// pays no attention to case, has them in another order than this one of their bytes.
+var probeNames = []string{"-b", "/a", "B", "a"}
 
 // newProbe chooses the keys of the probe's objects.
 func newProbe(s *Store) *probe {
 	p := &probe{store: s, report: Report{Region: s.conn.region, Bucket: s.bucket}}
-	for i := range p.uris {
-		p.uris[i] = s.Prefix() + "test/anchorecliconfigtest/kedge-probe-" + rand.Text()
-		p.keys[i] = p.uris[i][len(scheme+s.bucket+"/"):]
+	base := s.Prefix() + "test/anchorecliconfigtest/kedge-probe-" + rand.Text()
+	for _, name := range probeNames {
+		p.uris = append(p.uris, base+name)
+		p.keys = append(p.keys, strings.TrimPrefix(base, scheme+s.bucket+"/")+name)
 	}
 	return p
 }
@@ -190,6 +204,46 @@ func regionOf(constraint types.BucketLocationConstraint) string {
 	return cmp.Or(string(constraint), defaultRegion)
 }
 
+// versions asks what becomes of what is deleted. Nothing depends on the answer.
+func (p *probe) versions(ctx context.Context) error {
+	out, err := p.store.client.GetBucketVersioning(ctx, &awss3.GetBucketVersioningInput{Bucket: &p.store.bucket})
+	switch {
+	case denies(err):
+		p.report.Versions = "not known: grant s3:GetBucketVersioning"
+	case err != nil: // a server without versions
+	case out.Status == types.BucketVersioningStatusEnabled:
+		p.report.Versions = "kept: what is deleted stays as a version, and costs what it did, until a lifecycle rule or somebody removes it"
+	case out.Status == types.BucketVersioningStatusSuspended:
+		p.report.Versions = "kept from before (suspended): what was put then stays as a version when it is deleted, and costs what it did"
+	}
+	return nil
+}
+
+// order lists the objects one by one, as a listing of many is in its pages.
+func (p *probe) order(ctx context.Context) error {
+	if !p.stored || p.store.unlisted != nil {
+		return nil
+	}
+	w := &walk{store: p.store, bucket: p.store.bucket, prefix: strings.TrimSuffix(p.keys[0], probeNames[0]), most: 1}
+	var found []string
+	err := w.each(ctx, p.store.Prefix(), func(key string, _ types.Object) error {
+		found = append(found, key)
+		return nil
+	})
+	switch {
+	case errors.Is(err, errListingStops), errors.Is(err, errUnordered):
+		p.report.Listing = err.Error()
+	case err != nil:
+		return p.allow("list", p.store.Prefix(), err)
+	case slices.Equal(found, p.keys):
+	case !slices.IsSorted(found):
+		p.report.Listing = "not in the order of keys: a registry's storage cannot be moved from here or to here"
+	default:
+		p.report.Listing = fmt.Sprintf("of %d objects that were just put, %d were listed: verify --orphans may not see all", len(p.keys), len(found))
+	}
+	return nil
+}
+
 // upload starts a multipart upload, looks for it and aborts it.
 func (p *probe) upload(ctx context.Context) error {
 	s, loc := p.store, location{p.store.bucket, p.keys[0]}
@@ -212,7 +266,7 @@ func (p *probe) upload(ctx context.Context) error {
 	return p.allow("list uploads", p.uris[0], err)
 }
 
-// put stores both objects.
+// put stores the objects.
 func (p *probe) put(ctx context.Context) error {
 	sum := md5.Sum(probePayload)
 	for i, uri := range p.uris {
@@ -259,24 +313,29 @@ func (p *probe) refusals(ctx context.Context) error {
 	return nil
 }
 
-// remove deletes both objects in one request, else one by one.
+// remove deletes the objects in one request, else one by one.
 func (p *probe) remove(ctx context.Context) error {
 	if !p.stored {
 		return nil
 	}
 	p.stored = false
 	s := p.store
-	together := []deletion{{0, p.keys[0]}, {1, p.keys[1]}}
+	var together []deletion
+	for i, key := range p.keys {
+		together = append(together, deletion{i, key})
+	}
 	errs := make([]error, len(together))
-	alone := s.deleteTogether(ctx, s.bucket, together, p.uris[:], errs)
+	alone := s.deleteTogether(ctx, s.bucket, together, p.uris, errs)
 	p.report.MultiDelete = len(alone) == 0
 	for _, i := range alone {
 		errs[i] = s.Delete(ctx, p.uris[i])
 	}
-	if errs[0] != nil { // both for one reason
-		return p.allow("delete", p.uris[0], errs[0])
+	for i, err := range errs {
+		if err != nil { // all for one reason
+			return p.allow("delete", p.uris[i], err)
+		}
 	}
-	return p.allow("delete", p.uris[1], errs[1])
+	return nil
 }
 
 // leave removes what a probe that failed has stored, and returns why it failed.

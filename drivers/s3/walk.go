@@ -138,8 +138,11 @@ func (w *walk) older(ctx context.Context) (listed, error) {
 	}
 	w.store.oldListing.Store(true)
 	found := listed{out.Contents, out.EncodingType}
-	if w.done = !aws.ToBool(out.IsTruncated); w.done {
+	switch w.done = !aws.ToBool(out.IsTruncated); {
+	case w.done && len(found.objects) == 0:
 		return found, nil
+	case !w.done && w.turnsInCircle(found, nil):
+		return listed{}, errListingStops
 	}
 	return found, w.goOn(found)
 }
@@ -150,14 +153,12 @@ func (w *walk) goOn(found listed) error {
 	if len(found.objects) == 0 {
 		return errListingStops
 	}
-	for i, object := range found.objects {
+	for _, object := range found.objects {
 		key, err := listedKey(found.encoding, object.Key)
 		switch {
 		case err != nil:
 			return err
-		case i == 0 && key <= w.after && w.after != "":
-			return errListingStops // it would go on for ever
-		case key <= w.after && w.after != "":
+		case key < w.after: // some servers begin with the marker itself
 			return fmt.Errorf("%w: %q comes behind %q", errUnordered, key, w.after)
 		}
 		w.after = key

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -241,14 +242,14 @@ func (s *Store) each(ctx context.Context, container, prefix string, fn func(item
 			return err
 		}
 		for _, one := range items {
+			if one.Name <= marker && marker != "" {
+				// It goes on behind the last name: it would never end, or leave some out.
+				return fmt.Errorf("the server's listing does not go on in the order of names: %q comes behind %q", one.Name, marker)
+			}
+			marker = one.Name
 			if err := fn(one); err != nil {
 				return err
 			}
 		}
-		next := items[len(items)-1].Name
-		if next <= marker {
-			return errors.New("the server's listing does not go on")
-		}
-		marker = next
 	}
 }

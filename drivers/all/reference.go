@@ -48,6 +48,12 @@ func reference(e entry) string {
 		}
 		b.WriteString("```\n")
 	}
+	for i, note := range notes[e.Name] {
+		if i == 0 {
+			b.WriteString("\n## What to know\n\n")
+		}
+		fmt.Fprintf(&b, "- %s\n", note)
+	}
 	if len(fields) > 0 {
 		b.WriteString("\n## Examples of every option\n\n```yaml\n")
 		for _, f := range fields {

@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -136,16 +137,24 @@ func (a *audit) run(ctx context.Context, result *Result) (err error) {
 		if cerr := a.checkpoint.Close(); err == nil {
 			err = cerr
 		}
-		if result.Checkpoint = a.Checkpoint; finished && err == nil {
+		if result.Checkpoint = a.Checkpoint; finished {
 			result.Checkpoint = ""
-			err = checkpoint.Remove(a.Checkpoint)
+			err = cmp.Or(err, checkpoint.Remove(a.Checkpoint))
 		}
 	}()
 	result.Resumed = a.checkpoint.Resumed()
 	if err := a.count(ctx); err != nil {
 		return err
 	}
-	if err := a.documents(ctx); err != nil {
+	if err := a.allReached(ctx); err != nil {
+		var skipped *failure.SkippedError
+		finished = errors.As(err, &skipped)
+		return err
+	}
+	if !a.stopped {
+		err = a.documents(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if err := a.checkpoint.Flush().Wait(ctx); err != nil {

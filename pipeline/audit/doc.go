@@ -7,13 +7,16 @@
 // more, so that a migration may be running. A document that is sound may still be one
 // that Anchore would not find, because it cannot read its URI back. Run reports that too.
 //
+// Before it reads anything, each run makes sure that the catalog's index leads to all rows
+// (allReached): a document whose row is passed over would count as well.
+//
 // # Orphans
 //
-// If it is asked to, Run then lists the stores and names payloads that no row names
-// (orphans.go). It holds neither the catalog's URIs nor the listings. It spreads both
-// over files by their MD5s and compares them file by file. Where a store takes names for
-// one that differ only in case, or in the form of their letters, a row's other spelling
-// counts as naming a payload.
+// If it is asked to, Run then scans the catalog, by no index, lists the stores, and names
+// payloads that no row names (orphans.go). It holds neither the catalog's URIs nor the
+// listings. It spreads both over files by their MD5s and compares them file by file.
+// Where a store takes names for one that differ only in case, or in the form of their
+// letters, a row's other spelling counts as naming a payload.
 //
 // # Resuming
 //

@@ -2,14 +2,45 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"io"
+	"sync"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
+	"github.com/kedge/kedge/pipeline/survey"
 )
+
+// allReached fails with a failure.SkippedError where the catalog's index does not lead
+// to all rows: who goes by it would take documents for checked that nobody has read.
+// Where that is so, the checkpoint of an audit that has begun says nothing either: rows
+// before its position may have been passed over. So it is found out before the first
+// document of each run. A run that is asked to stop meanwhile does nothing.
+func (a *audit) allReached(ctx context.Context) error {
+	looking, cancel := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		select {
+		case <-a.stop:
+			cancel()
+		case <-looking.Done():
+		}
+	})
+	defer watcher.Wait()
+	defer cancel()
+	snapshot, err := a.Catalog.Snapshot(looking)
+	if err == nil {
+		defer snapshot.Close()
+		err = survey.Skipped(looking, snapshot, catalog.Selection{Buckets: a.Buckets})
+	}
+	if a.stopped = a.stopping(); a.stopped && ctx.Err() == nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
 
 // enumerate feeds what an interrupted audit had in flight, and then the catalog
 // from where it had come to.

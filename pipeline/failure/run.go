@@ -45,7 +45,7 @@ type SkippedError struct{ Rows int64 }
 // Error tells the mend.
 func (e *SkippedError) Error() string {
 	return fmt.Sprintf("the index of archive_metadata is damaged, as after an upgrade that changed how text sorts (of glibc or ICU): "+
-		"%d rows at the source were not found by it (REINDEX TABLE archive_metadata, and run the same command again)", e.Rows)
+		"%d rows were not found by it (REINDEX TABLE archive_metadata, and run the same command again)", e.Rows)
 }
 
 // ErrStalled ends a run that was asked to stop while a store does not answer:

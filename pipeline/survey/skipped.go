@@ -11,10 +11,10 @@ import (
 // skippedPage is how many rows are read at once to be counted.
 const skippedPage = 5000
 
-// Skipped compares what is left of a selection by a scan of the whole catalog with
-// what is found by going through it in its order, as a migration has gone. Where
-// that finds fewer it returns a failure.SkippedError. Where nothing is left, nothing
-// can have been skipped. Without a lasting snapshot (SQLite) both would be of
+// Skipped compares what a scan of the whole catalog finds of a selection (after a
+// migration, what is left of it) with what is found by going through it in its order,
+// as migrations and audits do. Where that finds fewer it returns a failure.SkippedError.
+// Where the scan finds nothing, nothing can have been skipped. Without a lasting snapshot (SQLite) both would be of
 // different moments; there text sorts by its bytes, for ever.
 func Skipped(ctx context.Context, snapshot catalog.Snapshot, selection catalog.Selection) error {
 	if !snapshot.Lasting() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -74,6 +75,26 @@ func TestChangedTellsTheRowsThatAreNewEnough(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// An index that is damaged leads it past no row.
+func TestChangedGoesByNoIndex(t *testing.T) {
+	r := freshPostgres(t)
+	r.fill(100_000)
+	explained := &explainer{t: t, url: r.options.Postgres}
+	for _, s := range []catalog.Selection{{}, {Prefix: "file:///archive/"}, {Prefix: "nowhere://"}, {Prefix: "s3://archive/", Buckets: []string{"bucket1"}}} {
+		for _, since := range []int64{0, 5} {
+			queries := explained.seen(r.database.(*postgres), func(q reader) error {
+				_, err := q.Changed(t.Context(), s, since, func(catalog.Document) error { return nil })
+				return err
+			})
+			for query, args := range queries {
+				if plan := explained.plan(query, args); !strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Index") {
+					t.Errorf("%+v since %d:\n%s\n%s", s, since, query, plan)
+				}
+			}
+		}
+	}
 }
 
 // More rows than a page holds.

@@ -16,8 +16,9 @@ const fillPercent = 0.9
 type entry struct {
 	state      State
 	key, value []byte
-	// trusted: only an entry that is there, and not Intended, is changed.
-	trusted bool
+	// only says whether an entry that has been in this state is changed; nil is always. It
+	// is asked by the writer.
+	only func(was State) bool
 }
 
 // Intend records that something may be put at the destinations of these copies: once the
@@ -36,7 +37,8 @@ func (r *Record) Put(copies []Copy) *checkpoint.Ticket {
 // Doubt records that the destination does not show these copies any more. An entry that
 // is Intended, or gone, stays so.
 func (r *Record) Doubt(copies []Copy) *checkpoint.Ticket {
-	return r.change(copies, func(c *Copy, e *entry) { c.State, e.trusted = c.State.doubted(), true })
+	trusted := func(was State) bool { return was != None && was != Intended }
+	return r.change(copies, func(c *Copy, e *entry) { c.State, e.only = c.State.doubted(), trusted })
 }
 
 // Drop removes the entries of these copies; only key and name matter.
@@ -51,13 +53,8 @@ func (r *Record) change(copies []Copy, how func(*Copy, *entry)) *checkpoint.Tick
 	for i, c := range copies {
 		e := &entries[i]
 		how(&c, e)
-		c = r.seenCopy(c)
-		e.state = c.State
-		number, _ := r.numbers.of(c.Key.Bucket, c.State != None)
-		var long []byte
-		if e.key, long = inFile(number, c.Key, c.Name); c.State != None {
-			e.value = r.places.value(c, long)
-		}
+		e.state = r.seen(c.State)
+		e.key, e.value = r.encode(c)
 	}
 	return r.writer.Change(func(tx *bolt.Tx) error {
 		if err := r.numbers.write(tx); err != nil {
@@ -74,16 +71,28 @@ func (r *Record) change(copies []Copy, how func(*Copy, *entry)) *checkpoint.Tick
 	})
 }
 
+// encode gives an entry as it stands in the file; without a value where it has no state.
+func (r *Record) encode(c Copy) (key, value []byte) {
+	c = r.seenCopy(c)
+	number, _ := r.numbers.of(c.Key.Bucket, c.State != None)
+	key, long := inFile(number, c.Key, c.Name)
+	if c.State != None {
+		value = r.places.value(c, long)
+	}
+	return key, value
+}
+
 func (r *Record) apply(intended, copied *bolt.Bucket, e entry) error {
 	if e.state >= states {
 		return fmt.Errorf("a copy has state %d", e.state)
 	}
-	if e.trusted {
-		switch was, err := r.stateIn(copied, e.key); {
-		case err != nil:
+	if e.only != nil {
+		was, err := r.stateIn(copied, e.key)
+		if err == nil && was == None {
+			was, err = r.stateIn(intended, e.key)
+		}
+		if err != nil || !e.only(was) {
 			return err
-		case was == None:
-			return nil
 		}
 	}
 	into, out := copied, intended

@@ -132,17 +132,20 @@ func (v *verdict) end(ctx context.Context) error {
 	return v.last.Wait(ctx)
 }
 
-// listingOf is the store's listing, with MD5s where it tells no versions: a backend that
-// computes them reads all that it holds.
-func listingOf(s store.Store) (func(ctx context.Context, fn func(uri string, info drivers.Info) error) error, error) {
+// listing is how a store lists.
+type listing func(ctx context.Context, fn func(uri string, info drivers.Info) error) error
+
+// listingOf is the store's listing: one with MD5s where proof is asked for, and where it
+// tells no versions. For that the backend reads all that it holds.
+func listingOf(s store.Store, proof bool) (listing, error) {
 	c := s.Capabilities()
-	if prover, ok := s.Driver.(drivers.Prover); ok && c.ListProves && !c.ListTells {
+	if prover, ok := s.Driver.(drivers.Prover); ok && c.ListProves && (proof || !c.ListTells) {
 		return prover.ListProven, nil
 	}
 	if l, ok := s.Driver.(drivers.Lister); ok && c.Lists {
 		return l.List, nil
 	}
-	return nil, fmt.Errorf("driver %s cannot list what it holds: give --trust-copies=verify", s.Name())
+	return nil, fmt.Errorf("driver %s cannot list what it holds", s.Name())
 }
 
 // errUntold is why a listing is of no use.

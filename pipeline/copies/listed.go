@@ -16,7 +16,6 @@ import (
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/spread"
-	"github.com/kedge/kedge/pipeline/store"
 )
 
 // A listing and the record are compared without holding either: both are spread over
@@ -35,6 +34,8 @@ type told uint8
 
 const (
 	toldMD5 told = 1 << iota
+	// toldTag: it is a version that may be the MD5, as an ETag is.
+	toldTag
 	toldVersion
 	// toldTwice: two entries of the listing differ. Neither is believed.
 	toldTwice
@@ -62,55 +63,55 @@ func listedOf(info drivers.Info) listed {
 	if info.Version != "" {
 		l.version = sumOfVersion(info.Version)
 		l.told |= toldVersion
+		if sum, ok := unhex(info.Version); ok && len(sum) == len(l.md5) && l.told&toldMD5 == 0 {
+			l.md5 = [16]byte(sum)
+			l.told |= toldTag
+		}
 	}
 	return l
 }
 
 // confirms says whether this is the payload of a side, for all that the listing tells:
-// its length alone says nothing. A version that is the payload's MD5 is an ETag.
+// its length alone says nothing.
 func (l listed) confirms(s Side) bool {
-	if l.told&toldTwice != 0 || l.bytes != s.Bytes {
+	switch {
+	case l.told&toldTwice != 0 || l.bytes != s.Bytes:
 		return false
-	}
-	if l.told&toldMD5 != 0 {
-		return hex.EncodeToString(l.md5[:]) == s.Digest
-	}
-	if l.told&toldVersion == 0 {
+	case l.proves(s.Digest):
+		return true
+	case l.told&toldMD5 != 0 || l.told&toldVersion == 0:
 		return false
 	}
 	sum, known := s.versionSum()
-	return known && sum == l.version || s.Digest != "" && l.version == sumOfVersion(s.Digest)
+	return known && sum == l.version
 }
 
-// spreadListing lists a store into files. A listing that tells nothing of use is an
-// error: every copy would be doubted for it.
-func spreadListing(ctx context.Context, folder string, s store.Store) (files [spread.Files]string, err error) {
-	list, err := listingOf(s)
-	if err != nil {
-		return files, err
-	}
-	var all, useful int64
+// proves says whether the listing tells that the payload has this MD5. An ETag that is
+// equal to it is it.
+func (l listed) proves(digest string) bool {
+	return l.told&toldTwice == 0 && l.told&(toldMD5|toldTag) != 0 && hex.EncodeToString(l.md5[:]) == digest
+}
+
+// spreadListing lists a store into files. useful says whether it has told anything of
+// some payload that is wanted, or has none.
+func spreadListing(ctx context.Context, folder string, list listing, wanted told) (files [spread.Files]string, useful bool, err error) {
+	useful = true
+	first := true
 	files, err = spread.Over(folder, "listed", func(put func([16]byte, []byte) error) error {
 		var buffer []byte
 		return list(ctx, func(uri string, info drivers.Info) error {
 			one := listedOf(info)
-			if all++; one.told != 0 {
-				useful++
-			}
+			tells := one.told&wanted != 0
+			useful, first = tells || useful && !first, false
 			buffer = one.append(buffer[:0])
 			return put(md5.Sum([]byte(uri)), buffer)
 		})
 	})
-	if err == nil && all > 0 && useful == 0 {
-		err = errUntold
-	}
-	return files, err
+	return files, useful, err
 }
 
-// listing is a file of what a store lists, by the sums of the URIs.
-type listing map[[16]byte]listed
-
-func readListing(path string) (listing, error) {
+// readListing reads a file of what a store lists, by the sums of the URIs.
+func readListing(path string) (map[[16]byte]listed, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func readListing(path string) (listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := make(listing, info.Size()/listedBytes)
+	all := make(map[[16]byte]listed, info.Size()/listedBytes)
 	in := bufio.NewReaderSize(f, 64<<10)
 	var b [listedBytes]byte
 	for {
@@ -168,6 +169,10 @@ func workFolder(in string) (folder string, remove func() error, err error) {
 
 // list compares the record with a listing of the store.
 func (c Check) list(ctx context.Context) (_ Checked, err error) {
+	list, err := listingOf(c.Store, false)
+	if err != nil {
+		return Checked{}, err
+	}
 	folder, remove, err := workFolder(c.Folder)
 	if err != nil {
 		return Checked{}, err
@@ -176,7 +181,10 @@ func (c Check) list(ctx context.Context) (_ Checked, err error) {
 	var recorded, held [spread.Files]string
 	both, bothCtx := errgroup.WithContext(ctx)
 	both.Go(func() (err error) {
-		held, err = spreadListing(bothCtx, folder, c.Store)
+		useful := false
+		if held, useful, err = spreadListing(bothCtx, folder, list, toldMD5|toldTag|toldVersion); err == nil && !useful {
+			err = errUntold // every copy would be doubted for it
+		}
 		return err
 	})
 	both.Go(func() (err error) {
@@ -226,7 +234,15 @@ func (c Check) compare(ctx context.Context, v *verdict, recorded, held string) e
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(recorded)
+	return c.Record.eachSpread(ctx, recorded, func(sum [16]byte, entry Copy) {
+		l, there := all[sum]
+		v.say(entry, there && l.confirms(entry.Destination))
+	})
+}
+
+// eachSpread calls fn with the entries of a file, each behind its sum.
+func (r *Record) eachSpread(ctx context.Context, path string, fn func(sum [16]byte, entry Copy)) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -247,12 +263,11 @@ func (c Check) compare(ctx context.Context, v *verdict, recorded, held string) e
 		if err != nil {
 			return err
 		}
-		entry, err := c.Record.read(k, value)
+		entry, err := r.read(k, value)
 		if err != nil {
 			return err
 		}
-		l, there := all[sum]
-		v.say(entry, there && l.confirms(entry.Destination))
+		fn(sum, entry)
 	}
 }
 

@@ -1,6 +1,7 @@
 package copies
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // benchEntries is how many entries the benchmark's record has, in batches of a migration.
@@ -94,4 +96,44 @@ func BenchmarkRecord(b *testing.B) {
 		b.ReportMetric(float64(memory.Sys)/(1<<20), "MiB-sys")
 		closeRecord(b, r)
 	}
+}
+
+// million lists the benchmark's copies and does nothing else.
+type million struct{ drivers.Driver }
+
+func (million) Place() string { return "million" }
+func (million) Capabilities() drivers.Capabilities {
+	return drivers.Capabilities{Lists: true, ListTells: true}
+}
+
+func (million) List(_ context.Context, fn func(string, drivers.Info) error) error {
+	for first := 0; first < benchEntries; first += benchBatch {
+		for _, c := range benchBatchAt(first) {
+			if err := fn(c.Destination.URI, drivers.Info{Bytes: c.Destination.Bytes, Version: c.Destination.Digest}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// BenchmarkCheck compares a record of a million entries with a listing that costs
+// nothing. One run of it says all.
+func BenchmarkCheck(b *testing.B) {
+	r := open(b, filepath.Join(b.TempDir(), "k.copies"), opening)
+	for first := 0; first < benchEntries; first += benchBatch {
+		r.Put(benchBatchAt(first))
+	}
+	wait(b, r.Update(func(*Header) {}))
+	for b.Loop() {
+		check := Check{Record: r, Store: store.Store{Driver: million{}}, How: TrustList, Folder: filepath.Join(b.TempDir(), "check")}
+		if got, err := check.Run(b.Context()); err != nil || got.Confirmed != benchEntries {
+			b.Fatalf("%+v, %v", got, err)
+		}
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		b.ReportMetric(float64(memory.Sys)/(1<<20), "MiB-sys")
+	}
+	b.ReportMetric(float64(benchEntries*b.N)/b.Elapsed().Seconds(), "copies/s")
+	closeRecord(b, r)
 }

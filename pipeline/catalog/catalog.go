@@ -172,6 +172,13 @@ type Catalog interface {
 	// durable. Only after Lock.
 	Commit(ctx context.Context, changes []Change) ([]bool, error)
 
+	// CommitRate measures how many rows a second Commit can change here, so many in
+	// a transaction, within about a second: with copies of some of the catalog's rows
+	// that only this session sees. No row is changed, and nothing of it is left. It
+	// needs no lock. 0 where that cannot be found out: there are no rows, or nothing
+	// may be written, or no temporary table made.
+	CommitRate(ctx context.Context, batch int) (rowsPerSecond float64, err error)
+
 	// Lock takes the migration lock that Anchore takes. Without wait it fails
 	// with a *HeldError when somebody has it.
 	Lock(ctx context.Context, wait bool) error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
@@ -29,7 +30,17 @@ type round struct {
 	latest int64
 	// looked is how long the catalog took to say what was changed.
 	looked time.Duration
+	// from is when it began to go through rows.
+	from time.Time
+	// left and leftBytes are the rows that are left to the migration.
+	left, leftBytes atomic.Int64
 	Round
+}
+
+// leave counts a row of which no copy is made.
+func (r *round) leave(d catalog.Document) {
+	r.left.Add(1)
+	r.leftBytes.Add(max(d.Bytes, 0))
 }
 
 // mostChanged is how many changed rows are held at once. Where there are more, the round
@@ -39,7 +50,7 @@ const mostChanged = 50_000
 // copyRound copies what is new or changed, and tries once more what failed: a document
 // that was just being written does so for a moment.
 func (m *migration) copyRound(ctx context.Context) error {
-	m.round.Began = m.result.Began
+	m.round.Began, m.round.from = m.result.Began, time.Now()
 	if m.RoundBegan != nil {
 		m.RoundBegan(m.record.Header().Rounds + 1)
 	}
@@ -149,7 +160,7 @@ func (m *migration) uncopied(page []catalog.Document) (rest []catalog.Document, 
 		switch dest, err := m.dst.URI(d.Key); {
 		case err == nil && holds(found[i], d) && found[i].Destination.URI == dest:
 		case d.Digest == "" && !d.NoURI:
-			m.rest.Add(1)
+			m.round.leave(d)
 		default:
 			rest = append(rest, d)
 			continue
@@ -169,7 +180,7 @@ func (m *migration) leaveSiblings(b *batch, rows map[drivers.Key][]catalog.Docum
 		}
 		for _, row := range rows[it.doc.Key] {
 			if row.URI != it.doc.URI || row.Digest != it.doc.Digest || row.Compressed != it.doc.Compressed {
-				m.rest.Add(1)
+				m.round.leave(it.doc)
 				m.skipped(checkpoint.Counts{Skipped: 1, BytesCounted: max(it.doc.Bytes, 0)})
 				return true
 			}
@@ -240,6 +251,9 @@ func (m *migration) tellChanged(ctx context.Context, b *batch) error {
 
 // endRound ends a round of copying.
 func (m *migration) endRound(ctx context.Context) error {
+	if err := m.measureRound(ctx); err != nil {
+		return err
+	}
 	if err := m.settleRecord(ctx); err != nil {
 		return err
 	}
@@ -250,8 +264,9 @@ func (m *migration) endRound(ctx context.Context) error {
 func (m *migration) tellRound() {
 	counts, _ := m.progress.Tally()
 	r := &m.round.Round
-	r.Rest = m.rest.Load()
+	r.Rest = m.round.left.Load()
 	r.Number, r.Ended, r.Copies = m.record.Header().Rounds, time.Now(), m.copied()
 	r.Copied, r.Unchanged, r.Failed = counts.Moved, counts.Skipped-r.Rest, m.result.Failed
+	r.RowsPerSecond, r.Cutover = m.pace.RowsPerSecond(), m.pace.Cutover(r.Copies, m.rest)
 	m.result.Round = *r
 }

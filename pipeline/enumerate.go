@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -54,10 +55,12 @@ func (m *migration) sweep(ctx context.Context, out chan<- *batch) error {
 func (m *migration) walk(ctx context.Context, position catalog.Position, sieve func([]catalog.Document) ([]catalog.Document, error), take func([]*item) error) error {
 	cut := m.cutter()
 	for !m.stopping() {
+		began := time.Now()
 		page, err := m.cat.Page(ctx, m.selection, position, m.limits.PageRows)
 		if err != nil {
 			return err
 		}
+		m.walked.Add(len(page), time.Since(began))
 		last := len(page) < m.limits.PageRows
 		if !last {
 			position = page[len(page)-1].After()
@@ -79,6 +82,7 @@ func (m *migration) walk(ctx context.Context, position catalog.Position, sieve f
 
 // cutPage is walk over one page.
 func (m *migration) cutPage(page []catalog.Document, cut *concurrency.Cutter[*item], sieve func([]catalog.Document) ([]catalog.Document, error), take func([]*item) error) (err error) {
+	began := time.Now()
 	page = slices.DeleteFunc(page, func(d catalog.Document) bool { return !m.selected(d) })
 	if sieve != nil {
 		if page, err = sieve(page); err != nil {
@@ -92,6 +96,7 @@ func (m *migration) cutPage(page []catalog.Document, cut *concurrency.Cutter[*it
 	if err := m.takeCopies(items); err != nil {
 		return err
 	}
+	m.walked.Add(0, time.Since(began))
 	for _, it := range items {
 		if batch := cut.Add(it); batch != nil {
 			if err := take(batch); err != nil {

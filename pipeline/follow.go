@@ -79,7 +79,7 @@ func (m *migration) nextRound(stop <-chan struct{}) *migration {
 	o := m.Options
 	o.WaitForLock, o.Progress, o.Started = true, m.progress, nil
 	next := newMigration(o, stop)
-	next.settled, next.alike = m.settled, m.alike
+	next.settled, next.alike, next.pace, next.rest = m.settled, m.alike, m.pace, m.rest
 	latest := m.round.Began.Unix()
 	if seen := m.round.latest; seen > m.round.since {
 		latest = min(latest, seen)

@@ -39,6 +39,7 @@ import (
 	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/journal"
+	"github.com/kedge/kedge/pipeline/plan"
 	"github.com/kedge/kedge/pipeline/progress"
 	"github.com/kedge/kedge/pipeline/survey"
 )
@@ -84,8 +85,11 @@ type migration struct {
 	// deleting: all rows are changed, and now the sources go; only with a record.
 	deleting bool
 	round    round
-	// rest counts the rows of which a Copy makes none.
-	rest atomic.Int64
+	// walked is how fast rows were gone through, pace how fast a cutover would go, and
+	// rest what it would have to move.
+	walked plan.Meter
+	pace   plan.Pace
+	rest   Amount
 	// stopped: enumeration ended because of stop, not at the catalog's end.
 	stopped bool
 }

@@ -32,8 +32,7 @@ func (m *migration) openRecord() error {
 	case !there && (m.purging() || m.Job == Migrate && !m.KeepSource || m.samePrefix()):
 		return nil
 	}
-	o := copies.Opening{Identity: RecordIdentity(m.Options), Source: m.src.URI, Destination: m.dst.URI, Turned: m.Job == Rollback}
-	m.record, err = copies.Open(m.Record, o)
+	m.record, err = copies.Open(m.Record, m.recordOpening())
 	var mismatch *checkpoint.MismatchError
 	if (m.Job == Migrate || m.purging()) && errors.As(err, &mismatch) {
 		m.Log.Warn("the record of copies is another migration's, and is left alone", "record", m.Record)
@@ -46,6 +45,10 @@ func (m *migration) openRecord() error {
 		return failure.Refused("sources at %s have been deleted since the migration: what is gone there cannot be gone back to in place; kedge migrate moves everything back", m.dst.Place())
 	}
 	return nil
+}
+
+func (m *migration) recordOpening() copies.Opening {
+	return copies.Opening{Identity: RecordIdentity(m.Options), Source: m.src.URI, Destination: m.dst.URI, Turned: m.Job == Rollback}
 }
 
 // closeRecord closes the record, and removes it where it has nothing more to say.

@@ -69,6 +69,7 @@ func newPlanner(o PlanOptions, stop <-chan struct{}) *planner {
 }
 
 func (p *planner) lookThrough(ctx context.Context) (err error) {
+	began := time.Now()
 	if err := p.lookAtAll(ctx); err != nil {
 		return err
 	}
@@ -78,12 +79,19 @@ func (p *planner) lookThrough(ctx context.Context) (err error) {
 	if err := p.findRenamed(ctx); err != nil {
 		return err
 	}
+	if err := p.lookAtCopies(); err != nil {
+		return err
+	}
+	p.pace.Begin = time.Since(began)
 	err = p.walk(ctx, catalog.Position{}, nil, func(items []*item) error { return p.take(ctx, items) })
 	if err != nil {
 		return err
 	}
 	if p.plan.Interrupted = p.stopped; p.stopped {
 		return nil
+	}
+	if err := p.measureCutover(ctx); err != nil {
+		return err
 	}
 	return p.measure(ctx)
 }
@@ -161,6 +169,9 @@ func (p *planner) take(ctx context.Context, items []*item) error {
 		return err
 	}
 	if err := p.settleShared(ctx, b); err != nil {
+		return err
+	}
+	if err := p.countCopies(items); err != nil {
 		return err
 	}
 	for _, it := range items {

@@ -59,8 +59,17 @@ type Header struct {
 	Rounds int64 `json:"rounds,omitempty"`
 	// Since is the last_updated up to which it has been.
 	Since int64 `json:"since,omitempty"`
+	// Moved is how fast documents were copied in the round that has copied most of them.
+	Moved Moved `json:"moved,omitzero"`
 	// Pulse is what the catalog said of its changes at that time; the catalog's own text.
 	Pulse string `json:"pulse,omitempty"`
+}
+
+// Moved are documents that were copied in some time.
+type Moved struct {
+	Documents int64         `json:"documents"`
+	Bytes     int64         `json:"bytes"`
+	Took      time.Duration `json:"took"` // in nanoseconds
 }
 
 // Opening says which record is opened, and how.
@@ -144,24 +153,36 @@ func Open(path string, o Opening) (*Record, error) {
 		return nil, fmt.Errorf("make the folder of the %s: %w", what, err)
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, &checkpoint.InUseError{What: what, Path: path}
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, &DamagedError{Path: path, Err: err}
-	case err != nil:
-		return nil, fmt.Errorf("open the %s: %w", what, err)
+	if err != nil {
+		return nil, openError(path, err)
 	}
 	db.AllocSize = allocBytes
-	r := &Record{path: path, db: db, turned: o.Turned, places: places{source: o.Source, destination: o.Destination}}
-	if o.Turned {
-		r.places = r.places.turned()
-	}
+	r := newRecord(path, db, o)
 	if err := r.load(o.Identity); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	r.writer = gather.New(gather.Options{DB: db, What: what + " " + path, Last: r.finish, Point: "recorded"})
 	return r, nil
+}
+
+func newRecord(path string, db *bolt.DB, o Opening) *Record {
+	r := &Record{path: path, db: db, turned: o.Turned, places: places{source: o.Source, destination: o.Destination}}
+	if o.Turned {
+		r.places = r.places.turned()
+	}
+	return r
+}
+
+// openError tells why a record could not be opened.
+func openError(path string, err error) error {
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return &checkpoint.InUseError{What: what, Path: path}
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return &DamagedError{Path: path, Err: err}
+	default:
+		return fmt.Errorf("open the %s: %w", what, err)
+	}
 }
 
 // allocBytes is by how much the file grows.
@@ -176,28 +197,33 @@ func (r *Record) load(id checkpoint.Identity) error {
 			}
 		}
 		meta := tx.Bucket(bucketMeta)
-		if err := r.numbers.read(tx.Bucket(bucketBuckets)); err != nil {
-			return &DamagedError{Path: r.path, Err: err}
-		}
-		raw := meta.Get(keyHeader)
-		if raw == nil {
+		if meta.Get(keyHeader) == nil {
 			r.last = Header{Version: version, Fingerprint: id.Fingerprint, Description: id.Description, Created: time.Now().UTC().Truncate(time.Second)}
 			r.header = r.last
 			return errors.Join(meta.Put(keyPlaces, r.known()), r.finish(tx))
 		}
-		if err := r.accept(raw, id); err != nil {
-			return err
-		}
-		if string(meta.Get(keyPlaces)) != string(r.known()) {
-			return &checkpoint.MismatchError{What: what, Path: r.path, Is: r.header.Description + ", with other places", Wanted: id.Description}
-		}
-		var ok bool
-		if r.counts, ok = readCounts(meta.Get(keyCounts)); !ok {
-			return &DamagedError{Path: r.path, Err: errors.New("its counts cannot be read")}
-		}
-		r.last, r.written = r.header, r.counts
-		return nil
+		return r.loadWritten(tx, id)
 	})
+}
+
+// loadWritten is load of a record that has been written to.
+func (r *Record) loadWritten(tx *bolt.Tx, id checkpoint.Identity) error {
+	meta := tx.Bucket(bucketMeta)
+	if err := r.numbers.read(tx.Bucket(bucketBuckets)); err != nil {
+		return &DamagedError{Path: r.path, Err: err}
+	}
+	if err := r.accept(meta.Get(keyHeader), id); err != nil {
+		return err
+	}
+	if string(meta.Get(keyPlaces)) != string(r.known()) {
+		return &checkpoint.MismatchError{What: what, Path: r.path, Is: r.header.Description + ", with other places", Wanted: id.Description}
+	}
+	var ok bool
+	if r.counts, ok = readCounts(meta.Get(keyCounts)); !ok {
+		return &DamagedError{Path: r.path, Err: errors.New("its counts cannot be read")}
+	}
+	r.last, r.written = r.header, r.counts
+	return nil
 }
 
 // accept takes a header that was read, if it is this migration's.

@@ -31,6 +31,21 @@ func Rate(n int64, took time.Duration) float64 {
 	return float64(n) / took.Seconds()
 }
 
+// Meter adds up what was done in which time. The zero Meter has nothing.
+type Meter struct {
+	n    int64
+	took time.Duration
+}
+
+// Add adds so much in that time; either may be 0.
+func (m *Meter) Add(n int, took time.Duration) {
+	m.n += int64(n)
+	m.took += took
+}
+
+// PerSecond is the rate of all of it, 0 where there was nothing.
+func (m *Meter) PerSecond() float64 { return Rate(m.n, m.took) }
+
 // RowsPerSecond is how many rows of copied documents change over a second: reading and
 // changing go on side by side, so that the slower one counts. 0 is not known.
 func (p Pace) RowsPerSecond() float64 {

@@ -24,14 +24,14 @@ var errMeasured = errors.New("enough is listed")
 // ListingRate measures how many payloads a second a store lists, by the beginning of its
 // listing, which takes a few seconds at most. 0 where it lists none.
 func ListingRate(ctx context.Context, s store.Store) (payloadsPerSecond float64, err error) {
-	l, ok := s.Driver.(drivers.Lister)
-	if !ok || !s.Capabilities().Lists {
-		return 0, nil
+	list, err := listingOf(s)
+	if err != nil {
+		return 0, err
 	}
 	limited, cancel := context.WithTimeout(ctx, ratePatience)
 	defer cancel()
 	listed, began := 0, time.Now()
-	err = l.List(limited, func(string, drivers.Info) error {
+	err = list(limited, func(string, drivers.Info) error {
 		if listed++; listed == rateListed || time.Since(began) > rateTime {
 			return errMeasured
 		}

@@ -20,8 +20,10 @@ import (
 const (
 	// rateRows is how many rows are changed at most to measure that.
 	rateRows = 8192
-	// rateTime is how long they are changed, and durable commits are made, at most.
-	rateTime = 400 * time.Millisecond
+	// rateTime is how long they are changed, durableTime how long durable commits are
+	// made, at most.
+	rateTime    = 700 * time.Millisecond
+	durableTime = 300 * time.Millisecond
 	// ratePatience is how long a server may take for all of it.
 	ratePatience = 10 * time.Second
 )
@@ -129,7 +131,7 @@ func timed(docs []catalog.Document, batch int, change func([]catalog.Change) (in
 // durableCommit is how long a commit takes until it is durable, as the median of a few.
 func durableCommit(ctx context.Context, conn *pgx.Conn) (time.Duration, error) {
 	var took []time.Duration
-	for began := time.Now(); len(took) < 3 || len(took) < 15 && time.Since(began) < rateTime; {
+	for began := time.Now(); len(took) < 3 || len(took) < 15 && time.Since(began) < durableTime; {
 		tx, err := conn.Begin(ctx)
 		if err != nil {
 			return 0, err

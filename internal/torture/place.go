@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/testenv"
 )
@@ -64,6 +66,8 @@ type store interface {
 	list(ctx context.Context, uploads []string) ([]string, error)
 	// clear empties the place.
 	clear(ctx context.Context) error
+	// asAnchore is the place as Anchore's own driver uses it.
+	asAnchore(pool *pgxpool.Pool, p *place, between func() error) backend
 }
 
 // site makes the places of one name. A pair may have the same site twice, where

@@ -66,9 +66,14 @@ lint: ## gofmt, go vet and staticcheck
 fuzz: ## run every fuzz target for a while; FUZZTIME=10m for longer
 	internal/testenv/fuzz $(FUZZTIME)
 
-torture: ## kill migrations and compare all with a model: KILLS=1000 or DURATION=1h; SEED=…, PAIRS=db,s3
-	KILLS=$(if $(DURATION),$(KILLS),$(or $(KILLS),1000)) DURATION=$(DURATION) PAIRS=$(PAIRS) SEED=$(or $(SEED),$(shell date +%s)) \
+torture: ## kill migrations, copies and ways back, and compare all with a model: KILLS=1000 or DURATION=1h; COPY=1 (only with copies ahead), SEED=…, PAIRS=db,s3. Or SERVICES=10m: no kills, but services at full speed beside a copy, on each source
+ifdef SERVICES
+	SERVICES=$(SERVICES) PAIRS=$(PAIRS) SEED=$(or $(SEED),$(shell date +%s)) \
+		go test -count=1 -timeout 0 -run '^TestCopyBesideServices$$' -v ./internal/torture
+else
+	KILLS=$(if $(DURATION),$(KILLS),$(or $(KILLS),1000)) DURATION=$(DURATION) COPY=$(COPY) PAIRS=$(PAIRS) SEED=$(or $(SEED),$(shell date +%s)) \
 		go test -count=1 -timeout 0 -run '^(TestTorture|TestEveryPointOnEveryPair)$$' -v ./internal/torture
+endif
 
 SCALE := 100000,10000000
 # kedge does not trust a database without fsync unless it is told to.

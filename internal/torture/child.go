@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,14 @@ import (
 var Points = []string{
 	"probed", "started", "enumerated", "putting", "put", "verified", "committed", "deleting", "deleted", "journaled", "checkpointed", "closing", "told", "closed",
 }
+
+// The points of the other ways. A cutover and a rollback come to all of a
+// migration's too, where documents are left to be moved.
+var (
+	copyPoints     = []string{"probed", "started", "enumerated", "putting", "put", "verified", "recorded", "checkpointed", "closing", "told", "closed"}
+	cutoverPoints  = append([]string{"vanished", "startable", "recorded", "committed", "startable", "deleted"}, Points...)
+	rollbackPoints = append([]string{"vanished", "startable", "recorded", "committed"}, Points...)
+)
 
 // hangs is how long a run may take before it counts as one that never ends.
 const hangs = 4 * time.Minute
@@ -46,14 +55,14 @@ func (d disruption) String() string {
 	}
 }
 
-// draw draws a disruption: mostly a named point, otherwise an instant.
-func draw(r *rand.Rand, documents int) disruption {
+// draw draws a disruption: mostly one of the named points, otherwise an instant.
+func draw(r *rand.Rand, documents int, points []string) disruption {
 	d := disruption{after: time.Duration(10+r.IntN(400)) * time.Millisecond}
 	switch n := r.IntN(100); {
 	case n < 70:
-		d.point, d.nth, d.after = Points[r.IntN(len(Points))], 1, 0
+		d.point, d.nth, d.after = points[r.IntN(len(points))], 1, 0
 		switch d.point {
-		case "probed", "started":
+		case "probed", "started", "vanished", "startable":
 		case "closing", "told", "closed":
 			// Behind them the round is over: seldom.
 			if r.IntN(3) > 0 {
@@ -102,13 +111,43 @@ func (o outcome) complete() bool { return o.exit == exitDone || o.exit == exitDo
 // child is a run under way.
 type child struct {
 	cmd    *exec.Cmd
-	output bytes.Buffer
+	output output
 	ended  chan struct{}
 }
 
+// output is what a child has said so far.
+type output struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+	// awaited, if not "", is what the child is expected to say; heard is closed
+	// when it has.
+	awaited string
+	heard   chan struct{}
+}
+
+// Write implements io.Writer.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, err := o.said.Write(b)
+	last := o.said.Bytes()[max(0, o.said.Len()-len(b)-len(o.awaited)):]
+	if o.awaited != "" && bytes.Contains(last, []byte(o.awaited)) {
+		o.awaited = ""
+		close(o.heard)
+	}
+	return n, err
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.String()
+}
+
 // start starts the program; environment is added to what this process has.
-func start(program string, environment, args []string) (*child, error) {
-	c := &child{cmd: exec.Command(program, args...), ended: make(chan struct{})}
+// awaited is said on the channel heard of its output.
+func start(program string, environment, args []string, awaited string) (*child, error) {
+	c := &child{cmd: exec.Command(program, args...), ended: make(chan struct{}), output: output{awaited: awaited, heard: make(chan struct{})}}
 	c.cmd.Env = append(os.Environ(), environment...)
 	c.cmd.Stdout, c.cmd.Stderr = &c.output, &c.output
 	if err := c.cmd.Start(); err != nil {

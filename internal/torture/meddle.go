@@ -130,9 +130,6 @@ func (m *meddling) commit(ctx context.Context) error {
 // finish waits until the run wants the row, or has ended, and then lets it see
 // the change.
 func (m *meddling) finish(ctx context.Context, c *child) error {
-	if m == nil {
-		return nil
-	}
 	const wanted = `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)`
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		var waits bool

@@ -18,7 +18,7 @@ type fate int
 const (
 	moves   fate = iota // to the destination, whole
 	stays               // it cannot be moved: row and payload stay as they are
-	settled             // it is at the destination already, and stays so
+	settled             // it is at the destination already, and stays so, row or not
 	foreign             // its row names a place that the migration is not about
 	stray               // no row names it; nobody may touch it
 	away                // its row was given another place during the migration

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/kedge/kedge/pipeline/journal"
 )
 
 // round is one installation and its migration.
@@ -20,9 +18,16 @@ type round struct {
 	from, to *place
 	// rule and toRule are the compression rules of source and destination.
 	rule, toRule compression
+	// sourceFile and destinationFile are the names of their configurations.
+	sourceFile, destinationFile string
 	// keep: the source's payloads are left (--nodelete) as yet.
 	keep    bool
 	meddled bool
+	// cutover: what is migrated has been copied before, while services wrote.
+	cutover bool
+	// emptied are folders of localfs that services may have emptied: Anchore leaves
+	// them.
+	emptied map[string]bool
 	model   *model
 	before  map[rowID]row // the catalog as it was, and as it was meddled with
 	work    *work
@@ -33,7 +38,10 @@ type round struct {
 }
 
 func newRound(rig *rig, pair Pair, number int, o *Options) (*round, error) {
-	r := &round{rig: rig, pair: pair, options: o, r: rand.New(rand.NewPCG(o.Seed, uint64(number)))}
+	r := &round{
+		rig: rig, pair: pair, options: o, r: rand.New(rand.NewPCG(o.Seed, uint64(number))), sourceFile: "source.yaml", destinationFile: "dest.yaml",
+		emptied: make(map[string]bool),
+	}
 	var err error
 	if r.from, err = rig.place(pair.From, false); err != nil {
 		return nil, err
@@ -44,7 +52,7 @@ func newRound(rig *rig, pair Pair, number int, o *Options) (*round, error) {
 	rules := []compression{{}, {true, 0}, {true, 1}, {true, 100}}
 	r.rule, r.toRule = rules[r.r.IntN(len(rules))], rules[r.r.IntN(len(rules))]
 	r.model = newModel(r.r, r.from, r.to, r.rule, r.toRule, o.EveryPoint)
-	r.work = &work{checkpoint: filepath.Join(rig.state(), "migrate.checkpoint"), done: make(map[rowID]journal.Record), inFlight: make(map[rowID]bool)}
+	r.work = newWork(r.file("migrate.checkpoint"))
 	r.totals.Documents = len(r.model.documents)
 	return r, nil
 }
@@ -57,10 +65,10 @@ func (r *round) prepare(ctx context.Context) (err error) {
 	if r.before, err = r.model.seed(ctx, r.rig.conn, r.from, r.to); err != nil {
 		return err
 	}
-	if err := r.configure("source.yaml", r.from, r.rule); err != nil {
+	if err := r.configure(r.sourceFile, r.from, r.rule); err != nil {
 		return err
 	}
-	return r.configure("dest.yaml", r.to, r.toRule)
+	return r.configure(r.destinationFile, r.to, r.toRule)
 }
 
 // configure writes the configuration of a place.
@@ -80,36 +88,42 @@ func (r *round) configure(name string, p *place, c compression) error {
 
 func (r *round) file(name string) string { return filepath.Join(r.rig.state(), name) }
 
-// args is the command line of a migration or a purge.
+// args is the command line.
 func (r *round) args(command string) []string {
 	args := []string{command, "--dontask", "--allow-volatile", "--memory=16", "--checkpoint", r.file(command + ".checkpoint")}
-	if command == "migrate" {
+	if command != "purge" {
 		args = append(append(args, "--elsewhere=ignore"), r.flags...)
 	}
-	return append(args, r.file("source.yaml"), r.file("dest.yaml"))
+	return append(args, r.file(r.sourceFile), r.file(r.destinationFile))
 }
 
-// run runs the program once.
-func (r *round) run(ctx context.Context, command string, d disruption, mutate string, meddle *meddling) (outcome, error) {
+// run runs the program once. beside, if not nil, goes on beside it.
+func (r *round) run(ctx context.Context, command string, d disruption, mutate string, beside func(context.Context, *child) error) (outcome, error) {
 	environment := []string{"KEDGE_CRASH_AT=", "KEDGE_MUTATE=" + mutate}
 	if d.point != "" {
 		environment[0] += fmt.Sprintf("%s:%d", d.point, d.nth)
 	}
-	c, err := start(r.options.Program, environment, r.args(command))
+	c, err := start(r.options.Program, environment, r.args(command), startable)
 	if err != nil {
 		return outcome{}, err
 	}
-	meddled := make(chan error, 1)
-	go func() { meddled <- meddle.finish(ctx, c) }()
+	besides := make(chan error, 1)
+	go func() {
+		if beside == nil {
+			besides <- nil
+			return
+		}
+		besides <- beside(ctx, c)
+	}()
 	o, err := c.wait(ctx, d)
-	if merr := <-meddled; err == nil {
-		err = merr
+	if berr := <-besides; err == nil {
+		err = berr
 	}
 	r.story = append(r.story, fmt.Sprintf("%s: %s: killed=%v exit=%d", command, d, o.killed, o.exit))
 	r.totals.Runs++
 	switch {
 	case o.killed:
-		r.totals.Kills++
+		r.totals.killed(command, r.cutover)
 	case o.exit == exitInterrupted:
 		r.totals.Interrupts++
 	}
@@ -228,15 +242,18 @@ func (r *round) everyPoint(ctx context.Context) error {
 func (r *round) disrupted(ctx context.Context, command string) error {
 	attempts := 4 + r.r.IntN(12)
 	for i := range attempts {
-		d := draw(r.r, len(r.model.documents))
-		var m *meddling
+		d := draw(r.r, len(r.model.documents), Points)
+		var beside func(context.Context, *child) error
 		if command == "migrate" && !r.model.sameURIs && r.options.meddles(r.r) {
-			var err error
-			if m, err = r.meddle(ctx, i > 0); err != nil {
+			m, err := r.meddle(ctx, i > 0)
+			if err != nil {
 				return err
 			}
+			if m != nil {
+				beside = m.finish
+			}
 		}
-		o, err := r.run(ctx, command, d, r.options.Mutate, m)
+		o, err := r.run(ctx, command, d, r.options.Mutate, beside)
 		if err != nil {
 			return err
 		}

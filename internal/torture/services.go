@@ -71,8 +71,7 @@ var errCut = errors.New("the services were stopped in the middle of it")
 const servicesName = "anchore services"
 
 // serve starts services at a place with the documents of the round that are
-// there. With awkward documents that may be cut off, none without a digest is
-// written: nobody could tell what it is then.
+// there. Of those without a digest half are only read.
 func (r *round) serve(ctx context.Context, at *place, rule compression, rate ServiceRate) (*services, error) {
 	config, err := pgxpool.ParseConfig(r.rig.database)
 	if err != nil {

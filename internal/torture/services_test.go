@@ -2,6 +2,9 @@ package torture
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +76,55 @@ func awaitOperations(t *testing.T, s *services, count int64) {
 	if err := s.await(ctx, count); err != nil {
 		t.Fatalf("%v: %v, %v", err, s, s.failures)
 	}
+}
+
+// TestCopyBesideServices is what "make torture SERVICES=10m" runs: for so long on
+// each kind of source in turn (PAIRS: only on these), services work as fast as they
+// can while kedge copies and follows. Then they stop, all is migrated, and every
+// document must be as they last wrote it; no read may have failed.
+func TestCopyBesideServices(t *testing.T) {
+	duration, err := time.ParseDuration(os.Getenv("SERVICES"))
+	if err != nil {
+		t.Skip("only with SERVICES=DURATION from the environment")
+	}
+	rig := newRigs(t, 1)[0]
+	for _, pair := range sourcesOf(Pairs()) {
+		if only := os.Getenv("PAIRS"); only != "" && !slices.Contains(strings.Split(only, ","), pair.From) {
+			continue
+		}
+		t.Run(pair.String(), func(t *testing.T) {
+			r, err := newRound(rig, pair, 0, &Options{Program: program, Seed: number(t, "SEED", fixedSeed)})
+			if err == nil {
+				err = r.playBeside(t.Context(), duration)
+			}
+			if err != nil {
+				t.Fatalf("%s%v", r.tell(0), err)
+			}
+			fmt.Print(r.tell(0))
+			if r.totals.Bad() {
+				t.Errorf("lost %d, orphaned %d, wrong %d", r.totals.Lost, r.totals.Orphaned, r.totals.Wrong)
+			}
+		})
+	}
+}
+
+// sourcesOf keeps one pair for each source, with another destination each time.
+func sourcesOf(pairs []Pair) []Pair {
+	kept, sources, destinations := []Pair(nil), make(map[string]bool), make(map[string]int)
+	for _, source := range sites {
+		best := -1
+		for i, p := range pairs {
+			if p.From == source.name && p.To != p.From && !sources[p.From] && (best < 0 || destinations[p.To] < destinations[pairs[best].To]) {
+				best = i
+			}
+		}
+		if best >= 0 {
+			sources[source.name] = true
+			destinations[pairs[best].To]++
+			kept = append(kept, pairs[best])
+		}
+	}
+	return kept
 }
 
 // TestServicesNoticeWhatOthersDo deletes a payload and changes a row behind the

@@ -3,6 +3,8 @@ package torture
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"strings"
 )
 
 // settle takes into the round's model what services that have stopped have made
@@ -28,6 +30,9 @@ func (r *round) settle(ctx context.Context, s *services) error {
 			d = &document{kind: "new", key: one.key, names: []string{one.key.ArchiveID + ".json"}}
 		}
 		touched[d] = true
+		if file, ok := strings.CutPrefix(at.uri(d.key), "file://"); ok {
+			r.emptied[filepath.Dir(file)] = true
+		}
 		if one.unfinished {
 			err = r.observe(ctx, d, at, rows)
 		} else {

@@ -37,6 +37,8 @@ type Options struct {
 	// MeddleOneIn: before or during one run of so many a document is changed by
 	// somebody else; 0 is 10, less than 0 is never.
 	MeddleOneIn int
+	// CopyOneIn: one round of so many copies ahead, while services write; 0 is none.
+	CopyOneIn int
 	// EveryPoint plays rounds that kill the program once at each point, instead
 	// of random ones.
 	EveryPoint bool
@@ -58,7 +60,12 @@ type Totals struct {
 	// Kills are runs ended by SIGKILL, Interrupts by SIGINT or SIGTERM, Resumes
 	// are runs that went on where another had ended.
 	Kills, Interrupts, Resumes int
-	Documents                  int
+	// Of the kills, those of copies that were made while services wrote, of the
+	// migrations that used them, and of the ways back.
+	CopyKills, CutoverKills, RollbackKills int
+	// Operations are what services have done meanwhile.
+	Operations int64
+	Documents  int
 	// Lost, Orphaned and Wrong count findings.
 	Lost, Orphaned, Wrong int
 	// Repeated counts documents that were done again by a later run.
@@ -74,6 +81,19 @@ func (t Totals) found(texts []string) bool {
 	})
 }
 
+// killed counts a kill.
+func (t *Totals) killed(command string, cutover bool) {
+	t.Kills++
+	switch {
+	case command == "copy":
+		t.CopyKills++
+	case command == "rollback":
+		t.RollbackKills++
+	case cutover && command == "migrate":
+		t.CutoverKills++
+	}
+}
+
 // Bad says that something was found.
 func (t Totals) Bad() bool { return t.Lost+t.Orphaned+t.Wrong > 0 }
 
@@ -83,6 +103,10 @@ func (t *Totals) add(o Totals) {
 	t.Kills += o.Kills
 	t.Interrupts += o.Interrupts
 	t.Resumes += o.Resumes
+	t.CopyKills += o.CopyKills
+	t.CutoverKills += o.CutoverKills
+	t.RollbackKills += o.RollbackKills
+	t.Operations += o.Operations
 	t.Documents += o.Documents
 	t.Lost += o.Lost
 	t.Orphaned += o.Orphaned
@@ -113,6 +137,8 @@ func (r Result) String() string {
 		line(p.String(), r.ByPair[p])
 	}
 	line("total", r.Totals)
+	fmt.Fprintf(&b, "%d of the kills were of copies beside services at work (%d operations), %d of the cutovers after them, %d of rollbacks\n",
+		r.CopyKills, r.Operations, r.CutoverKills, r.RollbackKills)
 	return b.String()
 }
 
@@ -166,8 +192,11 @@ func (t *tortured) work(ctx context.Context, rig *rig) error {
 			return err
 		}
 		play := r.play
-		if t.options.EveryPoint {
+		switch n := t.options.CopyOneIn; {
+		case t.options.EveryPoint:
 			play = r.everyPoint
+		case n > 0 && r.r.IntN(n) == 0 && !r.model.sameURIs:
+			play = r.playCutover
 		}
 		if err := play(ctx); err != nil {
 			return fmt.Errorf("%swhile that was going on: %w", r.tell(number), err)

@@ -40,7 +40,8 @@ const fixedSeed = 20240607
 
 // TestTorture is what "make torture" runs, with KILLS, DURATION, SEED, PAIRS
 // (names of sites, s3 for both servers), FIRST and ROUNDS (to repeat rounds),
-// PARALLEL and MEDDLE (a change by somebody else in one run of so many, 0 for
+// PARALLEL, MEDDLE (a change by somebody else in one run of so many, 0 for
+// none) and COPY (one round of so many copies ahead while services write, 0 for
 // none) from the environment. By itself it is the short run: 100 kills with a
 // fixed seed.
 func TestTorture(t *testing.T) {
@@ -51,6 +52,7 @@ func TestTorture(t *testing.T) {
 	if o.MeddleOneIn = int(number(t, "MEDDLE", 10)); o.MeddleOneIn == 0 {
 		o.MeddleOneIn = -1
 	}
+	o.CopyOneIn = int(number(t, "COPY", 0))
 	if s := os.Getenv("DURATION"); s != "" {
 		var err error
 		if o.Duration, err = time.ParseDuration(s); err != nil {
@@ -92,7 +94,7 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 // alone says that "make torture" asks for the torture itself, and not for what
 // checks the harness.
 func alone() bool {
-	for _, name := range []string{"KILLS", "DURATION", "ROUNDS"} {
+	for _, name := range []string{"KILLS", "DURATION", "ROUNDS", "SERVICES"} {
 		if os.Getenv(name) != "" {
 			return true
 		}

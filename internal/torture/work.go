@@ -35,6 +35,10 @@ type work struct {
 	repeated int
 }
 
+func newWork(checkpoint string) *work {
+	return &work{checkpoint: checkpoint, done: make(map[rowID]journal.Record), inFlight: make(map[rowID]bool)}
+}
+
 // look reads what the last run has added to the journal, and then, from the
 // checkpoint, what it had in flight. It returns what is wrong about that.
 func (w *work) look() (wrong []string, err error) {

@@ -1,0 +1,364 @@
+package torture
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// startable is what kedge says when the services may run again.
+const startable = "Anchore can be started now"
+
+// playCutover plays a round in which documents are copied ahead while Anchore's
+// services work, through kills; then the services stop and the migration takes
+// what was copied. Sometimes the services are started again as soon as kedge says
+// so, while it still deletes; sometimes, where the sources were kept, they write
+// at the new place and all goes back.
+func (r *round) playCutover(ctx context.Context) error {
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	r.cutover, r.keep = true, r.r.IntN(3) == 0
+	trust := []string{"", "verify", "list", "record"}[r.r.IntN(4)]
+	r.story = append(r.story, fmt.Sprintf("%d documents, source %+v, destination %+v; sources are kept: %v, trust %q",
+		len(r.model.documents), r.rule, r.toRule, r.keep, trust))
+	if err := r.copyAhead(ctx); err != nil {
+		return err
+	}
+	if trust != "record" {
+		if err := r.meddleWithCopies(ctx); err != nil {
+			return err
+		}
+	}
+	if r.flags = nil; trust != "" {
+		r.flags = append(r.flags, "--trust-copies="+trust)
+	}
+	if r.keep {
+		r.flags = append(r.flags, "--nodelete")
+	}
+	if err := r.cutOver(ctx); err != nil || !r.keep || r.r.IntN(3) == 0 {
+		return err
+	}
+	return r.goBack(ctx)
+}
+
+// rate draws how fast services work: at times as fast as they can.
+func (r *round) rate() ServiceRate {
+	return ServiceRate{Workers: 2 + r.r.IntN(4), Pause: []time.Duration{0, 2 * time.Millisecond, 20 * time.Millisecond}[r.r.IntN(3)]}
+}
+
+// copyAhead copies while services work, and ends both.
+func (r *round) copyAhead(ctx context.Context) error {
+	s, err := r.serve(ctx, r.from, r.rule, r.rate())
+	if err != nil {
+		return err
+	}
+	err = r.copyRuns(ctx)
+	s.stop(r.r.IntN(4) == 0)
+	r.totals.Operations += s.done()
+	if err != nil {
+		return err
+	}
+	if err := r.settle(ctx, s); err != nil {
+		return err
+	}
+	findings, err := r.check(ctx, false)
+	r.found(findings...)
+	return err
+}
+
+// copyRuns runs the copy through disruptions, and mostly once to its end.
+func (r *round) copyRuns(ctx context.Context) error {
+	for i := range 2 + r.r.IntN(5) {
+		d := draw(r.r, len(r.model.documents), copyPoints)
+		r.flags = nil
+		if r.r.IntN(3) == 0 {
+			r.flags = append(r.flags, "--follow", "--follow-every=100ms")
+			if len(d.signals) == 0 { // it may never come to its point
+				d.signals, d.after = []syscall.Signal{syscall.SIGINT}, time.Duration(500+r.r.IntN(2500))*time.Millisecond
+			}
+		}
+		if _, err := r.run(ctx, "copy", d, r.options.Mutate, nil); err != nil {
+			return err
+		}
+		if i > 0 {
+			r.totals.Resumes++
+		}
+	}
+	if r.flags = nil; r.r.IntN(4) == 0 {
+		return nil
+	}
+	o, err := r.run(ctx, "copy", disruption{}, r.options.Mutate, nil)
+	if err == nil && !o.complete() {
+		r.found(finding{wrong, fmt.Sprintf("an undisturbed copy ends with status %d: %s", o.exit, o.output)})
+	}
+	return err
+}
+
+// meddleWithCopies replaces or removes some copies at the destination, as somebody
+// might who takes the place for his own. A replaced copy of a document that is
+// gone is nobody's but his.
+func (r *round) meddleWithCopies(ctx context.Context) error {
+	var uris []string
+	for _, d := range r.model.documents {
+		if d.fate == moves || d.fate == gone {
+			uris = append(uris, r.to.uri(d.key))
+		}
+	}
+	copies, err := r.to.store.read(ctx, uris)
+	if err != nil {
+		return err
+	}
+	replaced, removed := make(map[string][]byte), []string(nil)
+	for _, d := range r.model.documents {
+		uri := r.to.uri(d.key)
+		payload, ok := copies[uri]
+		if !ok || len(payload) == 0 || r.r.IntN(20) > 0 {
+			continue
+		}
+		removed = append(removed, uri)
+		if d.fate == moves && r.r.IntN(3) == 0 {
+			continue
+		}
+		replaced[uri] = bytes.Repeat([]byte("x"), len(payload))
+		if d.fate == gone {
+			d.fate, d.names, d.payload = settled, nil, replaced[uri]
+		}
+	}
+	r.story = append(r.story, fmt.Sprintf("of %d copies %d are replaced and %d removed by somebody else", len(copies), len(replaced), len(removed)-len(replaced)))
+	if err := r.to.store.remove(ctx, removed); err != nil {
+		return err
+	}
+	return r.to.store.fill(ctx, replaced)
+}
+
+// cutOver migrates what was copied, through disruptions, and compares everything.
+func (r *round) cutOver(ctx context.Context) error {
+	early := !r.keep && r.r.IntN(2) == 0
+	var s *services
+	stop := func() {
+		if s != nil {
+			s.stop(false)
+			r.totals.Operations += s.done()
+		}
+	}
+	beside := func(ctx context.Context, c *child) (err error) {
+		select {
+		case <-c.ended:
+		case <-c.output.heard:
+		}
+		if !early || s != nil || !said(c) {
+			return nil
+		}
+		if findings, err := r.check(ctx, false); err != nil {
+			return err
+		} else {
+			r.found(findings...)
+		}
+		if err := r.decideTorn(ctx); err != nil {
+			return err
+		}
+		if r.before, err = readCatalog(ctx, r.rig.conn); err != nil {
+			return err
+		}
+		r.story = append(r.story, "the services are started again")
+		s, err = r.serve(ctx, r.to, r.toRule, r.rate())
+		return err
+	}
+	err := r.through(ctx, "migrate", cutoverPoints, beside)
+	if err == nil {
+		err = r.last(ctx, "migrate", beside)
+	}
+	if stop(); err != nil {
+		return err
+	}
+	if s != nil {
+		if err := r.settle(ctx, s); err != nil {
+			return err
+		}
+	}
+	return r.judge(ctx)
+}
+
+// said says whether a run has said that the services may be started.
+func said(c *child) bool {
+	select {
+	case <-c.output.heard:
+		return true
+	default:
+		return false
+	}
+}
+
+// through runs a command through disruptions.
+func (r *round) through(ctx context.Context, command string, points []string, beside func(context.Context, *child) error) error {
+	for i := range 3 + r.r.IntN(8) {
+		o, err := r.run(ctx, command, draw(r.r, len(r.model.documents), points), r.options.Mutate, beside)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			r.totals.Resumes++
+		}
+		if err := r.look(ctx, 0); err != nil {
+			return err
+		}
+		if o.complete() {
+			return nil
+		}
+	}
+	return nil
+}
+
+// last runs a command to its end.
+func (r *round) last(ctx context.Context, command string, beside func(context.Context, *child) error) error {
+	o, err := r.run(ctx, command, disruption{}, r.options.Mutate, beside)
+	if err != nil {
+		return err
+	}
+	r.totals.Resumes++
+	if err := r.look(ctx, 0); err != nil {
+		return err
+	}
+	if err := r.decideTorn(ctx); err != nil {
+		return err
+	}
+	want := exitDone
+	if r.model.count(stays) > 0 {
+		want = exitDocuments
+	}
+	if o.exit != want {
+		r.found(finding{wrong, fmt.Sprintf("the last run ends with status %d, want %d: %s", o.exit, want, o.output)})
+	}
+	return nil
+}
+
+// judge compares everything when a way is over.
+func (r *round) judge(ctx context.Context) error {
+	r.totals.Repeated += r.work.repeated
+	for _, check := range []func(context.Context) ([]finding, error){
+		func(ctx context.Context) ([]finding, error) { return r.check(ctx, true) }, r.checkTasks,
+	} {
+		findings, err := check(ctx)
+		if err != nil {
+			return err
+		}
+		r.found(findings...)
+	}
+	return nil
+}
+
+// decideTorn looks what has become of documents whose row and payload did not
+// belong together: where the version of the row had been copied, it is moved.
+func (r *round) decideTorn(ctx context.Context) error {
+	rows, err := readCatalog(ctx, r.rig.conn)
+	if err != nil {
+		return err
+	}
+	for _, d := range r.model.documents {
+		if d.torn && d.fate == stays && text(rows[d.rowID(d.names[0])].url) == r.to.uri(d.key) {
+			d.fate = moves
+		}
+	}
+	return nil
+}
+
+// goBack lets services work at the new place, or not, and takes all back to the old
+// one, where the payloads still are.
+func (r *round) goBack(ctx context.Context) error {
+	if r.r.IntN(4) > 0 {
+		s, err := r.serve(ctx, r.to, r.toRule, r.rate())
+		if err != nil {
+			return err
+		}
+		err = s.await(ctx, int64(50+r.r.IntN(400)))
+		s.stop(false)
+		r.totals.Operations += s.done()
+		if err != nil {
+			return err
+		}
+		if err := r.settle(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := r.turn(ctx); err != nil {
+		return err
+	}
+	if err := r.through(ctx, "rollback", rollbackPoints, nil); err != nil {
+		return err
+	}
+	if err := r.last(ctx, "rollback", nil); err != nil {
+		return err
+	}
+	return r.judge(ctx)
+}
+
+// turn turns the round: what was the destination is the source now. No payload is
+// deleted on the way back.
+func (r *round) turn(ctx context.Context) (err error) {
+	r.from, r.to, r.rule, r.toRule = r.to, r.from, r.toRule, r.rule
+	r.sourceFile, r.destinationFile = r.destinationFile, r.sourceFile
+	r.keep, r.flags, r.open, r.work = true, nil, 0, newWork(r.file("rollback.checkpoint"))
+	var uris []string
+	for _, d := range r.model.documents {
+		uris = append(uris, r.from.uri(d.key))
+	}
+	payloads, err := r.from.store.read(ctx, uris)
+	if err != nil {
+		return err
+	}
+	for _, d := range r.model.documents {
+		switch d.fate {
+		case moves, settled:
+			if d.names == nil {
+				d.fate, d.payload = stray, payloads[r.from.uri(d.key)]
+				continue
+			}
+			d.fate, d.payload = moves, payloads[r.from.uri(d.key)]
+		case stray:
+			d.fate = settled
+		case stays:
+			if d.url != nil {
+				d.fate = settled
+				continue
+			}
+			// Its row is reported again; its payload has none now.
+			r.model.documents = append(r.model.documents, &document{kind: d.kind, key: d.key, fate: settled, payload: d.payload})
+			d.payload = nil
+		}
+	}
+	r.before, err = readCatalog(ctx, r.rig.conn)
+	return err
+}
+
+// playBeside plays a round without a kill: copies with --follow beside services at
+// full speed for so long, then stops them and it, migrates and compares.
+func (r *round) playBeside(ctx context.Context, duration time.Duration) error {
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	r.cutover = true
+	s, err := r.serve(ctx, r.from, r.rule, ServiceRate{Workers: 4})
+	if err != nil {
+		return err
+	}
+	r.flags = []string{"--follow", "--follow-every=1s"}
+	o, err := r.run(ctx, "copy", disruption{signals: []syscall.Signal{syscall.SIGINT}, after: duration}, "", nil)
+	s.stop(false)
+	r.totals.Operations += s.done()
+	if err != nil {
+		return err
+	}
+	r.story = append(r.story, "copy said: "+o.output)
+	if err := r.settle(ctx, s); err != nil {
+		return err
+	}
+	r.totals.Documents = len(r.model.documents)
+	r.flags = nil
+	if err := r.last(ctx, "migrate", nil); err != nil {
+		return err
+	}
+	return r.judge(ctx)
+}

@@ -212,7 +212,7 @@ func (r *round) checkTasks(ctx context.Context) (findings []finding, err error) 
 	if err != nil {
 		return nil, err
 	}
-	if len(tasks) == 0 {
+	if tasks = tasks[min(len(r.over), len(tasks)):]; len(tasks) == 0 {
 		return []finding{{wrong, "there is no task"}}, nil
 	}
 	find := func(format string, args ...any) {

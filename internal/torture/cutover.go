@@ -267,7 +267,10 @@ func (r *round) decideTorn(ctx context.Context) error {
 
 // goBack lets services work at the new place, or not, and takes all back to the old
 // one, where the payloads still are.
-func (r *round) goBack(ctx context.Context) error {
+func (r *round) goBack(ctx context.Context) (err error) {
+	if r.before, err = readCatalog(ctx, r.rig.conn); err != nil {
+		return err
+	}
 	if r.r.IntN(4) > 0 {
 		s, err := r.serve(ctx, r.to, r.toRule, r.rate())
 		if err != nil {
@@ -329,7 +332,10 @@ func (r *round) turn(ctx context.Context) (err error) {
 			d.payload = nil
 		}
 	}
-	r.before, err = readCatalog(ctx, r.rig.conn)
+	if r.before, err = readCatalog(ctx, r.rig.conn); err != nil {
+		return err
+	}
+	r.over, err = readTasks(ctx, r.rig.conn)
 	return err
 }
 

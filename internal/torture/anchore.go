@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -28,6 +27,7 @@ type manager struct {
 	place   *place
 	rule    compression
 	backend backend
+	now     func() int64 // the service's clock, in seconds
 	// between is called between the steps of a put or delete; an error ends it
 	// there, as if the service had been killed.
 	between func() error
@@ -43,8 +43,8 @@ type backend interface {
 // errNoPayload says that there is nothing where a row points.
 var errNoPayload = errors.New("there is no payload")
 
-func newManager(pool *pgxpool.Pool, p *place, rule compression, between func() error) *manager {
-	return &manager{pool: pool, place: p, rule: rule, between: between, backend: p.store.asAnchore(pool, p, between)}
+func newManager(pool *pgxpool.Pool, p *place, rule compression, now func() int64, between func() error) *manager {
+	return &manager{pool: pool, place: p, rule: rule, now: now, between: between, backend: p.store.asAnchore(pool, p, between)}
 }
 
 func (m *manager) put(ctx context.Context, k drivers.Key, plain []byte) error {
@@ -85,7 +85,7 @@ func (m *manager) merge(ctx context.Context, k drivers.Key, want metadata) error
 		var size *int64
 		err := tx.QueryRow(ctx, `SELECT content_url, is_compressed, digest, size, document_metadata FROM archive_metadata`+wholeKey, key...).
 			Scan(&url, &compressed, &digest, &size, &note)
-		now := time.Now().Unix()
+		now := m.now()
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			_, err = tx.Exec(ctx, `INSERT INTO archive_metadata (bucket, "archiveId", "userId", "documentName", content_url, is_compressed, digest, size,

@@ -46,7 +46,10 @@ func (r *round) playCutover(ctx context.Context) error {
 
 // rate draws how fast services work: at times as fast as they can.
 func (r *round) rate() ServiceRate {
-	return ServiceRate{Workers: 2 + r.r.IntN(4), Pause: []time.Duration{0, 2 * time.Millisecond, 20 * time.Millisecond}[r.r.IntN(3)]}
+	return ServiceRate{
+		Workers: 2 + r.r.IntN(4), Pause: []time.Duration{0, 2 * time.Millisecond, 20 * time.Millisecond}[r.r.IntN(3)],
+		Ahead: []time.Duration{0, 0, -time.Minute, time.Minute}[r.r.IntN(4)],
+	}
 }
 
 // copyAhead copies while services work, and ends both.
@@ -75,7 +78,7 @@ func (r *round) copyRuns(ctx context.Context) error {
 		d := draw(r.r, len(r.model.documents), copyPoints)
 		r.flags = nil
 		if r.r.IntN(3) == 0 {
-			r.flags = append(r.flags, "--follow", "--follow-every=100ms")
+			r.flags = append(r.flags, "--follow", "--follow-every=1s")
 			if len(d.signals) == 0 { // it may never come to its point
 				d.signals, d.after = []syscall.Signal{syscall.SIGINT}, time.Duration(500+r.r.IntN(2500))*time.Millisecond
 			}
@@ -303,7 +306,7 @@ func (r *round) goBack(ctx context.Context) (err error) {
 func (r *round) turn(ctx context.Context) (err error) {
 	r.from, r.to, r.rule, r.toRule = r.to, r.from, r.toRule, r.rule
 	r.sourceFile, r.destinationFile = r.destinationFile, r.sourceFile
-	r.keep, r.flags, r.open, r.work = true, nil, 0, newWork(r.file("rollback.checkpoint"))
+	r.keep, r.flags, r.open, r.work = true, nil, 0, newWork(r.file("migrate.checkpoint.rollback"))
 	var uris []string
 	for _, d := range r.model.documents {
 		uris = append(uris, r.from.uri(d.key))

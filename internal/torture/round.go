@@ -91,11 +91,18 @@ func (r *round) file(name string) string { return filepath.Join(r.rig.state(), n
 
 // args is the command line.
 func (r *round) args(command string) []string {
-	args := []string{command, "--dontask", "--allow-volatile", "--memory=16", "--checkpoint", r.file(command + ".checkpoint")}
-	if command != "purge" {
-		args = append(append(args, "--elsewhere=ignore"), r.flags...)
+	args := []string{command, "--checkpoint", r.file("migrate.checkpoint")}
+	switch command {
+	case "migrate":
+		args = append(args, "--dontask", "--allow-volatile", "--memory=16", "--elsewhere=ignore")
+	case "rollback":
+		args = append(args, "--dontask", "--memory=16", "--elsewhere=ignore")
+	case "copy":
+		args = append(args, "--memory=16", "--elsewhere=ignore")
+	case "purge":
+		return []string{command, "--dontask", "--allow-volatile", "--memory=16", "--checkpoint", r.file("purge.checkpoint"), r.file(r.sourceFile), r.file(r.destinationFile)}
 	}
-	return append(args, r.file(r.sourceFile), r.file(r.destinationFile))
+	return append(append(args, r.flags...), r.file(r.sourceFile), r.file(r.destinationFile))
 }
 
 // run runs the program once. beside, if not nil, goes on beside it.

@@ -45,6 +45,8 @@ type ServiceRate struct {
 	Workers int
 	// Pause is what a worker waits after each operation; 0 is full speed.
 	Pause time.Duration
+	// Ahead is by how much their clock is ahead of kedge's, of which the rows tell.
+	Ahead time.Duration
 }
 
 // served is a document that services know.
@@ -84,7 +86,8 @@ func (r *round) serve(ctx context.Context, at *place, rule compression, rate Ser
 		return nil, err
 	}
 	s := &services{pool: pool, rate: rate, ended: make(chan struct{})}
-	s.manager = newManager(pool, at, rule, func() error {
+	now := func() int64 { return time.Now().Add(rate.Ahead).Unix() }
+	s.manager = newManager(pool, at, rule, now, func() error {
 		if s.cut.Load() {
 			return errCut
 		}

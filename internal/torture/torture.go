@@ -40,7 +40,7 @@ type Options struct {
 	// CopyOneIn: one round of so many copies ahead, while services write; 0 is none.
 	CopyOneIn int
 	// EveryPoint plays rounds that kill the program once at each point, instead
-	// of random ones.
+	// of random ones: of a migration or, with CopyOneIn, of a copy and a cutover.
 	EveryPoint bool
 	// StopAt ends everything at the first finding whose text holds one of these.
 	StopAt []string
@@ -193,6 +193,8 @@ func (t *tortured) work(ctx context.Context, rig *rig) error {
 		}
 		play := r.play
 		switch n := t.options.CopyOneIn; {
+		case t.options.EveryPoint && n > 0:
+			play = r.everyCutoverPoint
 		case t.options.EveryPoint:
 			play = r.everyPoint
 		case n > 0 && r.r.IntN(n) == 0 && !r.model.sameURIs:

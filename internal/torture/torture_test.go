@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,6 +128,29 @@ func TestEveryPointOnEveryPair(t *testing.T) {
 	}
 }
 
+// TestEveryPointOfACutover kills a copy beside services, and then the cutover, at each
+// named point, one after the other; "make torture" does so on every pair.
+func TestEveryPointOfACutover(t *testing.T) {
+	pairs := []Pair{{"db", "minio"}, {"localfs", "swift"}, {"swift", "localfs"}, {"minio", "db2"}}
+	if alone() {
+		pairs = slices.DeleteFunc(Pairs(), func(p Pair) bool { return strings.HasSuffix(p.From, "=") }) // these cannot tell source from destination
+	}
+	result, err := Run(t, Options{
+		Program: program, Seed: fixedSeed, Pairs: pairs, Rounds: len(pairs), Parallel: 2, EveryPoint: true, CopyOneIn: 1, Report: os.Stdout,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Bad() || len(result.ByPair) != len(pairs) {
+		t.Errorf("not every pair passed:\n%s", result)
+	}
+	for pair, totals := range result.ByPair {
+		if want := len(copyPoints) + len(everyCutover) - 1; totals.Kills < want {
+			t.Errorf("%s: %d kills, want at least %d", pair, totals.Kills, want)
+		}
+	}
+}
+
 // TestItFindsWhatIsBroken breaks kedge on purpose: the harness must notice each
 // fault within 100 kills.
 func TestItFindsWhatIsBroken(t *testing.T) {
@@ -136,16 +160,20 @@ func TestItFindsWhatIsBroken(t *testing.T) {
 	for _, test := range []struct {
 		mutate string
 		meddle int
+		copies int // of so many rounds one copies ahead
 		texts  []string
 	}{
-		{"delete-before-commit", -1, []string{"there is nothing at"}},
-		{"skip-verify,corrupt-put", -1, []string{"other bytes at", "zlib: "}},
-		{"no-compare-and-swap", 1, []string{"its row was changed", "other bytes at"}},
+		{"delete-before-commit", -1, 0, []string{"there is nothing at"}},
+		{"skip-verify,corrupt-put", -1, 0, []string{"other bytes at", "zlib: "}},
+		{"no-compare-and-swap", 1, 0, []string{"its row was changed", "other bytes at"}},
+		{"row-unread", -1, 1, []string{"other bytes at", "there is nothing at"}},
+		{"copy-unchecked", -1, 1, []string{"other bytes at", "there is nothing at"}},
+		{"foreign-copy-removed", -1, 1, []string{"the payload at the destination was not left as it was"}},
 	} {
 		t.Run(strings.ReplaceAll(test.mutate, ",", " and "), func(t *testing.T) {
 			result, err := Run(t, Options{
 				Program: program, Seed: fixedSeed, Pairs: Pairs("db", "localfs", "minio"), Kills: 100, Parallel: 2,
-				Mutate: test.mutate, MeddleOneIn: test.meddle, StopAt: test.texts,
+				Mutate: test.mutate, MeddleOneIn: test.meddle, CopyOneIn: test.copies, StopAt: test.texts,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -42,7 +42,7 @@ func (r *round) goBack(ctx context.Context) (err error) {
 func (r *round) turn(ctx context.Context) (err error) {
 	r.from, r.to, r.rule, r.toRule = r.to, r.from, r.toRule, r.rule
 	r.sourceFile, r.destinationFile = r.destinationFile, r.sourceFile
-	r.keep, r.flags, r.open, r.work = true, nil, 0, newWork(r.file("migrate.checkpoint.rollback"))
+	r.keep, r.flags, r.open, r.migrated, r.work = true, nil, 0, 0, newWork(r.file("migrate.checkpoint.rollback"))
 	var uris []string
 	for _, d := range r.model.documents {
 		uris = append(uris, r.from.uri(d.key))

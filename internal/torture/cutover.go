@@ -30,7 +30,7 @@ func (r *round) playCutover(ctx context.Context) error {
 	if err := r.copyAhead(ctx); err != nil {
 		return err
 	}
-	if trust != "record" {
+	if trust != "record" && r.options.MeddleOneIn >= 0 && (r.options.Mutate != "" || r.r.IntN(2) == 0) {
 		if err := r.meddleWithCopies(ctx); err != nil {
 			return err
 		}
@@ -170,12 +170,13 @@ func (r *round) cutOver(ctx context.Context) error {
 			return err
 		}
 		r.story = append(r.story, "the services are started again")
+		r.migrated = r.model.count(moves)
 		s, err = r.serve(ctx, r.to, r.toRule, r.rate())
 		return err
 	}
 	err := r.through(ctx, "migrate", cutoverPoints, beside)
-	if err == nil {
-		err = r.last(ctx, "migrate", beside)
+	if err == nil && early && s == nil {
+		_, err = r.run(ctx, "migrate", disruption{}, r.options.Mutate, beside)
 	}
 	if stop(); err != nil {
 		return err
@@ -184,6 +185,10 @@ func (r *round) cutOver(ctx context.Context) error {
 		if err := r.settle(ctx, s); err != nil {
 			return err
 		}
+	}
+	// What services changed under the hands of a run is left to this one.
+	if err := r.last(ctx, "migrate", nil); err != nil {
+		return err
 	}
 	return r.judge(ctx)
 }

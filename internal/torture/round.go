@@ -31,11 +31,14 @@ type round struct {
 	model   *model
 	before  map[rowID]row // the catalog as it was, and as it was meddled with
 	work    *work
-	open    int64  // the task that the next run has to go on with, 0 if none
-	over    []task // those of the way there, on the way back
-	flags   []string
-	story   []string // what was done, for the report of a finding
-	totals  Totals
+	open    int64 // the task that the next run has to go on with, 0 if none
+	// migrated, if not 0, is how many rows were to be moved before services at the new
+	// place made others.
+	migrated int64
+	over     []task // those of the way there, on the way back
+	flags    []string
+	story    []string // what was done, for the report of a finding
+	totals   Totals
 }
 
 func newRound(rig *rig, pair Pair, number int, o *Options) (*round, error) {

@@ -167,8 +167,8 @@ func TestItFindsWhatIsBroken(t *testing.T) {
 		{"skip-verify,corrupt-put", -1, 0, []string{"other bytes at", "zlib: "}},
 		{"no-compare-and-swap", 1, 0, []string{"its row was changed", "other bytes at"}},
 		{"row-unread", -1, 1, []string{"other bytes at", "there is nothing at"}},
-		{"copy-unchecked", -1, 1, []string{"other bytes at", "there is nothing at"}},
-		{"foreign-copy-removed", -1, 1, []string{"the payload at the destination was not left as it was"}},
+		{"copy-unchecked", 1, 1, []string{"other bytes at", "there is nothing at"}},
+		{"foreign-copy-removed", 1, 1, []string{"the payload at the destination was not left as it was"}},
 	} {
 		t.Run(strings.ReplaceAll(test.mutate, ",", " and "), func(t *testing.T) {
 			result, err := Run(t, Options{

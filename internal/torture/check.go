@@ -172,6 +172,7 @@ func (c *checking) orphans(ctx context.Context) error {
 			source[c.from.uri(d.key)] = c.keep
 		case stays, stray, away:
 			source[c.from.uri(d.key)] = d.payload != nil
+			dest[c.to.uri(d.key)] = d.torn // a copy of an earlier version, for when it is mended
 		case settled:
 			dest[c.to.uri(d.key)] = true
 		}

@@ -176,7 +176,9 @@ func (r *round) cutOver(ctx context.Context) error {
 	}
 	err := r.through(ctx, "migrate", cutoverPoints, beside)
 	if err == nil && early && s == nil {
-		_, err = r.run(ctx, "migrate", disruption{}, r.options.Mutate, beside)
+		if _, err = r.run(ctx, "migrate", disruption{}, r.options.Mutate, beside); err == nil {
+			err = r.look(ctx, 0)
+		}
 	}
 	if stop(); err != nil {
 		return err

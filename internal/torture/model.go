@@ -117,9 +117,12 @@ func (a *author) key(id string) drivers.Key {
 	}
 }
 
+// streamed is a length beyond which kedge may stream a payload.
+const streamed = 600 << 10
+
 // add adds a document that is at the source, with a row that says all of it.
 func (a *author) add(kind, id string, plain []byte) *document {
-	d := &document{kind: kind, key: a.key(id), plain: plain, payload: plain, large: len(plain) > 600<<10}
+	d := &document{kind: kind, key: a.key(id), plain: plain, payload: plain, large: len(plain) > streamed}
 	if d.compressed = a.rule.compresses(a.from, len(plain)); d.compressed {
 		d.payload = deflate(plain)
 	}

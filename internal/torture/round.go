@@ -170,7 +170,9 @@ func (r *round) look(ctx context.Context, often int) error {
 		return err
 	}
 	for _, c := range complaints {
-		if !r.model.sameURIs { // there a new migration finds everything again
+		// With the same URIs a new migration finds everything again; and a source that
+		// services did not let go is tried once more.
+		if !r.model.sameURIs && r.migrated == 0 {
 			r.found(finding{wrong, c})
 		}
 	}

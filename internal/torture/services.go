@@ -64,6 +64,8 @@ type served struct {
 	// last write was cut off.
 	before     []byte
 	unfinished bool
+	// large: it was once long enough to be streamed.
+	large atomic.Bool
 }
 
 // errCut ends an operation in the middle, as a killed service does.
@@ -190,13 +192,20 @@ func (s *services) overwrite(ctx context.Context, a *author, one *served) error 
 	default:
 		plain = a.served()
 	}
-	if err := s.manager.put(ctx, one.key, plain); err != nil {
+	if err := s.put(ctx, one, plain); err != nil {
 		return err
 	}
 	one.before = *was
 	one.plain.Store(&plain)
 	s.overwrites.Add(1)
 	return nil
+}
+
+func (s *services) put(ctx context.Context, one *served, plain []byte) error {
+	if len(plain) > streamed {
+		one.large.Store(true)
+	}
+	return s.manager.put(ctx, one.key, plain)
 }
 
 // add puts a new document, or one that was deleted.
@@ -212,7 +221,7 @@ func (s *services) add(ctx context.Context, a *author, one *served) {
 			return nil
 		}
 		plain := a.served()
-		if err := s.manager.put(ctx, one.key, plain); err != nil {
+		if err := s.put(ctx, one, plain); err != nil {
 			return err
 		}
 		one.plain.Store(&plain)

@@ -34,6 +34,9 @@ func (r *round) settle(ctx context.Context, s *services) error {
 			r.emptied[filepath.Dir(file)] = true
 		}
 		if one.unfinished {
+			if last := one.plain.Load(); last != nil {
+				d.plain = *last
+			}
 			err = r.observe(ctx, d, at, rows)
 		} else {
 			r.finished(d, one, s.manager, rows)
@@ -41,7 +44,7 @@ func (r *round) settle(ctx context.Context, s *services) error {
 		if err != nil {
 			return err
 		}
-		if one.document == nil && d.fate != gone {
+		if one.document == nil && (d.fate != gone || one.large.Load()) {
 			r.model.documents = append(r.model.documents, d)
 		}
 	}
@@ -62,14 +65,14 @@ func (r *round) finished(d *document, one *served, m *manager, rows map[rowID]ro
 	found, ok := rows[id]
 	plain := one.plain.Load()
 	if plain == nil {
-		d.fate, d.plain, d.payload = gone, nil, nil
+		d.fate, d.plain, d.payload, d.large = gone, nil, nil, d.large || one.large.Load()
 		return
 	}
 	d.fate, d.plain, d.payload, d.compressed = moves, *plain, *plain, m.rule.compresses(m.place, len(*plain))
 	if d.compressed {
 		d.payload = deflate(d.plain)
 	}
-	d.large = d.large || len(d.plain) > 600<<10
+	d.large = d.large || one.large.Load()
 	digest := hexMD5(d.payload)
 	d.digest = &digest
 	uri := m.place.uri(d.key)
@@ -89,7 +92,7 @@ func (r *round) observe(ctx context.Context, d *document, at *place, rows map[ro
 	payload, stored := payloads[uri]
 	found, ok := rows[d.rowID(d.names[0])]
 	was := d.plain
-	d.large = d.large || len(payload) > 600<<10
+	d.large = d.large || len(payload) > streamed
 	switch {
 	case !ok && !stored:
 		d.fate, d.plain, d.payload = gone, nil, nil

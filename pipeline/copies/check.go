@@ -92,7 +92,7 @@ type verdict struct {
 }
 
 func (v *verdict) say(c Copy, confirmed bool) {
-	if confirmed = confirmed || crash.Mutated("copy-unchecked"); confirmed {
+	if confirmed || crash.Mutated("copy-unchecked") {
 		v.counts.Confirmed++
 		if was := c.State; was != was.shown() {
 			c.State = was.shown()

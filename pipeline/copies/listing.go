@@ -24,7 +24,7 @@ var errMeasured = errors.New("enough is listed")
 // ListingRate measures how many payloads a second a store lists, by the beginning of its
 // listing, which takes a few seconds at most. 0 where it lists none.
 func ListingRate(ctx context.Context, s store.Store) (payloadsPerSecond float64, err error) {
-	list, err := listingOf(s)
+	list, err := listingOf(s, false)
 	if err != nil {
 		return 0, err
 	}

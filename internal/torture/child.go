@@ -28,7 +28,7 @@ var Points = []string{
 var (
 	copyPoints     = []string{"probed", "started", "enumerated", "putting", "put", "verified", "recorded", "checkpointed", "closing", "told", "closed"}
 	cutoverPoints  = append([]string{"vanished", "startable", "recorded", "committed", "startable", "deleted"}, Points...)
-	everyCutover   = []string{"started", "vanished", "committed", "startable", "deleting", "deleted", "closing", "told", "closed"}
+	everyCutover   = []string{"started", "committed", "vanished", "startable", "deleting", "deleted", "closing", "told", "closed"}
 	rollbackPoints = append([]string{"vanished", "startable", "recorded", "committed"}, Points...)
 )
 

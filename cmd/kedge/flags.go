@@ -63,23 +63,12 @@ func (f *moveFlags) Validate() error {
 	return checkPatience(f.GiveUpAfter)
 }
 
-// consentFlags are the flags of a command that changes rows.
-type consentFlags struct {
-	DontAsk bool `name:"dontask" help:"Do not ask for confirmation."`
-	DryRun  bool `help:"Change nothing: only tell what would be moved, what would stay and why, how long that would take at least, and the commands to go on, to resume and to go back."`
-}
-
-// trustFlags are the flags of a command that takes copies as they are.
-type trustFlags struct {
-	TrustCopies string `enum:"auto,verify,list,record" default:"auto" placeholder:"HOW" help:"How to make sure that what the record of copies names is still there: verify (each copy is read back), list (a listing of the store shows each with its MD5, or as the version that was proved), record (the record is believed), or auto: the strongest that takes under a minute per million documents (default ${default})."`
-}
-
-// trust is what the flag comes to.
-func (f *trustFlags) trust() pipeline.Trust {
-	if f.TrustCopies == "auto" {
+// trust is what a flag --trust-copies comes to.
+func trust(how string) pipeline.Trust {
+	if how == "auto" {
 		return ""
 	}
-	return pipeline.Trust(f.TrustCopies)
+	return pipeline.Trust(how)
 }
 
 // storeLimits are the limits of a command that only reads.

@@ -26,12 +26,13 @@ type migrateCommand struct {
 	Source      string `arg:"" name:"source.yaml" help:"Configuration of the store as it is."`
 	Destination string `arg:"" name:"dest.yaml" help:"Configuration of the store to move to."`
 
-	NoDelete bool `name:"nodelete" help:"Leave the source's data where it is."`
-	consentFlags
-	AllowVolatile bool `help:"Delete sources also where the destination or the database may not keep what it is given: tables that are UNLOGGED, a server with fsync or full_page_writes off, a file system in memory, of a container, or in user space. Without it such a place is refused, but with --nodelete."`
+	NoDelete      bool   `name:"nodelete" help:"Leave the source's data where it is."`
+	DontAsk       bool   `name:"dontask" help:"Do not ask for confirmation."`
+	DryRun        bool   `help:"Change nothing: only tell what would be moved, what would stay and why, how long that would take at least, and the commands to go on, to resume and to go back."`
+	TrustCopies   string `enum:"auto,verify,list,record" default:"auto" placeholder:"HOW" help:"How to make sure that what kedge copy has copied is still there: verify (each copy is read back), list (a listing of the store shows each with its MD5, or as the version that was proved), record (the record is believed: only for a store that nobody else can write to), or auto: list where the store's listing tells that, else verify (default ${default})."`
+	AllowVolatile bool   `help:"Delete sources also where the destination or the database may not keep what it is given: tables that are UNLOGGED, a server with fsync or full_page_writes off, a file system in memory, of a container, or in user space. Without it such a place is refused, but with --nodelete."`
 
 	moveFlags
-	trustFlags
 	registryFlags
 }
 
@@ -72,7 +73,7 @@ func (c *migrateCommand) documents(ctx context.Context, a *app, interrupted *int
 
 // complete adds what only migrate has to the options of a run.
 func (c *migrateCommand) complete(o *pipeline.Options) {
-	o.KeepSource, o.AllowVolatile, o.Trust = c.NoDelete, c.AllowVolatile, c.trust()
+	o.KeepSource, o.AllowVolatile, o.Trust = c.NoDelete, c.AllowVolatile, trust(c.TrustCopies)
 }
 
 // errand is what is particular to a run of migrate, copy or rollback.

@@ -21,7 +21,8 @@ type rollbackCommand struct {
 	Old string `arg:"" name:"old.yaml" help:"Configuration of the store to go back to."`
 
 	DontAsk bool `name:"dontask" help:"Do not ask for confirmation."`
-	trustFlags
+	// A record that is only believed would go back to what somebody has purged since.
+	TrustCopies string `enum:"auto,verify,list" default:"auto" placeholder:"HOW" help:"How to make sure that the old store still holds what the record says, as for migrate: auto, verify or list (default ${default})."`
 	moveFlags
 }
 
@@ -53,7 +54,7 @@ func (c *rollbackCommand) Run(ctx context.Context, a *app, interrupted *interrup
 
 // complete adds what only rollback has to the options of a run.
 func (c *rollbackCommand) complete(o *pipeline.Options) {
-	o.Job, o.KeepSource, o.Trust = pipeline.Rollback, true, c.trust()
+	o.Job, o.KeepSource, o.Trust = pipeline.Rollback, true, trust(c.TrustCopies)
 }
 
 // recorded refuses where there is no record of what the old store still has.

@@ -115,6 +115,9 @@ func writeCopied(w io.Writer, m Migration) {
 	} else if m.CopiedBefore > 0 {
 		fmt.Fprintf(w, "  copied     %d of them in this run, whose copies had been made before: only their rows were changed\n", m.CopiedBefore)
 	}
+	if m.CopiesDoubted > 0 {
+		fmt.Fprintf(w, "  doubted    %d copies, which were not there any more: their documents were moved\n", m.CopiesDoubted)
+	}
 	if m.Removed > 0 {
 		fmt.Fprintf(w, "  removed    %d copies of documents that are gone\n", m.Removed)
 	}
@@ -219,6 +222,7 @@ type MigrationForm struct {
 	BytesWritten   int64        `json:"bytes_written"`
 	AlreadyThere   int64        `json:"already_there"`
 	CopiedBefore   int64        `json:"copied_before"`
+	CopiesDoubted  int64        `json:"copies_doubted"`
 	CopiesRemoved  int64        `json:"copies_removed"`
 	Startable      *float64     `json:"startable_seconds"`
 	Skipped        int64        `json:"skipped"`
@@ -251,7 +255,7 @@ func (m Migration) form() MigrationForm {
 		Documents: r.Documents, Moved: r.Counts.Moved, Failed: r.Failed,
 		BytesRead: r.Counts.BytesRead, BytesWritten: r.Counts.BytesWritten, WithoutDigest: r.Counts.NoDigest,
 		AlreadyThere: r.Counts.AlreadyThere, Skipped: skipped(r), RunSeconds: run.took.Seconds(), CheckpointPath: r.Checkpoint,
-		CopiedBefore: r.CopiedBefore, CopiesRemoved: r.Removed, RecordPath: r.Record,
+		CopiedBefore: r.CopiedBefore, CopiesDoubted: r.CopiesDoubted, CopiesRemoved: r.Removed, RecordPath: r.Record,
 		ThisRun: RunForm{
 			run.documents, run.bytesRead, run.bytesWritten, run.rate(run.documents), run.rate(run.bytesRead), run.rate(run.bytesWritten),
 		},

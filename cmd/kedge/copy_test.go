@@ -141,7 +141,7 @@ func TestTheLineThatSaysThatAnchoreCanBeStarted(t *testing.T) {
 	bad := s.workload.Key(5).ArchiveID
 	execute(t, s.url, `UPDATE archive_metadata SET digest = md5('other') WHERE "archiveId" = $1`, bad)
 	o := kedge(t, "migrate", "--dontask", source, destination).want(t, exitDocuments)
-	o.says(t, "Anchore can be started now, but would not find 1 documents with the destination's configuration: they stay behind. 29 sources are still to be deleted.")
+	o.says(t, "Anchore can be started now, but it would not find 1 documents. They stay behind: their rows do not name the destination. 29 sources are still to be deleted.")
 	execute(t, s.url, `UPDATE archive_metadata SET digest = $1 WHERE "archiveId" = $2`, s.plain[5].md5, bad)
 	kedge(t, "migrate", "--dontask", source, destination).want(t, exitDone).says(t, "Anchore can be started now: every document's row names the destination.")
 	s.check(t, to)
@@ -189,7 +189,10 @@ func TestCopyFollows(t *testing.T) {
 	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
 	source, destination := from.config(t, s.url, compression{}), to.config(t, s.url, compression{})
 	cmd, at := listening(t, "copy", "--follow", "--follow-every=1s", "--output=json", source, destination)
-	waitFor(t, func() bool { p := progressOrEnd(at); return p.Copies != nil && p.Copies.Rounds > 0 && p.Phase == "waiting" })
+	waitFor(t, func() bool {
+		p := progressOrEnd(at)
+		return p.Copies != nil && p.Copies.Rounds > 0 && p.Phase == "waiting"
+	})
 	conn := connect(t, s.url)
 	defer conn.Close(t.Context())
 	var free bool

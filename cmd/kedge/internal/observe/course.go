@@ -35,15 +35,18 @@ type CanStart struct {
 }
 
 // String says it to people, in one line.
-func (s CanStart) String() string {
-	text := "Anchore can be started now: every document's row names the destination."
+func (s CanStart) String() string { return strings.Join(s.lines(), " ") }
+
+// lines are its sentences, each short enough for a terminal.
+func (s CanStart) lines() []string {
+	list := []string{"Anchore can be started now: every document's row names the destination."}
 	if s.Failed > 0 {
-		text = fmt.Sprintf("Anchore can be started now, but would not find %d documents with the destination's configuration: they stay behind.", s.Failed)
+		list = []string{fmt.Sprintf("Anchore can be started now, but it would not find %d documents.", s.Failed), "They stay behind: their rows do not name the destination."}
 	}
 	if s.Sources > 0 {
-		text += fmt.Sprintf(" %d sources are still to be deleted.", s.Sources)
+		list = append(list, fmt.Sprintf("%d sources are still to be deleted.", s.Sources))
 	}
-	return text
+	return list
 }
 
 // Copies is how far a run has come that copies while Anchore's services run.
@@ -67,15 +70,18 @@ type Copies struct {
 }
 
 // String says it to people, in one line.
-func (c Copies) String() string {
-	parts := []string{fmt.Sprintf("%d copies in all, %d rows without one", c.InAll, c.Missing)}
+func (c Copies) String() string { return strings.Join(c.lines(), "; ") }
+
+// lines are its parts, each short enough for a terminal.
+func (c Copies) lines() []string {
+	list := []string{fmt.Sprintf("%d copies in all, %d rows without one", c.InAll, c.Missing)}
 	if c.BehindSeconds != nil {
-		parts = append(parts, duration(*c.BehindSeconds)+" behind")
+		list[0] += ", " + duration(*c.BehindSeconds) + " behind"
 	}
 	if c.CutoverSeconds != nil {
-		parts = append(parts, fmt.Sprintf("a cutover would take about %s (%.0f rows a second; deleting sources comes after it)", duration(*c.CutoverSeconds), c.RowsPerSecond))
+		list = append(list, fmt.Sprintf("a cutover would take about %s, at %.0f rows a second", duration(*c.CutoverSeconds), c.RowsPerSecond))
 	}
-	return strings.Join(parts, "; ")
+	return list
 }
 
 // RoundText says how a round of copying ended, in one line.
@@ -194,10 +200,10 @@ func (c *Course) Now() CourseState {
 // Lines say it to people; none where there is nothing to say.
 func (s CourseState) Lines() (lines []string) {
 	if s.CanStart != nil {
-		lines = append(lines, s.CanStart.String())
+		lines = append(lines, s.CanStart.lines()...)
 	}
 	if s.Copies != nil && s.Copies.Rounds > 0 {
-		lines = append(lines, s.Copies.String())
+		lines = append(lines, s.Copies.lines()...)
 	}
 	return lines
 }

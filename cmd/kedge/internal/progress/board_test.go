@@ -40,7 +40,12 @@ func largest() pipeline.Snapshot {
 // numbers, and there is a line less where there is no room.
 func TestTheBoardFits(t *testing.T) {
 	b := board{title: "Migration task 12345", stopping: func() bool { return false }}
-	st := b.compose(largest(), observe.CourseState{}, 80, 24)
+	behind, cutover := 123456.0, 123456.0
+	at := observe.CourseState{
+		Phase: observe.Deleting, CanStart: &observe.CanStart{Failed: 123456789, Sources: 123456789},
+		Copies: &observe.Copies{Rounds: 1, InAll: 123456789, Missing: 123456789, BehindSeconds: &behind, CutoverSeconds: &cutover, RowsPerSecond: 123456},
+	}
+	st := b.compose(largest(), at, 80, 24)
 	if len(st.Lines) > 22 {
 		t.Errorf("%d lines", len(st.Lines))
 	}

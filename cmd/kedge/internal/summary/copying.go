@@ -1,6 +1,8 @@
 package summary
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -45,6 +47,17 @@ func (c Copying) Conclude(out Output) error {
 	return nil
 }
 
+// state says how the copying ended. Its task stays pending until the cutover.
+func (c Copying) state() string {
+	switch {
+	case c.Err == nil && c.Failed > 0, c.Err != nil && !errors.Is(c.Err, context.Canceled):
+		return "failed"
+	case c.Err != nil, c.Interrupted && !c.Follow:
+		return "pending"
+	}
+	return "complete"
+}
+
 // copies are those that all rounds have come to.
 func (c Copying) copies() observe.Copies {
 	if c.Course.Copies == nil {
@@ -55,8 +68,12 @@ func (c Copying) copies() observe.Copies {
 
 func (c Copying) write(w io.Writer) {
 	r, copies := c.Result, c.copies()
-	fmt.Fprintf(w, "\nCopy task %d: %s\n", r.TaskID, r.State)
-	fmt.Fprintf(w, "  copied     %d documents in this run, in %d rounds\n", copies.Copied, copies.Rounds)
+	fmt.Fprintf(w, "\nCopy task %d: %s\n", r.TaskID, c.state())
+	rounds := "one round"
+	if copies.Rounds != 1 {
+		rounds = fmt.Sprintf("%d rounds", copies.Rounds)
+	}
+	fmt.Fprintf(w, "  copied     %d documents in this run, in %s\n", copies.Copied, rounds)
 	fmt.Fprintf(w, "  unchanged  %d documents had been copied before the last round\n", r.Round.Unchanged)
 	if r.Round.Changed > 0 {
 		fmt.Fprintf(w, "  changed    %d documents while they were copied: the next round, or the cutover, looks at them\n", r.Round.Changed)
@@ -121,7 +138,7 @@ type CopyingForm struct {
 func (c Copying) form() CopyingForm {
 	r, copies := c.Result, c.copies()
 	out := CopyingForm{
-		TaskID: r.TaskID, State: string(r.State), Interrupted: r.Interrupted, Rounds: copies.Rounds,
+		TaskID: r.TaskID, State: c.state(), Interrupted: r.Interrupted, Rounds: copies.Rounds,
 		Copied: copies.Copied, Unchanged: r.Round.Unchanged, Changed: r.Round.Changed, Failed: r.Failed, Skipped: skipped(r),
 		Copies: copies.InAll, CopiesMissing: copies.Missing,
 		BytesRead: r.Counts.BytesRead - r.Before.BytesRead, BytesWritten: r.Counts.BytesWritten - r.Before.BytesWritten,

@@ -54,6 +54,9 @@ func (m *migration) copyRound(ctx context.Context) error {
 	if m.RoundBegan != nil {
 		m.RoundBegan(m.record.Header().Rounds + 1)
 	}
+	if err := m.adopt(ctx); err != nil {
+		return err
+	}
 	err := m.flow(ctx, m.enumerateCopies)
 	if err != nil || m.stopped {
 		return err
@@ -63,6 +66,40 @@ func (m *migration) copyRound(ctx context.Context) error {
 	}
 	m.sweeping = true
 	return m.flow(ctx, func(ctx context.Context, out chan<- *batch) error { return m.retryFailures(ctx, out, nil) })
+}
+
+// adopt recognises the copies of a record that was lost, where the destination is not empty
+// and shows by itself what it holds.
+func (m *migration) adopt(ctx context.Context) error {
+	lister, ok := m.dst.Driver.(drivers.Lister)
+	if c := m.dst.Capabilities(); !m.newRecord || !ok || !c.Lists || m.round.since > 0 {
+		return nil
+	}
+	err := lister.List(ctx, func(uri string, _ drivers.Info) error {
+		if strings.Contains(uri, "/kedge-probe/kedge-probe") {
+			return nil
+		}
+		return errStopping
+	})
+	if !errors.Is(err, errStopping) {
+		return err
+	}
+	adopted, err := copies.Adopt{
+		Record: m.record, Store: m.dst, Folder: m.Record + ".adopt",
+		Rows: func(fn func(catalog.Document) error) error {
+			return catalog.Each(ctx, m.cat, m.limits.PageRows, func(d catalog.Document) error {
+				if !m.selected(d) {
+					return nil
+				}
+				return fn(d)
+			})
+		},
+		KeepsForm: func(d catalog.Document) bool { return m.staysAsItIs(&item{doc: d}, d.Bytes) },
+	}.Run(ctx)
+	if err == nil && adopted > 0 {
+		m.Log.InfoContext(ctx, "copies were recognised", "copies", adopted)
+	}
+	return err
 }
 
 // enumerateCopies feeds what the record does not prove: of all rows, or of those that were

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/kedge/kedge/drivers"
@@ -36,6 +37,13 @@ func (m *migration) cutOver(ctx context.Context) error {
 	if m.Job == Migrate && !m.KeepSource {
 		m.record.Update(func(h *copies.Header) { h.Keeping = false })
 	}
+	if m.Job == Migrate && !m.KeepSource {
+		// Before anybody is told to start the services: from now on what is at the
+		// destination may be theirs.
+		if err := m.record.Update(func(h *copies.Header) { h.Deleting = true }).Wait(ctx); err != nil {
+			return err
+		}
+	}
 	if m.Startable != nil {
 		sources, err := m.countSources(ctx)
 		if err != nil {
@@ -47,9 +55,6 @@ func (m *migration) cutOver(ctx context.Context) error {
 	crash.Point("startable")
 	if m.KeepSource {
 		return nil
-	}
-	if err := m.record.Update(func(h *copies.Header) { h.Deleting = true }).Wait(ctx); err != nil {
-		return err
 	}
 	m.deleting = true
 	return m.flow(ctx, m.feedSources)
@@ -114,8 +119,10 @@ func (m *migration) settleRecord(ctx context.Context) error {
 				vanished = append(vanished, c)
 			}
 		}
-		if m.Job != Copy && len(committed) > 0 {
-			m.record.Put(committed)
+		if m.Job != Copy {
+			if err := m.recordFound(ctx, committed); err != nil {
+				return err
+			}
 		}
 		if len(vanished) < mostVanished {
 			return nil
@@ -131,6 +138,33 @@ func (m *migration) settleRecord(ctx context.Context) error {
 		return err
 	}
 	return m.flushRecord(ctx)
+}
+
+// recordFound records what rows say to be committed, where the source is still there: a
+// run that knew nothing of the record may have deleted it.
+func (m *migration) recordFound(ctx context.Context, list []copies.Copy) error {
+	items := make([]*item, len(list))
+	for i, c := range list {
+		items[i] = &item{copy: c, doc: catalog.Document{Key: c.Key, Name: c.Name, URI: c.Source.URI, Digest: c.Source.Digest}}
+	}
+	var mu sync.Mutex
+	var there, gone []copies.Copy
+	err := m.sourceOps.Each(ctx, items, func(ctx context.Context, it *item) {
+		_, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI)
+		mu.Lock()
+		defer mu.Unlock()
+		if drivers.KindOf(err) == drivers.NotFound {
+			gone = append(gone, it.copy)
+		} else {
+			there = append(there, it.copy)
+		}
+	})
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	m.record.Put(there)
+	m.record.Drop(gone)
+	return nil
 }
 
 // committedBy is a copy of which the row says that it was committed.
@@ -159,6 +193,9 @@ func (m *migration) eachRecorded(ctx context.Context, fn func([]copies.Copy) err
 		}
 		if err := context.Cause(ctx); err != nil {
 			return err
+		}
+		if concurrency.Closed(m.cat.Lost()) {
+			return errLockLost
 		}
 		at = next
 	}
@@ -221,7 +258,7 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 		items = append(items, it)
 	}
 	if m.alike.folds {
-		m.Log.WarnContext(ctx, "copies of deleted documents are left, because the destination takes two names for one", "documents", len(items))
+		m.Log.WarnContext(ctx, "copies of deleted documents are left", "documents", len(items))
 		return nil
 	}
 	left := make([]error, len(items))
@@ -229,7 +266,7 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 	for i, it := range items {
 		at[it] = i
 	}
-	if err := m.destOps.Each(ctx, items, func(ctx context.Context, it *item) { left[at[it]] = m.removePut(ctx, it) }); err != nil {
+	if err := m.destOps.Each(ctx, items, func(ctx context.Context, it *item) { left[at[it]] = m.removeCopy(ctx, it) }); err != nil {
 		return err
 	}
 	for i, it := range items {
@@ -248,6 +285,16 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 	}
 	m.record.Drop(gone)
 	return nil
+}
+
+// removeCopy removes one copy, with what a killed put may have left of it.
+func (m *migration) removeCopy(ctx context.Context, it *item) error {
+	if it.copy.State == copies.Intended {
+		if err := m.abortUploads(ctx, it); err != nil {
+			return err
+		}
+	}
+	return m.removePut(ctx, it)
 }
 
 // feedSources feeds what was committed and still has a source.

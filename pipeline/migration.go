@@ -82,6 +82,8 @@ type migration struct {
 	left failure.Groups[checkpoint.Failure]
 	// sweeping: the run has come to the end and goes once more from the start.
 	sweeping bool
+	// newRecord: this run has made the record.
+	newRecord bool
 	// deleting: all rows are changed, and now the sources go; only with a record.
 	deleting bool
 	round    round

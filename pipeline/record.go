@@ -20,6 +20,9 @@ func (m *migration) openRecord() error {
 	if m.Record == "" || m.purging() && m.KeepSource {
 		return nil
 	}
+	if m.src.Place() == m.dst.Place() {
+		return nil // which is refused
+	}
 	there, err := copies.Exists(m.Record)
 	if err != nil {
 		return err
@@ -32,6 +35,7 @@ func (m *migration) openRecord() error {
 	case !there && (m.purging() || m.Job == Migrate && !m.KeepSource || m.samePrefix()):
 		return nil
 	}
+	m.newRecord = !there
 	m.record, err = copies.Open(m.Record, m.recordOpening())
 	var mismatch *checkpoint.MismatchError
 	if (m.Job == Migrate || m.purging()) && errors.As(err, &mismatch) {
@@ -62,7 +66,7 @@ func (m *migration) closeRecord(over bool) error {
 	}
 	m.result.Record = m.Record
 	err := m.record.Close()
-	if err == nil && over && empty && m.Job == Migrate && !m.KeepSource {
+	if err == nil && empty && (m.newRecord || over && m.Job == Migrate && !m.KeepSource) {
 		m.result.Record = ""
 		err = copies.Remove(m.Record)
 	}
@@ -97,7 +101,8 @@ func (m *migration) checkCopies(ctx context.Context) error {
 		m.Log.InfoContext(ctx, "the copies were looked at", "trust", string(m.Trust), "confirmed", checked.Confirmed, "doubted", checked.Doubted)
 		m.result.CopiesDoubted = checked.Doubted
 	}
-	if m.Job == Rollback && m.copied() == 0 {
+	now := m.record.Counts()
+	if m.Job == Rollback && now[copies.Copied] == 0 && (now[copies.Doubted] > 0 || now[copies.Committed] == 0) {
 		return failure.Refused("%s shows none of the documents that were moved from there: there is nothing to go back to in place; kedge migrate moves everything back", m.dst.Place())
 	}
 	return nil
@@ -245,7 +250,7 @@ func (m *migration) seeSources(ctx context.Context, items []*item) (map[*item]st
 // still there and not over, else a new one.
 func (m *migration) task(ctx context.Context) (int64, error) {
 	if m.record != nil {
-		if id := m.record.Header().TaskID; id != 0 {
+		if id := m.record.Header().TaskID; id != 0 && m.Job != Rollback {
 			open, err := m.taskOpen(ctx, id)
 			if err != nil {
 				return 0, err
@@ -271,7 +276,7 @@ func (m *migration) taskOpen(ctx context.Context, id int64) (bool, error) {
 	}
 	for _, t := range tasks {
 		if t.ID == id {
-			return t.State != catalog.TaskComplete && t.State != catalog.TaskFailed, nil
+			return t.State != catalog.TaskComplete && t.State != catalog.TaskFailed && t.From == m.src.Name() && t.To == m.dst.Name(), nil
 		}
 	}
 	return false, nil

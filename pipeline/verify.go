@@ -169,6 +169,16 @@ var (
 	errSource   = errors.New("it is the source's own file")
 )
 
+// mayBeServices says whether what is at the place of a copy may have been put there by
+// Anchore's services, which were started when all rows had been changed.
+func (m *migration) mayBeServices(it *item, there drivers.Info) bool {
+	if m.record == nil || it.copy.State == copies.None || !m.record.Header().Deleting {
+		return false
+	}
+	since := m.checkpoint.Header().Since
+	return since.IsZero() || there.Modified.IsZero() || !there.Modified.Before(since)
+}
+
 // removable says why what is at an item's place must not be removed, as far as the
 // stores tell: because somebody has replaced what was put, or because it is the
 // source under another name, as where a directory of the one is mounted inside of
@@ -180,6 +190,9 @@ func (m *migration) removable(ctx context.Context, it *item) error {
 	}
 	if crash.Mutated("foreign-copy-removed") {
 		return nil
+	}
+	if m.mayBeServices(it, there) {
+		return errYoung
 	}
 	put, told := it.receipt, false
 	if same, known := it.copy.Destination.SameVersion(there.Version); known {

@@ -99,7 +99,7 @@ func TestCopiesAreRecognised(t *testing.T) {
 			}
 			// What was recognised is what a check confirms; and once more there is nothing new.
 			checked, err := Check{Record: r, Store: a.Store, How: TrustList, Folder: a.Folder}.Run(t.Context())
-			if err != nil || checked != (Checked{Confirmed: want[Copied] + 1}) {
+			if err != nil || checked != (Checked{Confirmed: want[Copied] + 2}) {
 				t.Errorf("%+v, %v", checked, err)
 			}
 			if adopted, err := a.Run(t.Context()); adopted != 0 || err != nil {

@@ -148,7 +148,7 @@ func TestTheRecordIsAMap(t *testing.T) {
 			case what == 0:
 				c.State = Intended
 				model[n] = keptCopy(c)
-			case what == 1 && (was == Copied || was == Committed):
+			case what == 1 && was != None && was != Intended:
 				c.State = c.State.doubted()
 				model[n] = keptCopy(c)
 			case what == 2:

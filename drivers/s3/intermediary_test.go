@@ -123,8 +123,7 @@ func TestGetWithoutLength(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			met, active := 0, false
-			var s *Store
-			s = behind(t, testenv.MinIO(t), func(w http.ResponseWriter, r *http.Request) bool {
+			s := behind(t, testenv.MinIO(t), func(w http.ResponseWriter, r *http.Request) bool {
 				if !active || !test.unmarked || r.Method != http.MethodGet {
 					return false
 				}

@@ -24,8 +24,8 @@ func mustStream(t *testing.T, s *Store, uri string, body []byte, length int64) d
 	if err != nil {
 		t.Fatal(err)
 	}
-	if receipt != (drivers.Receipt{Bytes: int64(len(body)), MD5: md5Hex(body), ProvenMD5: md5Hex(body)}) {
-		t.Errorf("receipt %+v", receipt)
+	if info, err := s.Stat(t.Context(), uri); err != nil || receipt != (drivers.Receipt{Bytes: int64(len(body)), MD5: md5Hex(body), ProvenMD5: md5Hex(body), Version: info.Version}) {
+		t.Errorf("receipt %+v, then %+v, %v", receipt, info, err)
 	}
 	return receipt
 }

@@ -68,10 +68,9 @@ func TestOlderVersionsComeBack(t *testing.T) {
 // listing tells, or may not be read. What came back is seen, and not called gone.
 func TestOlderVersionThatIsNotListed(t *testing.T) {
 	hidden := 0
-	var s *Store
 	server := testenv.Swift(t)
 	versions := server.Container(t)
-	s = behind(t, server, func(w http.ResponseWriter, r *http.Request) bool {
+	s := behind(t, server, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/"+versions) {
 			hidden++
 			w.WriteHeader(http.StatusForbidden)

@@ -106,15 +106,16 @@ func (a Adopt) join(ctx context.Context, rows, held string, last *checkpoint.Tic
 		last = a.Record.adopt(found, count)
 		found = found[:0]
 	}
-	err = a.Record.eachSpread(ctx, rows, func(sum [16]byte, c Copy) {
+	err = a.Record.eachSpread(ctx, rows, func(sum [16]byte, c Copy) error {
 		l, there := all[sum]
 		if !there || l.bytes != c.Source.Bytes || !l.proves(c.Source.Digest) {
-			return
+			return nil
 		}
 		c.Destination.sum, c.Destination.versioned = l.version, l.told&toldVersion != 0
 		if found = append(found, c); len(found) == pageEntries {
 			record()
 		}
+		return nil
 	})
 	if len(found) > 0 && err == nil {
 		record()

@@ -301,3 +301,23 @@ func TestAnInterruptedCheckDoubtsNothing(t *testing.T) {
 		t.Errorf("%+v, %v, %v", got, err, r.Counts())
 	}
 }
+
+// Copies whose version was not known when they were recorded are read back, where a listing
+// tells nothing else: they are neither doubted for that nor believed.
+func TestCopiesWithoutAVersionAreReadBack(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := fresh(t)
+			o.copies = 1000
+			all := copied(t, o)
+			for n := range all {
+				if n%3 > 0 {
+					all[n].Destination.Version = ""
+				}
+			}
+			checkHarm(t, o, all, harm(t, o, all), TrustList)
+		})
+	}
+}

@@ -86,6 +86,13 @@ func (l listed) confirms(s Side) bool {
 	return known && sum == l.version
 }
 
+// leavesOpen says that only the version could tell whether this is the payload of a side,
+// and that the record has none: it was not known when the entry was made.
+func (l listed) leavesOpen(s Side) bool {
+	_, known := s.versionSum()
+	return !known && l.told&toldVersion != 0 && l.told&(toldMD5|toldTwice) == 0 && l.bytes == s.Bytes && !l.proves(s.Digest)
+}
+
 // proves says whether the listing tells that the payload has this MD5. An ETag that is
 // equal to it is it.
 func (l listed) proves(digest string) bool {
@@ -194,13 +201,15 @@ func (c Check) list(ctx context.Context) (_ Checked, err error) {
 	if err := both.Wait(); err != nil {
 		return Checked{}, err
 	}
-	v := &verdict{check: c}
-	for i := range held {
-		if err := c.compare(ctx, v, recorded[i], held[i]); err != nil {
-			return v.counts, errors.Join(err, v.end(ctx))
+	v := c.reading()
+	return v.run(ctx, func(read func([]Copy) error) error {
+		for i := range held {
+			if err := c.compare(ctx, v, recorded[i], held[i], read); err != nil {
+				return err
+			}
 		}
-	}
-	return v.counts, v.end(ctx)
+		return nil
+	})
 }
 
 // spreadRecord puts the entries to be compared as they stand in the record.
@@ -228,20 +237,35 @@ func (c Check) spreadRecord(ctx context.Context, put func([16]byte, []byte) erro
 	}
 }
 
-// compare compares one file of each.
-func (c Check) compare(ctx context.Context, v *verdict, recorded, held string) error {
+// compare compares one file of each. What the listing cannot tell of is read.
+func (c Check) compare(ctx context.Context, v *verification, recorded, held string, read func([]Copy) error) error {
 	all, err := readListing(held)
 	if err != nil {
 		return err
 	}
-	return c.Record.eachSpread(ctx, recorded, func(sum [16]byte, entry Copy) {
-		l, there := all[sum]
-		v.say(entry, there && l.confirms(entry.Destination))
+	var untold []Copy
+	err = c.Record.eachSpread(ctx, recorded, func(sum [16]byte, entry Copy) error {
+		switch l, there := all[sum]; {
+		case there && l.leavesOpen(entry.Destination):
+			untold = append(untold, entry)
+		default:
+			v.say(entry, there && l.confirms(entry.Destination))
+		}
+		if len(untold) < pageEntries {
+			return nil
+		}
+		full := untold
+		untold = nil
+		return read(full)
 	})
+	if err != nil {
+		return err
+	}
+	return read(untold)
 }
 
 // eachSpread calls fn with the entries of a file, each behind its sum.
-func (r *Record) eachSpread(ctx context.Context, path string, fn func(sum [16]byte, entry Copy)) error {
+func (r *Record) eachSpread(ctx context.Context, path string, fn func(sum [16]byte, entry Copy) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -267,7 +291,9 @@ func (r *Record) eachSpread(ctx context.Context, path string, fn func(sum [16]by
 		if err != nil {
 			return err
 		}
-		fn(sum, entry)
+		if err := fn(sum, entry); err != nil {
+			return err
+		}
 	}
 }
 

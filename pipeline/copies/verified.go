@@ -31,7 +31,25 @@ type verification struct {
 	faults  int // in a row
 }
 
+// verify reads all copies back.
 func (c Check) verify(ctx context.Context) (Checked, error) {
+	return c.reading().run(ctx, func(read func([]Copy) error) error {
+		var cursor Cursor
+		for {
+			page, next, err := c.Record.Each(cursor, pageEntries, trusted...)
+			if err != nil || len(page) == 0 {
+				return err
+			}
+			if err := read(page); err != nil {
+				return err
+			}
+			cursor = next
+		}
+	})
+}
+
+// reading makes a verification of which nothing has been read.
+func (c Check) reading() *verification {
 	capabilities := c.Store.Capabilities()
 	v := &verification{check: c, workers: c.Workers, verdict: verdict{check: c}}
 	if v.workers <= 0 {
@@ -42,21 +60,17 @@ func (c Check) verify(ctx context.Context) (Checked, error) {
 	}
 	limits := concurrency.LimitsFor(concurrency.DefaultMemoryBytes)
 	v.heldBytes = min(limits.BatchBytes, concurrency.DefaultMemoryBytes/2/int64(v.workers))
-	err := v.all(ctx)
-	if endErr := v.verdict.end(ctx); err == nil {
-		err = endErr
-	}
-	return v.verdict.counts, err
+	return v
 }
 
-// all goes through the record, with so many workers.
-func (v *verification) all(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+// run reads back, with so many workers, what feed gives, and makes the doubts durable.
+func (v *verification) run(ctx context.Context, feed func(read func([]Copy) error) error) (Checked, error) {
+	group, working := errgroup.WithContext(ctx)
 	work := make(chan []Copy)
 	for range v.workers {
 		group.Go(func() error {
 			for copies := range work {
-				if err := v.one(ctx, copies); err != nil {
+				if err := v.one(working, copies); err != nil {
 					return err
 				}
 			}
@@ -65,23 +79,22 @@ func (v *verification) all(ctx context.Context) error {
 	}
 	group.Go(func() error {
 		defer close(work)
-		var cursor Cursor
-		for {
-			page, next, err := v.check.Record.Each(cursor, pageEntries, trusted...)
-			if err != nil || len(page) == 0 {
-				return err
-			}
+		return feed(func(page []Copy) error {
 			for len(page) > 0 {
 				n := v.cut(page)
-				if err := concurrency.Send(ctx, work, page[:n:n]); err != nil {
+				if err := concurrency.Send(working, work, page[:n:n]); err != nil {
 					return err
 				}
 				page = page[n:]
 			}
-			cursor = next
-		}
+			return nil
+		})
 	})
-	return group.Wait()
+	err := group.Wait()
+	if endErr := v.verdict.end(ctx); err == nil {
+		err = endErr
+	}
+	return v.verdict.counts, err
 }
 
 // cut is how many of the first copies are read in one trip: one alone is not held.
@@ -137,4 +150,11 @@ func (v *verification) found(ctx context.Context, c Copy, digest string, err err
 	}
 	v.verdict.say(c, err == nil && digest == c.Destination.Digest)
 	return nil
+}
+
+// say takes what was found of a copy without reading it.
+func (v *verification) say(c Copy, confirmed bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.verdict.say(c, confirmed)
 }

@@ -243,7 +243,7 @@ func TestTheOutputIsAsDocumented(t *testing.T) {
 	s.run(exitDocuments, "", "verify", "--orphans", inFiles)
 	s.registry(minio)
 	s.copying(minio)
-	s.covered("copy error", "copy checkpoint", "copy cutover_seconds", "plan cutover", "plan cutover.copied", "plan cutover.to_move", "plan cutover.bytes_to_move", "plan cutover.rows_per_second", "plan cutover.seconds", "migrate error", "migrate, of a registry error", "plan free_space.free_files")
+	s.covered("copy error", "copy checkpoint", "migrate error", "migrate, of a registry error", "plan free_space.free_files")
 }
 
 // registry runs the commands that also take a registry's configuration.

@@ -2,11 +2,16 @@ package main
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/kedge/kedge/bench"
+	"github.com/kedge/kedge/internal/testenv"
 )
 
 // After a migration with --nodelete rows go back to the payloads that still stand, without
@@ -86,6 +91,64 @@ func refusedAndNothingChanged(t *testing.T, s seeded, says []string, args ...str
 	if n := len(migrations(t, s.url)); n != tasks {
 		t.Errorf("there are %d tasks, were %d", n, tasks)
 	}
+}
+
+// Where somebody has emptied the old store, a rollback is refused, however it is looked.
+func TestRollbackToAStoreThatIsEmpty(t *testing.T) {
+	t.Parallel()
+	minio := testenv.MinIO(t)
+	for name, old := range map[string]func(url string) place{
+		"db":      dbPlace,
+		"localfs": func(string) place { return localfsPlace(archiveRoot(t)) },
+		"s3":      func(string) place { return s3Place(minio, minio.Bucket(t), "") },
+	} {
+		for _, trust := range []string{"auto", "verify", "list"} {
+			t.Run(name+" "+trust, func(t *testing.T) {
+				s := seedDB(t, bench.Workload{Documents: 20, MedianBytes: 1 << 10, Seed: 52})
+				old, new := old(s.url), db2Place(s.url)
+				source, destination := old.config(t, s.url, compression{}), new.config(t, s.url, compression{})
+				if name != "db" {
+					kedge(t, "migrate", "--dontask", dbPlace(s.url).config(t, s.url, compression{}), source).want(t, exitDone)
+				}
+				kedge(t, "migrate", "--dontask", "--nodelete", source, destination).want(t, exitDone)
+				switch raw := old.raw.(type) {
+				case *tableStore:
+					execute(t, s.url, `TRUNCATE archive_document`)
+				case fileStore:
+					if err := os.RemoveAll(raw.root); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.Mkdir(raw.root, 0o755); err != nil {
+						t.Fatal(err)
+					}
+				case objectStore:
+					list, err := raw.list(t.Context())
+					for _, uri := range list {
+						key := strings.TrimPrefix(uri, "s3://"+raw.bucket+"/")
+						if _, derr := raw.server.Client().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(raw.bucket), Key: aws.String(key)}); derr != nil {
+							err = derr
+						}
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				refusedAndNothingChanged(t, s, nil, "rollback", "--dontask", "--trust-copies="+trust, destination, source)
+				s.check(t, new)
+			})
+		}
+	}
+}
+
+// A purge ends the way back in seconds.
+func TestRollbackAfterAPurge(t *testing.T) {
+	t.Parallel()
+	s := seedDB(t, bench.Workload{Documents: 20, MedianBytes: 1 << 10, Seed: 53})
+	old, new := dbPlace(s.url), localfsPlace(archiveRoot(t))
+	source, destination := old.config(t, s.url, compression{}), new.config(t, s.url, compression{})
+	kedge(t, "migrate", "--dontask", "--nodelete", source, destination).want(t, exitDone)
+	kedge(t, "purge", "--dontask", source, destination).want(t, exitDone)
+	refusedAndNothingChanged(t, s, []string{"kedge migrate"}, "rollback", "--dontask", destination, source)
 }
 
 // copy, migrate and rollback may be given one --checkpoint, and a question is asked where

@@ -134,19 +134,41 @@ func (s *services) stop(cut bool) {
 
 // act does one operation.
 func (s *services) act(ctx context.Context, a *author) {
-	s.mu.Lock()
-	one, live := s.served[a.r.IntN(len(s.served))], s.live
-	s.mu.Unlock()
+	one, live := s.pick(a)
 	switch n := a.r.IntN(100); {
 	case n < 45:
 		s.read(ctx, one)
 	case n < 70:
 		s.write(one, func() error { return s.overwrite(ctx, a, one) })
 	case n < 85 && live < s.most || live < s.most/2:
-		s.add(ctx, a, one)
+		s.add(ctx, a)
 	default:
 		s.write(one, func() error { return s.remove(ctx, one) })
 	}
+}
+
+// pick draws a document, seldom one that is not there.
+func (s *services) pick(a *author) (one *served, live int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range 20 {
+		if one = s.served[a.r.IntN(len(s.served))]; one.plain.Load() != nil || a.r.IntN(10) == 0 {
+			break
+		}
+	}
+	return one, s.live
+}
+
+// absent draws a document that was deleted, nil if it finds none.
+func (s *services) absent(a *author) *served {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range 20 {
+		if one := s.served[a.r.IntN(len(s.served))]; one.plain.Load() == nil {
+			return one
+		}
+	}
+	return nil
 }
 
 // write lets one writer at a document, if it is not written by another.
@@ -209,8 +231,9 @@ func (s *services) put(ctx context.Context, one *served, plain []byte) error {
 }
 
 // add puts a new document, or one that was deleted.
-func (s *services) add(ctx context.Context, a *author, one *served) {
-	if one.plain.Load() != nil || a.r.IntN(2) == 0 {
+func (s *services) add(ctx context.Context, a *author) {
+	one := s.absent(a)
+	if one == nil || a.r.IntN(2) == 0 {
 		one = &served{key: a.key([]string{"sha256:", "sha256:", "new ", "a/new/", "größe ✓ new "}[a.r.IntN(5)])}
 		s.mu.Lock()
 		s.served = append(s.served, one)

@@ -91,7 +91,7 @@ func clone[T any](p *T) *T {
 type task struct {
 	id                  int64
 	state, from, to     string
-	ended               bool
+	ended, online       bool
 	documents, migrated int64
 }
 
@@ -99,14 +99,14 @@ type task struct {
 func (t task) terminal() bool { return t.state == "complete" || t.state == "failed" }
 
 func readTasks(ctx context.Context, conn *pgx.Conn) ([]task, error) {
-	rows, err := conn.Query(ctx, `SELECT t.id, t.state::text, m.migrate_from_driver, m.migrate_to_driver, t.ended_at IS NOT NULL,
+	rows, err := conn.Query(ctx, `SELECT t.id, t.state::text, m.migrate_from_driver, m.migrate_to_driver, t.ended_at IS NOT NULL, coalesce(m.online_migration, false),
 		m.archive_documents_to_migrate, m.archive_documents_migrated
 		FROM tasks t JOIN archive_migration_tasks m ON m.id = t.id ORDER BY t.id`)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (t task, err error) {
-		err = row.Scan(&t.id, &t.state, &t.from, &t.to, &t.ended, &t.documents, &t.migrated)
+		err = row.Scan(&t.id, &t.state, &t.from, &t.to, &t.ended, &t.online, &t.documents, &t.migrated)
 		return t, err
 	})
 }

@@ -224,6 +224,9 @@ func (r *round) checkTasks(ctx context.Context) (findings []finding, err error) 
 		if !t.terminal() || !t.ended {
 			find("task %d of %d is %+v, though its migration is over", i+1, len(tasks), t)
 		}
+		if t.online && !(r.cutover && len(r.over) == 0) {
+			find("task %+v: nothing was copied while services were working", t)
+		}
 		if t.from != r.from.driver || t.to != r.to.driver {
 			find("task %+v: from %s to %s", t, r.from.driver, r.to.driver)
 		}

@@ -71,7 +71,21 @@ func (r *round) copyAhead(ctx context.Context) error {
 		return err
 	}
 	findings, err := r.check(ctx, false)
-	r.found(findings...)
+	if r.found(findings...); err != nil {
+		return err
+	}
+	return r.checkCopying(ctx)
+}
+
+// checkCopying looks at the tasks that copies have begun: they are of an online
+// migration, which is not over.
+func (r *round) checkCopying(ctx context.Context) error {
+	tasks, err := readTasks(ctx, r.rig.conn)
+	for _, t := range tasks {
+		if !t.online || t.state == "complete" {
+			r.found(finding{wrong, fmt.Sprintf("before the cutover a task is %+v", t)})
+		}
+	}
 	return err
 }
 

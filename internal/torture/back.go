@@ -43,11 +43,15 @@ func (r *round) turn(ctx context.Context) (err error) {
 	r.from, r.to, r.rule, r.toRule = r.to, r.from, r.toRule, r.rule
 	r.sourceFile, r.destinationFile = r.destinationFile, r.sourceFile
 	r.keep, r.flags, r.open, r.migrated, r.work = true, nil, 0, 0, newWork(r.file("migrate.checkpoint.rollback"))
-	var uris []string
+	var there, back []string
 	for _, d := range r.model.documents {
-		uris = append(uris, r.from.uri(d.key))
+		there, back = append(there, r.from.uri(d.key)), append(back, r.to.uri(d.key))
 	}
-	payloads, err := r.from.store.read(ctx, uris)
+	payloads, err := r.from.store.read(ctx, there)
+	if err != nil {
+		return err
+	}
+	left, err := r.to.store.read(ctx, back)
 	if err != nil {
 		return err
 	}
@@ -61,6 +65,12 @@ func (r *round) turn(ctx context.Context) (err error) {
 			d.fate, d.payload = moves, payloads[r.from.uri(d.key)]
 		case stray:
 			d.fate = settled
+		case gone:
+			// What it had at the old place stays there: the way back deletes nothing.
+			if payload, ok := left[r.to.uri(d.key)]; ok {
+				d.fate, d.names, d.payload = settled, nil, payload
+				r.totals.Left++
+			}
 		case stays:
 			if d.url != nil {
 				d.fate = settled

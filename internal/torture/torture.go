@@ -63,6 +63,8 @@ type Totals struct {
 	// Of the kills, those of copies that were made while services wrote, of the
 	// migrations that used them, and of the ways back.
 	CopyKills, CutoverKills, RollbackKills int
+	// Left counts payloads of deleted documents that a way back leaves.
+	Left int
 	// Operations are what services have done meanwhile.
 	Operations int64
 	Documents  int
@@ -107,6 +109,7 @@ func (t *Totals) add(o Totals) {
 	t.CutoverKills += o.CutoverKills
 	t.RollbackKills += o.RollbackKills
 	t.Operations += o.Operations
+	t.Left += o.Left
 	t.Documents += o.Documents
 	t.Lost += o.Lost
 	t.Orphaned += o.Orphaned
@@ -137,8 +140,8 @@ func (r Result) String() string {
 		line(p.String(), r.ByPair[p])
 	}
 	line("total", r.Totals)
-	fmt.Fprintf(&b, "%d of the kills were of copies beside services at work (%d operations), %d of the cutovers after them, %d of rollbacks\n",
-		r.CopyKills, r.Operations, r.CutoverKills, r.RollbackKills)
+	fmt.Fprintf(&b, "%d of the kills were of copies beside services at work (%d operations), %d of the cutovers after them, %d of rollbacks (which leave %d payloads of documents deleted since)\n",
+		r.CopyKills, r.Operations, r.CutoverKills, r.RollbackKills, r.Left)
 	return b.String()
 }
 

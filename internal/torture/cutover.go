@@ -252,6 +252,7 @@ func (r *round) last(ctx context.Context, command string, beside func(context.Co
 	if err := r.decideTorn(ctx); err != nil {
 		return err
 	}
+	r.said = o.output
 	want := exitDone
 	if r.model.count(stays) > 0 {
 		want = exitDocuments

@@ -38,6 +38,7 @@ type round struct {
 	over     []task // those of the way there, on the way back
 	flags    []string
 	story    []string // what was done, for the report of a finding
+	said     string   // by the last run of a cutover or a way back
 	totals   Totals
 }
 
@@ -349,6 +350,9 @@ func (r *round) tell(number int) string {
 	fmt.Fprintf(&b, "round %d (seed %d), %s:\n", number, r.options.Seed, r.pair)
 	for _, s := range r.story {
 		fmt.Fprintf(&b, "  %s\n", s)
+	}
+	if r.said != "" && r.totals.Bad() {
+		fmt.Fprintf(&b, "  the last run said: %s\n", r.said)
 	}
 	for i, f := range r.totals.findings {
 		if i == 12 {

@@ -51,7 +51,7 @@ func (m *migration) takeBackCopy(ctx context.Context, it *item, digest string, r
 	}
 	there, err := m.dst.Stat(ctx, it.dest)
 	if err == nil {
-		if !m.putSince(there) {
+		if !m.putSince(there) && !(m.record != nil && m.Job != Rollback && m.ours(there) == nil) {
 			return reason
 		}
 		var held string

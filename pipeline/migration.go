@@ -136,7 +136,7 @@ func (m *migration) run(ctx context.Context) (Result, error) {
 
 // newMigration makes a run of these options, which has not begun.
 func newMigration(o Options, stop <-chan struct{}) *migration {
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	m := &migration{
 		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, progress: o.Progress,
 		limits: concurrency.LimitsFor(o.MemoryBytes), settled: survey.NewSettlement(), left: make(failure.Groups[checkpoint.Failure]),
@@ -150,6 +150,12 @@ func newMigration(o Options, stop <-chan struct{}) *migration {
 	m.cpu = concurrency.Fixed[*item](concurrency.Processors())
 	return m
 }
+
+// purging says that nothing is moved.
+func (m *migration) purging() bool { return m.Job == Purge }
+
+// moves says that rows are changed.
+func (m *migration) moves() bool { return m.Job == Migrate || m.Job == Rollback }
 
 // locked is the run while the lock is held.
 func (m *migration) locked(ctx context.Context) (err error) {

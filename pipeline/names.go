@@ -5,6 +5,7 @@ import (
 	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
+	"github.com/kedge/kedge/pipeline/job"
 	"github.com/kedge/kedge/pipeline/plan"
 	"github.com/kedge/kedge/pipeline/progress"
 	"github.com/kedge/kedge/pipeline/store"
@@ -12,6 +13,17 @@ import (
 
 // What callers of a migration know these by.
 type (
+	// Options say what a run does, Job what with documents, Elsewhere what with rows
+	// elsewhere.
+	Options   = job.Options
+	Job       = job.Job
+	Elsewhere = job.Elsewhere
+	// Start is what is known before the first document moves, Total what the migration is
+	// about, Round how a round of a Copy ended, Result how the run did.
+	Start  = job.Start
+	Total  = job.Total
+	Round  = job.Round
+	Result = job.Result
 	// RefusedError is the refusal to begin: nothing was changed.
 	RefusedError = failure.RefusedError
 	// GaveUpError says that a store does not do its work. The run can be resumed.
@@ -46,3 +58,25 @@ type (
 	// FailureGroup is all failures of one class.
 	FailureGroup = failure.Group[checkpoint.Failure]
 )
+
+// The jobs, what is done about rows elsewhere, and defaults.
+const (
+	Migrate  = job.Migrate
+	Purge    = job.Purge
+	Copy     = job.Copy
+	Rollback = job.Rollback
+
+	ElsewhereReport = job.ElsewhereReport
+	ElsewhereIgnore = job.ElsewhereIgnore
+	ElsewhereMove   = job.ElsewhereMove
+
+	DefaultMemoryBytes        = job.DefaultMemoryBytes
+	DefaultMaxBackendFailures = job.DefaultMaxBackendFailures
+)
+
+// Identity is the identity of the migration that these options describe, for naming its
+// checkpoint. It opens nothing.
+func Identity(o Options) checkpoint.Identity { return job.Identity(o) }
+
+// RecordIdentity is the identity of the record of copies that these options need.
+func RecordIdentity(o Options) checkpoint.Identity { return job.RecordIdentity(o) }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/internal/crash"
@@ -14,43 +13,6 @@ import (
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
 )
-
-// Result is how a run ended.
-type Result struct {
-	TaskID  int64
-	Resumed bool
-	// State is what the task's row says in the end: complete, failed, or
-	// pending when the run was interrupted.
-	State       catalog.TaskState
-	Interrupted bool
-	// Documents is what the migration is about, as it was at its start; 0 where
-	// the run was ended before it was counted.
-	Documents int64
-	// Counts are over all runs of the migration, Before those of earlier ones.
-	Counts, Before checkpoint.Counts
-	// Failures groups the documents that stay behind, most frequent first.
-	Failures []FailureGroup
-	Failed   int64
-	// Left groups the documents that this run has moved, and whose sources are not
-	// kedge's to delete: they are left for good, which is told this once.
-	Left []FailureGroup
-	// CopiesDoubted are the copies of the record that the destination did not show any
-	// more when the run began.
-	CopiesDoubted int64
-	// Elsewhere names the places of rows that the migration did not touch.
-	Elsewhere []Place
-	// Round is the last round of a Copy, also one that was cut short.
-	Round Round
-	// CopiedBefore counts the documents that this run has moved without a payload, because
-	// the record of copies had them. Removed counts the copies of documents that are gone,
-	// which this run has removed.
-	CopiedBefore, Removed int64
-	// Record is the path of the record of copies where it is kept.
-	Record string
-	// Checkpoint is the path of the checkpoint where it is kept.
-	Checkpoint   string
-	Began, Ended time.Time
-}
 
 // selectRows sets which rows the migration asks the catalog for.
 func (m *migration) selectRows() {

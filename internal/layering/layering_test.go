@@ -82,6 +82,12 @@ var rules = []rule{
 	{packages: "pipeline/probe", may: []string{"drivers", "internal/crash", "pipeline/failure", "pipeline/folding", "pipeline/store", "pipeline/survey"}},
 	{packages: "pipeline/plan", may: []string{"checkpoint", "pipeline/catalog", "pipeline/failure", "pipeline/forms", "pipeline/progress"}},
 	{packages: "pipeline/progress", may: []string{"checkpoint", "drivers", "drivers/metrics", "pipeline/failure"}},
+	// What a run is told, and what it tells.
+	{packages: "pipeline/job",
+		may: []string{
+			"checkpoint", "pipeline/catalog", "pipeline/concurrency", "pipeline/copies", "pipeline/failure", "pipeline/plan",
+			"pipeline/progress", "pipeline/store",
+		}},
 	// Keeps a record of copies, and knows no document that is being moved.
 	{packages: "pipeline/copies",
 		may:      []string{"checkpoint", "checkpoint/gather", "drivers", "internal/crash", "pipeline/catalog", "pipeline/concurrency", "pipeline/spread", "pipeline/store"},

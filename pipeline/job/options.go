@@ -1,4 +1,4 @@
-package pipeline
+package job
 
 import (
 	"fmt"
@@ -9,7 +9,10 @@ import (
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
+	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // Elsewhere says what is done about rows of the source's scheme that lie
@@ -56,7 +59,7 @@ const (
 // caller's to close.
 type Options struct {
 	Job                 Job
-	Source, Destination Store
+	Source, Destination store.Store
 	Catalog             catalog.Catalog
 	// Checkpoint is the path of the checkpoint file.
 	Checkpoint string
@@ -66,7 +69,7 @@ type Options struct {
 	Record string
 	// Trust is how a migration or a rollback makes sure that the copies of the record
 	// are still there; "" is the strongest way that takes under a minute per million.
-	Trust Trust
+	Trust copies.Trust
 	// FollowEvery has a Copy go on until it is stopped, with so long between two looks
 	// at the catalog; 0 is one round.
 	FollowEvery time.Duration
@@ -113,13 +116,14 @@ type Options struct {
 	Round      func(Round)
 	// Report, if set, is called with the progress every ReportEvery, two seconds
 	// if that is 0.
-	Report      func(Snapshot)
+	Report      func(progress.Snapshot)
 	ReportEvery time.Duration
 	// Progress, if set, can be asked at any time how far the run has come.
-	Progress *Progress
+	Progress *progress.Progress
 }
 
-func (o Options) withDefaults() Options {
+// WithDefaults gives the options with what is left open filled in.
+func (o Options) WithDefaults() Options {
 	if o.MemoryBytes == 0 {
 		o.MemoryBytes = DefaultMemoryBytes
 	}
@@ -136,53 +140,9 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Progress == nil {
-		o.Progress = new(Progress)
+		o.Progress = new(progress.Progress)
 	}
 	return o
-}
-
-// Start is what is known before the first document moves.
-type Start struct {
-	TaskID     int64
-	Resumed    bool
-	Checkpoint string
-	// Documents is what the migration is about, over all its runs, as far as
-	// earlier runs have counted it; Moved is what they did.
-	Documents, Moved int64
-	// Copies are how many documents the record of copies has, of the selection or not.
-	Copies int64
-}
-
-// Round is how a round of a Copy ended.
-type Round struct {
-	Number int64
-	// Copied are the documents that this round copied, Changed those that were changed
-	// or removed while they were copied, which the next round looks at, Failed the
-	// others that could not be copied.
-	Copied, Changed, Failed int64
-	// Unchanged are those that it found copied already.
-	Unchanged int64
-	// Copies are all that the record has now; Rest are the rows that have none, and
-	// move at the cutover.
-	Copies, Rest int64
-	// RowsPerSecond is how many copied documents a second a cutover would commit, and
-	// Cutover how long it would take now until Anchore can be started, with the rest
-	// moved at this run's pace. Both are measured; 0, and negative, where they are not
-	// known.
-	RowsPerSecond float64
-	Cutover       time.Duration
-	// What the services have changed since Began is not copied yet.
-	Began, Ended time.Time
-}
-
-// Total is what the migration is about.
-type Total struct {
-	TaskID int64
-	// Documents is over all runs of the migration; Bytes, as stored, is of what is
-	// left to be moved.
-	Documents, Bytes int64
-	// Elsewhere names the places of rows that the migration does not touch.
-	Elsewhere []Place
 }
 
 // Identity is the identity of the migration that these options describe, for
@@ -222,9 +182,3 @@ func RecordIdentity(o Options) checkpoint.Identity {
 	}
 	return checkpoint.Identify(fmt.Sprintf("copies of %s at %s, of %s", from, to, o.Catalog.Place()))
 }
-
-// purging says that nothing is moved.
-func (m *migration) purging() bool { return m.Job == Purge }
-
-// moves says that rows are changed.
-func (m *migration) moves() bool { return m.Job == Migrate || m.Job == Rollback }

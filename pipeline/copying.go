@@ -87,14 +87,14 @@ func (m *migration) adopt(ctx context.Context) error {
 	adopted, err := copies.Adopt{
 		Record: m.record, Store: m.dst, Folder: m.Record + ".adopt",
 		Rows: func(fn func(catalog.Document) error) error {
-			return catalog.Each(ctx, m.cat, m.limits.PageRows, func(d catalog.Document) error {
-				if !m.selected(d) {
+			return catalog.Each(ctx, m.cat, catalog.Selection{}, m.limits.PageRows, func(d catalog.Document) error {
+				if !m.route.Selected(d) {
 					return nil
 				}
 				return fn(d)
 			})
 		},
-		KeepsForm: func(d catalog.Document) bool { return m.staysAsItIs(&item{doc: d}, d.Bytes) },
+		KeepsForm: func(d catalog.Document) bool { return m.route.StaysAsItIs(d, d.Bytes) },
 	}.Run(ctx)
 	if err == nil && adopted > 0 {
 		m.Log.InfoContext(ctx, "copies were recognised", "copies", adopted)
@@ -122,7 +122,7 @@ func (m *migration) enumerateCopies(ctx context.Context, out chan<- *batch) erro
 func (m *migration) changed(ctx context.Context) (docs []catalog.Document, all bool, err error) {
 	seen := make(map[catalog.Position]bool)
 	add := func(d catalog.Document) error {
-		if at := d.After(); !seen[at] && m.selected(d) {
+		if at := d.After(); !seen[at] && m.route.Selected(d) {
 			seen[at] = true
 			docs = append(docs, d)
 		}

@@ -3,16 +3,11 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
-	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
-	"github.com/kedge/kedge/pipeline/plan"
 	"github.com/kedge/kedge/pipeline/survey"
 )
 
@@ -147,12 +142,12 @@ func (b *beside) end(stopped bool, ran error) error {
 
 // count counts what the migration is about, and finds the places elsewhere.
 func (m *migration) count(ctx context.Context, before checkpoint.Counts) error {
-	documents, bytes, elsewhere, err := m.toMove(ctx)
+	moving, elsewhere, err := m.route.Count(ctx, m.snapshot, m.Beside, m.limits.PageRows)
 	if err != nil {
 		return err
 	}
-	all := bytes
-	if !m.samePrefix() {
+	documents, all := moving.Documents, moving.Bytes
+	if !m.route.SamePrefix() {
 		documents += before.Moved
 		all += before.BytesCounted
 	}
@@ -163,64 +158,7 @@ func (m *migration) count(ctx context.Context, before checkpoint.Counts) error {
 	m.progress.Count(Amount{Documents: documents, Bytes: all})
 	m.result.Documents, m.result.Elsewhere = documents, elsewhere
 	if m.Counted != nil {
-		m.Counted(Total{TaskID: m.result.TaskID, Documents: documents, Bytes: bytes, Elsewhere: elsewhere})
+		m.Counted(Total{TaskID: m.result.TaskID, Documents: documents, Bytes: moving.Bytes, Elsewhere: elsewhere})
 	}
 	return nil
-}
-
-// toMove says how many rows the migration is about, and which places elsewhere
-// there are. Rows are looked at one by one only where prefixes alone cannot
-// tell.
-func (m *migration) toMove(ctx context.Context) (documents, bytes int64, elsewhere []Place, err error) {
-	t, err := m.snapshot.Count(ctx, m.selection)
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	documents, bytes = t.Documents+t.NoURI, t.Bytes
-	overlap := m.selection.Prefix != m.src.Prefix() ||
-		(strings.HasPrefix(m.dst.Prefix(), m.src.Prefix()) && !m.samePrefix())
-	all := catalog.Selection{Prefix: m.src.Scheme(), Buckets: m.Buckets}
-	ofScheme, err := m.snapshot.Count(ctx, all)
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	if ofScheme.Unknown > 0 {
-		elsewhere = append(elsewhere, Place{Place: "places of no known kind (content_url begins with none of " + strings.Join(drivers.Schemes, ", ") + ")", Documents: ofScheme.Unknown})
-	}
-	if !overlap && ofScheme.Documents == t.Documents {
-		return documents, bytes, elsewhere, nil
-	}
-	moving, places, err := m.lookAtEach(ctx, all)
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	return t.NoURI + moving.Documents, moving.Bytes, places.Sorted(elsewhere), nil
-}
-
-// lookAtEach looks at rows one by one: how many of those that have a URI are to be
-// moved, and which places elsewhere there are.
-func (m *migration) lookAtEach(ctx context.Context, all catalog.Selection) (moving Amount, elsewhere plan.Places, err error) {
-	elsewhere = make(plan.Places)
-	var position catalog.Position
-	for {
-		page, err := m.snapshot.Page(ctx, all, position, m.limits.PageRows)
-		if err != nil {
-			return moving, nil, err
-		}
-		for _, d := range page {
-			position = d.After()
-			switch {
-			case d.NoURI:
-			case m.selected(d):
-				moving.Add(Amount{Documents: 1, Bytes: max(d.Bytes, 0)})
-			case !m.atDestination(d):
-				if place := survey.PlaceOf(m.src, d); !slices.Contains(m.Beside, place) {
-					elsewhere.Add(place, max(d.Bytes, 0))
-				}
-			}
-		}
-		if len(page) < m.limits.PageRows {
-			return moving, elsewhere, nil
-		}
-	}
 }

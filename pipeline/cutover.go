@@ -110,7 +110,7 @@ func (m *migration) settleRecord(ctx context.Context) error {
 		var committed []copies.Copy
 		for _, c := range page {
 			switch row, there := rowOf(rows, c); {
-			case there && m.atDestination(row):
+			case there && m.route.AtDestination(row):
 				committed = append(committed, m.committedBy(c, row))
 			case there, m.Job == Rollback: // what is at the old store was put by Anchore
 			case len(rows[c.Key]) > 0: // the place is that of another row with this key
@@ -323,7 +323,7 @@ var errStopping = errors.New("asked to stop")
 func (m *migration) reviveCommitted(b *batch, rows map[drivers.Key][]catalog.Document) {
 	for _, c := range b.committed {
 		row, there := rowOf(rows, c)
-		if there && !m.atDestination(row) {
+		if there && !m.route.AtDestination(row) {
 			m.record.Drop([]copies.Copy{c})
 			continue
 		}

@@ -196,7 +196,7 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 	case named:
 	case alone && it.atSource == survey.SharedUnknown:
 		m.leaveSource(it, errors.New("too many documents of the catalog have keys by which they may be at this place too"))
-	case !m.madeFromKey(it) || m.settled.IsOdd(it.doc.URI):
+	case !m.route.MadeFromKey(it.doc) || m.settled.IsOdd(it.doc.URI):
 		// Any row may name such a place; and nothing tells which.
 		if _, err := m.src.Stat(m.meaning(ctx, it), it.doc.URI); drivers.KindOf(err) != drivers.NotFound {
 			m.leaveSource(it, errors.New("the place is not made from the document's key, or other rows name it too"))
@@ -255,11 +255,4 @@ func (m *migration) tellApart(ctx context.Context, it *item) error {
 		m.leaveSource(it, fmt.Errorf("it and %s are one and the same file", it.dest))
 	}
 	return nil
-}
-
-// madeFromKey says whether the item's source URI is the one that the source's
-// driver makes from its key, under whatever prefix.
-func (m *migration) madeFromKey(it *item) bool {
-	uri, err := m.src.URI(it.doc.Key)
-	return err == nil && strings.HasSuffix(it.doc.URI, strings.TrimPrefix(uri, m.src.Prefix()))
 }

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
@@ -83,7 +82,7 @@ func (m *migration) walk(ctx context.Context, position catalog.Position, sieve f
 // cutPage is walk over one page.
 func (m *migration) cutPage(page []catalog.Document, cut *concurrency.Cutter[*item], sieve func([]catalog.Document) ([]catalog.Document, error), take func([]*item) error) (err error) {
 	began := time.Now()
-	page = slices.DeleteFunc(page, func(d catalog.Document) bool { return !m.selected(d) })
+	page = slices.DeleteFunc(page, func(d catalog.Document) bool { return !m.route.Selected(d) })
 	if sieve != nil {
 		if page, err = sieve(page); err != nil {
 			return err
@@ -123,34 +122,6 @@ func (m *migration) feed(ctx context.Context, out chan<- *batch, items []*item, 
 	crash.Point("enumerated")
 	return concurrency.Send(ctx, out, b)
 }
-
-// selected says whether a row is this migration's. The prefix alone does not
-// tell: the source's may be the beginning of the destination's.
-func (m *migration) selected(d catalog.Document) bool {
-	if m.purging() {
-		_, err := m.src.URI(d.Key)
-		return err == nil && !d.NoURI && m.atDestination(d)
-	}
-	if d.NoURI {
-		return true
-	}
-	if strings.HasPrefix(d.URI, m.src.Prefix()) {
-		return m.samePrefix() || !m.atDestination(d)
-	}
-	return m.Elsewhere == ElsewhereMove && !m.atDestination(d)
-}
-
-// atDestination says whether a row names exactly the place that its document
-// has at the destination.
-func (m *migration) atDestination(d catalog.Document) bool {
-	uri, err := m.dst.URI(d.Key)
-	return err == nil && uri == d.URI
-}
-
-// samePrefix says that source and destination give the same URIs, though they
-// are different places: an S3 bucket of the same name on another server. The
-// catalog then cannot say which of the two holds a document.
-func (m *migration) samePrefix() bool { return m.src.Prefix() == m.dst.Prefix() }
 
 // newItem makes an item of a row and fails it at once where it cannot move.
 func (m *migration) newItem(d catalog.Document) *item {

@@ -64,7 +64,7 @@ func movedRates(moved copies.Moved) Rates {
 // lookAtCopies begins to count what the record of copies proves, if there is one that this
 // migration would use.
 func (p *planner) lookAtCopies() error {
-	if p.Record == "" || p.purging() || p.samePrefix() {
+	if p.Record == "" || p.purging() || p.route.SamePrefix() {
 		return nil
 	}
 	there, err := copies.Exists(p.Record)

@@ -97,7 +97,7 @@ func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 	switch {
 	case drivers.KindOf(err) != drivers.NotFound:
 		it.fail(failure.StageFetch, failure.ClassOf(err, failure.ClassFetch), err)
-	case m.samePrefix() && m.alreadyThere(ctx, it):
+	case m.route.SamePrefix() && m.alreadyThere(ctx, it):
 		if m.sweeping {
 			it.foundMoved(earlierCounts)
 		} else {

@@ -41,6 +41,7 @@ import (
 	"github.com/kedge/kedge/pipeline/journal"
 	"github.com/kedge/kedge/pipeline/plan"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/route"
 	"github.com/kedge/kedge/pipeline/survey"
 )
 
@@ -58,7 +59,8 @@ type migration struct {
 	// since is when the probe was put, by the destination's clock.
 	since time.Time
 
-	selection catalog.Selection
+	route     route.Route
+	selection catalog.Selection // route's
 	limits    concurrency.Limits
 	budget    *semaphore.Weighted
 	// budgetBytes is what budget holds; lateStream admits one stream more.
@@ -141,9 +143,11 @@ func newMigration(o Options, stop <-chan struct{}) *migration {
 		Options: o, src: o.Source, dst: o.Destination, cat: o.Catalog, stop: stop, progress: o.Progress,
 		limits: concurrency.LimitsFor(o.MemoryBytes), settled: survey.NewSettlement(), left: make(failure.Groups[checkpoint.Failure]),
 	}
+	m.route = route.Route{Source: m.src, Destination: m.dst, Purging: m.purging(), Elsewhere: m.Elsewhere == ElsewhereMove, Buckets: m.Buckets}
+	m.selection = m.route.Selection()
 	// One stream is set aside for payloads that turn out longer than their rows
 	// say, when the batch has reserved its memory already.
-	m.budgetBytes = max(o.MemoryBytes-m.streamCost(false), o.MemoryBytes/2)
+	m.budgetBytes = max(o.MemoryBytes-m.route.StreamCost(false), o.MemoryBytes/2)
 	m.budget = semaphore.NewWeighted(m.budgetBytes)
 	m.lateStream = concurrency.Fixed[*item](1)
 	m.sourceOps, m.destOps = m.newGate(m.src), m.newGate(m.dst)

@@ -58,7 +58,7 @@ func (m *migration) refuseUntried(ctx context.Context) error {
 			return fmt.Errorf("--bucket %s: the catalog has no document in a bucket of that name", bucket)
 		}
 	}
-	if m.purging() && m.samePrefix() {
+	if m.purging() && m.route.SamePrefix() {
 		return failure.Refused("source and destination give the same URIs, such as %s…: the catalog cannot say which of them holds a document", m.src.Prefix())
 	}
 	var err error
@@ -124,7 +124,7 @@ func (m *migration) findAlike(ctx context.Context) (err error) {
 // alikeAt finds the places at a store that it does not tell apart.
 func (m *migration) alikeAt(ctx context.Context, s Store, side string) (*folding.Groups, error) {
 	groups, err := survey.Alike{
-		Catalog: m.cat, Store: s, Side: side, File: m.Checkpoint + ".places", PageRows: m.limits.PageRows, SamePrefix: m.samePrefix(),
+		Catalog: m.cat, Store: s, Side: side, File: m.Checkpoint + ".places", PageRows: m.limits.PageRows, SamePrefix: m.route.SamePrefix(),
 	}.Find(ctx)
 	if err == nil {
 		m.Log.WarnContext(ctx, "the "+side+" takes names that differ only in case, or in the form of their letters, for one",
@@ -140,19 +140,12 @@ const askedOfSource = 16
 // sourceFolds asks the source for documents that it has under other spellings of
 // their names. Nothing is written there. When nothing tells, it is taken to fold.
 func (m *migration) sourceFolds(ctx context.Context) (bool, error) {
-	selection := catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}
-	switch {
-	case m.purging():
-		selection.Prefix = m.dst.Prefix()
-	case m.Elsewhere == ElsewhereMove:
-		selection.Prefix = m.src.Scheme()
-	}
-	page, err := m.cat.Page(ctx, selection, catalog.Position{}, askedOfSource)
+	page, err := m.cat.Page(ctx, m.selection, catalog.Position{}, askedOfSource)
 	if err != nil || len(page) == 0 {
 		return false, err
 	}
 	for _, d := range page {
-		if d.NoURI || !m.selected(d) {
+		if d.NoURI || !m.route.Selected(d) {
 			continue
 		}
 		uri := d.URI

@@ -6,7 +6,6 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
-	"github.com/kedge/kedge/pipeline/forms"
 	"github.com/kedge/kedge/pipeline/survey"
 )
 
@@ -80,7 +79,7 @@ func (m *migration) askLengths(ctx context.Context, b *batch) error {
 			if info.Bytes > m.limits.StreamBytes {
 				it.carriage = streamed
 			}
-		case drivers.KindOf(err) == drivers.NotFound && m.samePrefix():
+		case drivers.KindOf(err) == drivers.NotFound && m.route.SamePrefix():
 			// fetch finds out whether it is at the destination already.
 		case drivers.KindOf(err) == drivers.NotFound:
 			it.fail(failure.StageFetch, failure.ClassMissingPayload, err)
@@ -103,7 +102,7 @@ func (m *migration) plan(b *batch) int64 {
 		cost := bytes + m.allow(it, bytes)
 		if it.carriage.streamed() || bytes > m.limits.StreamBytes || total+cost > 2*m.limits.BatchBytes {
 			it.carriage, b.streams = streamed, true
-			stream = max(stream, m.streamCost(m.passes(it, bytes)))
+			stream = max(stream, m.route.StreamCost(m.route.Passes(it.doc, bytes)))
 			continue
 		}
 		total += cost
@@ -111,52 +110,8 @@ func (m *migration) plan(b *batch) int64 {
 	return total + stream
 }
 
-// passes says whether a streamed payload of so many bytes certainly goes through
-// the destination's driver without being held there: its length and digest are
-// known before, and it keeps its form.
-func (m *migration) passes(it *item, bytes int64) bool {
-	return bytes <= m.dst.Capabilities().PassBytes && it.doc.Digest != "" && m.staysAsItIs(it, bytes)
-}
-
-// staysAsItIs says whether a payload of so many bytes certainly keeps its form.
-func (m *migration) staysAsItIs(it *item, bytes int64) bool {
-	switch {
-	case m.keepsForm():
-		return true
-	case it.doc.Compressed:
-		return m.dst.MayCompress() && m.dst.Compression.MinBytes < bytes // the plain document is longer than that
-	default:
-		return !m.dst.Compresses(bytes)
-	}
-}
-
-// streamCost is what one payload holds while it is streamed from source to
-// destination, in bytes.
-func (m *migration) streamCost(passes bool) int64 {
-	cost := m.src.Capabilities().GetStreamBytes + 4*forms.ChunkBytes
-	if !passes {
-		cost += m.dst.Capabilities().StreamBytes
-	}
-	return cost
-}
-
-// inflated is how long a compressed report may be expected to be at most. One
-// that is longer is streamed.
-func inflated(bytes int64) int64 { return 12*bytes + (1 << 10) }
-
-// allow sets and returns how many bytes an item may take beside its payload as
-// fetched, when its compression changes on the way.
+// allow sets and returns how many bytes an item may take beside its payload as fetched.
 func (m *migration) allow(it *item, bytes int64) int64 {
-	switch {
-	case it.doc.Compressed && !m.dst.MayCompress():
-		it.allowance = min(inflated(bytes), m.limits.StreamBytes)
-	case it.doc.Compressed:
-		// Stays compressed, unless the plain document is short for the rule.
-		it.allowance = min(inflated(bytes), max(m.dst.Compression.MinBytes, 0), m.limits.StreamBytes)
-	case m.dst.Compresses(bytes):
-		it.allowance = bytes
-	default:
-		it.allowance = 0
-	}
+	it.allowance = m.route.Allowance(it.doc, bytes, m.limits.StreamBytes)
 	return it.allowance
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
 )
@@ -18,7 +17,6 @@ import (
 // beginPurge counts what is at the destination. A purge has no task row:
 // Anchore knows of no such thing.
 func (m *migration) beginPurge(ctx context.Context) error {
-	m.selection = catalog.Selection{Prefix: m.dst.Prefix(), Buckets: m.Buckets}
 	totals, err := m.snapshot.Count(ctx, m.selection)
 	if err != nil {
 		return err

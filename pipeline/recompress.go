@@ -28,7 +28,7 @@ func (m *migration) recompress(ctx context.Context, b *batch) error {
 func (m *migration) recompressOne(it *item) error {
 	if !it.doc.Compressed {
 		it.plainDigest, it.plainBytes = it.digest, it.bytes
-		if m.keepsForm() || !m.dst.Compresses(it.bytes) {
+		if m.route.KeepsForm() || !m.dst.Compresses(it.bytes) {
 			return nil
 		}
 		payload, err := forms.Deflate(it.payload)
@@ -44,7 +44,7 @@ func (m *migration) recompressOne(it *item) error {
 	}
 	it.plainDigest, it.plainBytes = digest, plainBytes
 	switch {
-	case m.keepsForm() || m.dst.Compresses(plainBytes):
+	case m.route.KeepsForm() || m.dst.Compresses(plainBytes):
 		it.compressed = true
 	case plainBytes > it.allowance:
 		it.letGo()
@@ -60,8 +60,3 @@ func (it *item) replace(payload []byte, compressed bool) {
 	it.payload, it.compressed = payload, compressed
 	it.digest, it.bytes = hex.EncodeToString(sum[:]), int64(len(payload))
 }
-
-// keepsForm says that payloads are never recompressed: where source and
-// destination give the same URIs, the same row must describe the payload at
-// either of them.
-func (m *migration) keepsForm() bool { return m.samePrefix() }

@@ -28,11 +28,11 @@ func (m *migration) openRecord() error {
 		return err
 	}
 	switch {
-	case m.Job == Copy && m.samePrefix():
+	case m.Job == Copy && m.route.SamePrefix():
 		return failure.Refused("source and destination give the same URIs, such as %s…: no row could say which of the two copies is meant, so nothing can be copied ahead (kedge migrate moves these documents)", m.src.Prefix())
 	case m.Job == Rollback && !there:
 		return failure.Refused("there is no record of a migration from %s to %s whose sources were kept (%s): migrate without --nodelete deletes them, and the way back is then an ordinary migration, kedge migrate", m.dst.Place(), m.src.Place(), m.Record)
-	case !there && (m.purging() || m.Job == Migrate && !m.KeepSource || m.samePrefix()):
+	case !there && (m.purging() || m.Job == Migrate && !m.KeepSource || m.route.SamePrefix()):
 		return nil
 	}
 	m.newRecord = !there

@@ -108,8 +108,7 @@ func (p *planner) lookAtAll(ctx context.Context) (err error) {
 	if err := p.survey(ctx); err != nil {
 		return err
 	}
-	p.selectRows()
-	_, _, p.plan.Elsewhere, err = p.toMove(ctx)
+	_, p.plan.Elsewhere, err = p.route.Count(ctx, p.snapshot, p.Beside, p.limits.PageRows)
 	return err
 }
 
@@ -219,17 +218,8 @@ func (p *planner) count(it *item, known bool) {
 	bytes := max(it.doc.Bytes, it.fetchedBytes, 0)
 	p.tally.Moves(plan.Document{
 		Bucket: it.doc.Bucket, User: it.doc.UserID, Bytes: bytes, Known: known, Digest: it.doc.Digest != "",
-		Change: p.changeOf(it, bytes, known),
+		Change: p.route.ChangeOf(it.doc, bytes, known),
 	})
-}
-
-// changeOf says what becomes of an item's payload of so many bytes, by the same
-// rule as recompress.
-func (m *migration) changeOf(it *item, bytes int64, known bool) forms.Change {
-	if m.keepsForm() {
-		return forms.Pass
-	}
-	return m.dst.Rule().ChangeOf(it.doc.Compressed, bytes, known)
 }
 
 // offer offers a batch to be sampled.
@@ -302,7 +292,7 @@ func (p *planner) readSample(ctx context.Context) error {
 				failures.Add(it.failure.Class, *it.failure)
 				continue
 			}
-			s.Add(it.fetchedBytes, it.bytes, p.changeOf(it, max(it.doc.Bytes, it.fetchedBytes), true), it.doc.Compressed && !it.compressed)
+			s.Add(it.fetchedBytes, it.bytes, p.route.ChangeOf(it.doc, max(it.doc.Bytes, it.fetchedBytes), true), it.doc.Compressed && !it.compressed)
 		}
 	}
 	s.Failures = failures.Sorted()

@@ -14,20 +14,11 @@ import (
 	"github.com/kedge/kedge/pipeline/progress"
 )
 
-// selectRows sets which rows the migration asks the catalog for.
-func (m *migration) selectRows() {
-	m.selection = catalog.Selection{Prefix: m.src.Prefix(), Buckets: m.Buckets}
-	if m.Elsewhere == ElsewhereMove {
-		m.selection.Prefix = m.src.Scheme()
-	}
-}
-
 // begin makes or takes up the task.
 func (m *migration) begin(ctx context.Context) (err error) {
 	if m.purging() {
 		return m.beginPurge(ctx)
 	}
-	m.selectRows()
 	h := m.checkpoint.Header()
 	if m.result.Resumed, err = m.resumes(ctx, h); err != nil {
 		return err
@@ -133,12 +124,12 @@ func (m *migration) conclude(ran error) checkpoint.Header {
 	m.result.Left = m.left.Sorted()
 	h := m.checkpoint.Header()
 	switch {
-	case !m.samePrefix() && ran == nil && !m.stopped:
+	case !m.route.SamePrefix() && ran == nil && !m.stopped:
 		// A run that was killed before it had counted may have committed more than
 		// it had recorded, which the next one's count did not find any more.
 		h.Documents = max(h.Documents, h.Counts.Moved)
 		m.result.Documents = h.Documents
-	case m.samePrefix() && h.Documents > 0:
+	case m.route.SamePrefix() && h.Documents > 0:
 		// Where the catalog cannot say what was moved, a batch that was in
 		// flight more than once may have been counted as often.
 		h.Counts.Moved = min(h.Counts.Moved, max(0, h.Documents-m.result.Failed))

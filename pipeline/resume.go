@@ -136,7 +136,7 @@ func (m *migration) reviveEntry(e checkpoint.Entry, rows []catalog.Document) *it
 		switch {
 		case row.URI == e.URI && !m.purging():
 			return m.newItem(row)
-		case m.atDestination(row):
+		case m.route.AtDestination(row):
 			it := &item{doc: row, dest: row.URI, plainBytes: -1}
 			it.foundMoved(earlierRun)
 			it.doc.URI = e.URI // the source, as delete needs it

@@ -22,7 +22,7 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 			return p, err
 		}
 		it.fetchedBytes = info.Bytes
-		if it.compressed = !m.keepsForm() && m.dst.Compresses(info.Bytes); it.compressed {
+		if it.compressed = !m.route.KeepsForm() && m.dst.Compresses(info.Bytes); it.compressed {
 			p.Open = func(ctx context.Context) (io.ReadCloser, error) {
 				r, err := m.openChecked(ctx, it)
 				if err != nil {
@@ -44,7 +44,7 @@ func (m *migration) stream(ctx context.Context, it *item) (drivers.Payload, erro
 	if err != nil {
 		return p, err
 	}
-	if it.compressed = m.keepsForm() || m.dst.Compresses(plainBytes); it.compressed {
+	if it.compressed = m.route.KeepsForm() || m.dst.Compresses(plainBytes); it.compressed {
 		p.Length, p.MD5 = it.fetchedBytes, it.doc.Digest
 		p.Open = m.opener(it)
 		return p, nil

@@ -18,7 +18,7 @@ import (
 // and the server had taken it all the same: where other rows name the place, or
 // an earlier run may have put the document there.
 func (m *migration) hashedThere(it *item, told string, bytes int64) bool {
-	if !m.passes(it, bytes) && !m.readsBack(it, bytes) {
+	if !m.route.Passes(it.doc, bytes) && !m.readsBack(it, bytes) {
 		return false
 	}
 	return it.doc.Digest != "" && (told == "" || told == it.doc.Digest) &&
@@ -31,7 +31,7 @@ func (m *migration) hashedThere(it *item, told string, bytes int64) bool {
 // catalog says: that MD5 is then compared with the catalog's digest, and once is
 // enough.
 func (m *migration) readsBack(it *item, bytes int64) bool {
-	return m.dst.Capabilities().TakesUnhashed && m.staysAsItIs(it, bytes)
+	return m.dst.Capabilities().TakesUnhashed && m.route.StaysAsItIs(it.doc, bytes)
 }
 
 // whatIsWrong says what is wrong with a payload as it came from the source, which was not

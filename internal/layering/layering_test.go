@@ -82,6 +82,8 @@ var rules = []rule{
 	{packages: "pipeline/probe", may: []string{"drivers", "internal/crash", "pipeline/failure", "pipeline/folding", "pipeline/store", "pipeline/survey"}},
 	{packages: "pipeline/plan", may: []string{"checkpoint", "pipeline/catalog", "pipeline/failure", "pipeline/forms", "pipeline/progress"}},
 	{packages: "pipeline/progress", may: []string{"checkpoint", "drivers", "drivers/metrics", "pipeline/failure"}},
+	// Knows what follows from two stores and a row.
+	{packages: "pipeline/route", may: []string{"drivers", "pipeline/catalog", "pipeline/forms", "pipeline/plan", "pipeline/progress", "pipeline/store", "pipeline/survey"}},
 	// What a run is told, and what it tells.
 	{packages: "pipeline/job",
 		may: []string{

@@ -33,7 +33,7 @@ type Alike struct {
 func (a Alike) Find(ctx context.Context) (*folding.Groups, error) {
 	s, side := a.Store, a.Side
 	groups, err := folding.Find(ctx, a.File, func(ctx context.Context, tell func(folding.Claim) error) error {
-		return catalog.Each(ctx, a.Catalog, a.PageRows, func(d catalog.Document) error {
+		return catalog.Each(ctx, a.Catalog, catalog.Selection{}, a.PageRows, func(d catalog.Document) error {
 			if err := otherSpelling(ctx, s, side, d); err != nil {
 				return err
 			}

@@ -257,7 +257,7 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 		it.receipt.ProvenMD5 = c.Destination.Digest
 		items = append(items, it)
 	}
-	if m.alike.folds {
+	if m.alike.Folds {
 		m.Log.WarnContext(ctx, "copies of deleted documents are left", "documents", len(items))
 		return nil
 	}

@@ -213,7 +213,7 @@ func (m *migration) samePayload(ctx context.Context, row catalog.Document, uri s
 	if row.NoURI || !strings.HasPrefix(row.URI, m.src.Scheme()) {
 		return false, nil
 	}
-	if survey.Meet(m.src, row.URI, uri) || survey.Normal(row.URI) == survey.Normal(uri) || m.alike.sourceFolds && survey.Name(row.URI) == survey.Name(uri) {
+	if survey.Meet(m.src, row.URI, uri) || survey.Normal(row.URI) == survey.Normal(uri) || m.alike.SourceFolds && survey.Name(row.URI) == survey.Name(uri) {
 		return true, nil
 	}
 	if !m.src.Capabilities().Identifies {

@@ -105,7 +105,7 @@ func (m *migration) claimed(ctx context.Context, it *item) error {
 
 // heldByAnother says why a document's place at the destination is another one's.
 func (m *migration) heldByAnother(dest string) error {
-	holder, ok := m.alike.dest.Holder(dest)
+	holder, ok := m.alike.Destination.Holder(dest)
 	if !ok {
 		return nil
 	}
@@ -117,7 +117,7 @@ func (m *migration) heldByAnother(dest string) error {
 // is there, and it may be one of these. Their rows need not say so, as where source
 // and destination give the same URIs.
 func (m *migration) overAnother(ctx context.Context, it *item) error {
-	if len(m.alike.dest.Of(it.dest)) == 0 || m.harmless(ctx, it) {
+	if len(m.alike.Destination.Of(it.dest)) == 0 || m.harmless(ctx, it) {
 		return context.Cause(ctx)
 	}
 	return fmt.Errorf("something else is at its place at the destination, %s, which takes names that differ only in case, or in the form of their letters, for one: putting it might overwrite another document", it.dest)
@@ -131,7 +131,7 @@ func (m *migration) namedAlike(ctx context.Context, it *item) (bool, error) {
 		return false, nil
 	}
 	var keys []drivers.Key
-	for _, c := range m.alike.source.Of(uri) {
+	for _, c := range m.alike.Source.Of(uri) {
 		if c.Key != it.doc.Key {
 			keys = append(keys, c.Key)
 		}

@@ -69,7 +69,7 @@ type migration struct {
 	// snapshot is the catalog as it was before anything was changed.
 	snapshot  catalog.Snapshot
 	settled   *survey.Settlement
-	alike     alike
+	alike     survey.Folded
 	sourceOps gate // gets and deletes at the source
 	destOps   gate // puts and read-backs at the destination
 	cpu       gate // whatever only computes

@@ -65,7 +65,7 @@ func (m *migration) findSiblings(it *item, rows []catalog.Document) {
 
 // sameAtDestination says whether the destination may take two URIs for one place.
 func (m *migration) sameAtDestination(a, b string) bool {
-	return survey.Meet(m.dst, a, b) || m.alike.folds && survey.Name(a) == survey.Name(b)
+	return survey.Meet(m.dst, a, b) || m.alike.Folds && survey.Name(a) == survey.Name(b)
 }
 
 // askLengths asks the source for the lengths that the catalog does not know.

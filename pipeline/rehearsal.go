@@ -102,7 +102,7 @@ func (p *planner) lookAtAll(ctx context.Context) (err error) {
 		return err
 	}
 	defer p.snapshot.Close()
-	if p.plan.Volatile, err = p.volatile(ctx); err != nil {
+	if p.plan.Volatile, err = p.preflight().Volatile(ctx); err != nil {
 		return err
 	}
 	if err := p.survey(ctx); err != nil {

@@ -100,7 +100,7 @@ func (m *migration) takeBackChanged(ctx context.Context, b *batch) {
 		if it.failure == nil || it.failure.Class != failure.ClassRowChanged || it.dest == "" || m.purging() || m.Job == Rollback {
 			continue
 		}
-		if m.alike.folds {
+		if m.alike.Folds {
 			// What is there may be the document's that has the place now.
 			it.failure.Reason += "; what was put at " + it.dest + ", if anything was, is left there"
 			continue

@@ -85,3 +85,14 @@ func otherSpelling(ctx context.Context, s store.Store, side string, d catalog.Do
 	}
 	return failure.Refused("the %s, %s, takes names that differ only in case for one, and the catalog names documents in it by another spelling, such as %s: write the configuration's place as these rows have it", side, s.Place(), d.URI)
 }
+
+// Folded is what is known of stores that take different names for one (package folding).
+// There two documents can have one place without their URIs saying so: the second would
+// overwrite the first, and who deletes the one deletes the other.
+type Folded struct {
+	// Destination are the places at the destination that it does not tell apart, Source
+	// those at the source. Both are nil where names are told apart.
+	Destination, Source *folding.Groups
+	// Folds: the destination does not tell names apart; SourceFolds: the source.
+	Folds, SourceFolds bool
+}

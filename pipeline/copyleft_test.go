@@ -260,3 +260,22 @@ func TestUploadsOfAKilledCopyAreAborted(t *testing.T) {
 		t.Errorf("ORPHAN: copied %d, aborted %v", r.Round.Copied, a.aborted)
 	}
 }
+
+// The task of a copy that was interrupted before it had copied anything is the one that the
+// migration ends.
+func TestACopyThatWasStoppedAtOnceLeavesNoTask(t *testing.T) {
+	in := install(t, 20)
+	stop := make(chan struct{})
+	close(stop)
+	r, err := pipeline.Run(t.Context(), stop, in.copyOptions(in.dst))
+	if err != nil || !r.Interrupted || r.Round.Copies != 0 {
+		t.Fatalf("%v, %+v", err, r)
+	}
+	again := run(t, in.copyOptions(in.dst))
+	if last := run(t, in.cutover(in.dst)); again.TaskID != r.TaskID || last.TaskID != r.TaskID {
+		t.Errorf("the copies had tasks %d and %d, the migration %d", r.TaskID, again.TaskID, last.TaskID)
+	}
+	if n := in.rows(`SELECT count(*) FROM tasks WHERE state <> 'complete'`); n != 0 {
+		t.Errorf("%d tasks are not over", n)
+	}
+}

@@ -64,9 +64,11 @@ func (m *migration) closeRecord(over bool) error {
 	for _, n := range m.record.Counts() {
 		empty = empty && n == 0
 	}
+	// The task of a Copy is not over: the next run finds it by the record.
+	spent := m.newRecord && (m.Job != Copy || m.record.Header().TaskID == 0) || over && m.Job == Migrate && !m.KeepSource
 	m.result.Record = m.Record
 	err := m.record.Close()
-	if err == nil && empty && (m.newRecord || over && m.Job == Migrate && !m.KeepSource) {
+	if err == nil && empty && spent {
 		m.result.Record = ""
 		err = copies.Remove(m.Record)
 	}

@@ -55,6 +55,9 @@ func (r *round) turn(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if r.before, err = readCatalog(ctx, r.rig.conn); err != nil {
+		return err
+	}
 	for _, d := range r.model.documents {
 		switch d.fate {
 		case moves, settled:
@@ -72,7 +75,7 @@ func (r *round) turn(ctx context.Context) (err error) {
 				r.totals.Left++
 			}
 		case stays:
-			if d.url != nil {
+			if r.before[d.rowID(d.names[0])].url != nil {
 				d.fate = settled
 				continue
 			}
@@ -80,9 +83,6 @@ func (r *round) turn(ctx context.Context) (err error) {
 			r.model.documents = append(r.model.documents, &document{kind: d.kind, key: d.key, fate: settled, payload: d.payload})
 			d.payload = nil
 		}
-	}
-	if r.before, err = readCatalog(ctx, r.rig.conn); err != nil {
-		return err
 	}
 	r.over, err = readTasks(ctx, r.rig.conn)
 	return err

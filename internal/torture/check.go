@@ -175,6 +175,7 @@ func (c *checking) orphans(ctx context.Context) error {
 			dest[c.to.uri(d.key)] = d.torn // a copy of an earlier version, for when it is mended
 		case settled:
 			dest[c.to.uri(d.key)] = true
+			source[c.from.uri(d.key)] = d.torn // on a way back
 		}
 		if d.large {
 			sourceUploads = append(sourceUploads, c.from.uri(d.key))

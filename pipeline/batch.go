@@ -48,6 +48,8 @@ type item struct {
 	// copy is what the record of copies has of the document; its State is None where
 	// that has nothing, or was not asked.
 	copy copies.Copy
+	// traces: by what is known again whatever was put at its place by earlier runs.
+	traces copies.Traces
 
 	carriage carriage
 	// allowance is how many bytes of it may be held beside the payload as

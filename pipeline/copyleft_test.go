@@ -3,7 +3,9 @@ package pipeline_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -277,5 +279,75 @@ func TestACopyThatWasStoppedAtOnceLeavesNoTask(t *testing.T) {
 	}
 	if n := in.rows(`SELECT count(*) FROM tasks WHERE state <> 'complete'`); n != 0 {
 		t.Errorf("%d tasks are not over", n)
+	}
+}
+
+// killedBeforeTheProof copies a document and kills the run when it has put it and not proved it.
+func (in *installation) killedBeforeTheProof(n int) {
+	in.t.Helper()
+	ctx, kill := context.WithCancelCause(in.t.Context())
+	defer kill(nil)
+	_, err := pipeline.Run(ctx, nil, in.copyOptions(&falling{Driver: in.dst, sync: func() error {
+		if held(in.t, in.dst) < n {
+			return nil // it is the probe that is made durable
+		}
+		kill(errors.New("killed"))
+		return context.Canceled
+	}}))
+	if err == nil || held(in.t, in.dst) != n {
+		in.t.Fatalf("%v, %d at the destination", err, held(in.t, in.dst))
+	}
+}
+
+// falling is a store in which nothing becomes durable, and neverPut not even written.
+type falling struct {
+	drivers.Driver
+	sync func() error
+}
+
+const neverPut = "never put"
+
+func (f *falling) Put(ctx context.Context, uri string, p drivers.Payload) (drivers.Receipt, error) {
+	if string(p.Bytes) == neverPut {
+		return drivers.Receipt{}, errors.New("the run is killed before that")
+	}
+	return f.Driver.Put(ctx, uri, p)
+}
+
+func (f *falling) Sync(context.Context) error { return f.sync() }
+
+// What a killed copy has put for documents that vanished goes: in the form of now and of an
+// earlier copy. What somebody else has put there since stays, be it as young as the rest.
+func TestOnlyItsOwnGoesOfWhatAKilledCopyHasPut(t *testing.T) {
+	in := install(t, 3)
+	run(t, in.copyOptions(in.dst))
+	in.write(in.src, key(0), []byte("anew"))
+	in.write(in.src, key(1), []byte(neverPut))
+	in.write(in.src, key(7), []byte("new"))
+	in.write(in.src, key(8), []byte("also new"))
+	in.killedBeforeTheProof(5)
+	uri, err := in.dst.URI(key(8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := []byte("somebody else's")
+	if _, err := in.dst.Put(t.Context(), uri, drivers.InMemory(mine, fmt.Sprintf("%x", md5.Sum(mine)))); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1, 7, 8} {
+		in.erase(in.src, key(n))
+	}
+	r := run(t, in.cutover(in.dst))
+	if held(t, in.dst) != 2 || r.Removed != 3 {
+		t.Errorf("%d at the destination, want the document and the foreign one: %+v", held(t, in.dst), r)
+	}
+	got, _, err := in.dst.Get(t.Context(), uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(got); err != nil || !bytes.Equal(b.Bytes(), mine) {
+		t.Errorf("LOST: somebody else's payload is %q, %v", b.Bytes(), err)
 	}
 }

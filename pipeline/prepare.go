@@ -42,7 +42,6 @@ func (m *migration) prepare(ctx context.Context, b *batch) error {
 	if err := m.askLengths(ctx, b); err != nil {
 		return err
 	}
-	m.intendCopies(b)
 	b.reserved = min(m.plan(b), m.budgetBytes)
 	if err := m.budget.Acquire(ctx, b.reserved); err != nil {
 		return context.Cause(ctx)

@@ -16,13 +16,15 @@ import (
 func (m *migration) recompress(ctx context.Context, b *batch) error {
 	items := b.filter(func(it *item) bool { return it.carries() && !it.carriage.streamed() })
 	defer m.progress.Busy(progress.StageRecompress)()
-	return m.cpu.Each(ctx, items, func(_ context.Context, it *item) {
+	err := m.cpu.Each(ctx, items, func(_ context.Context, it *item) {
 		if err := m.recompressOne(it); err != nil {
 			it.fail(failure.StageRecompress, failure.ClassOf(err, failure.ClassZlib), err)
 		} else if !it.carriage.streamed() {
 			m.progress.Passed(progress.StageRecompress, it)
 		}
 	})
+	m.intendCopies(b)
+	return err
 }
 
 func (m *migration) recompressOne(it *item) error {

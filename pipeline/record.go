@@ -13,6 +13,7 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // openRecord opens the record of copies where this run has one (Options.Record).
@@ -136,6 +137,7 @@ func (m *migration) takeCopies(items []*item) error {
 		return err
 	}
 	for i, it := range items {
+		it.traces = found[i].Traces()
 		switch c := found[i]; {
 		case c.State == copies.Intended:
 			it.revived = true
@@ -163,7 +165,8 @@ func (m *migration) recordProves(it *item) bool {
 }
 
 // intendCopies has the record say that nothing proves what is at the places at which a
-// batch is going to be put: a copy that may have been overwritten is none.
+// batch is going to be put: a copy that may have been overwritten is none. It says, too,
+// by what these puts are known again.
 func (m *migration) intendCopies(b *batch) {
 	if m.record == nil {
 		return
@@ -171,11 +174,23 @@ func (m *migration) intendCopies(b *batch) {
 	var list []copies.Copy
 	for _, it := range b.carrying() {
 		c := m.copyOf(it, copies.Intended)
-		c.Destination = copies.Side{URI: it.dest, Bytes: -1}
+		c.Destination, c.Put = copies.Side{URI: it.dest, Bytes: -1}, it.traces.And(m.digestAhead(it))
 		list = append(list, c)
 	}
 	if len(list) > 0 {
 		b.recorded = m.record.Intend(list)
+	}
+}
+
+// digestAhead is the MD5 of what is going to be put, "" where only the put tells it.
+func (m *migration) digestAhead(it *item) string {
+	switch {
+	case !it.carriage.streamed():
+		return it.digest
+	case m.route.StaysAsItIs(it.doc, max(it.doc.Bytes, it.fetchedBytes)):
+		return it.doc.Digest
+	default:
+		return ""
 	}
 }
 
@@ -305,6 +320,24 @@ func (m *migration) beginRecord(ctx context.Context) error {
 // flushRecord returns when all that the record was told is durable.
 func (m *migration) flushRecord(ctx context.Context) error {
 	return m.record.Update(func(*copies.Header) {}).Wait(ctx)
+}
+
+// putBefore says why what is at the place of an entry that is Intended was not certainly put
+// by an earlier run of this record: by its MD5, or where that was not known by its time.
+func (m *migration) putBefore(ctx context.Context, it *item, there drivers.Info) (err error) {
+	if !it.copy.Put.Known() {
+		return m.ours(there)
+	}
+	held := there.MD5
+	if held == "" {
+		if held, err = store.Digest(ctx, m.dst, it.dest); err != nil {
+			return err
+		}
+	}
+	if !it.copy.Put.Has(held) {
+		return errReplaced
+	}
+	return nil
 }
 
 // ours says why what is at a place was not certainly put by an earlier run of this record:

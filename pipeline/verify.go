@@ -220,7 +220,7 @@ func (m *migration) removable(ctx context.Context, it *item) error {
 	switch {
 	case told:
 	case it.copy.State == copies.Intended:
-		if err := m.ours(there); err != nil {
+		if err := m.putBefore(ctx, it, there); err != nil {
 			return err
 		}
 	case !m.putSince(there):

@@ -137,6 +137,8 @@ type Copy struct {
 	// Source is the payload as the row tells it, or told it before the commit.
 	Source, Destination Side
 	State               State
+	// Put is what may have been put at the destination, where the state is Intended.
+	Put Traces
 	// Kept says that the source stays on purpose: a migration with --nodelete has committed
 	// it. It means nothing where the entry is not committed.
 	Kept bool

@@ -15,6 +15,7 @@ import (
 //	key          the whole one, where the entry is filed under its sum
 //	source       what the flags do not tell of it: URI, digest, length, version
 //	destination  likewise
+//	put          where it is Intended: the MD5s of what may stand there, if all are known
 //
 // Texts have their length before them, as a varint. Lengths of payloads are varints.
 const (
@@ -74,7 +75,11 @@ func (p places) value(c Copy, long []byte) []byte {
 		b = appendBytes(b, long)
 	}
 	b = c.Source.append(b, source, false)
-	return c.Destination.append(b, destination, same)
+	b = c.Destination.append(b, destination, same)
+	if c.State == Intended {
+		b = append(b, c.Put.sums...)
+	}
+	return b
 }
 
 // flags are what is told of a side in bits.
@@ -204,6 +209,12 @@ func (p places) read(filed, value []byte, bucket func(byte) (string, bool)) (c C
 		same = &c.Source
 	}
 	c.Destination = r.side(flags>>destinationShift&sideFlags, same)
+	if c.State == Intended {
+		var ok bool
+		if c.Put, ok = tracesOf(r.rest); ok {
+			r.rest = nil
+		}
+	}
 	if r.err != nil || len(r.rest) != 0 {
 		return c, errEntry
 	}

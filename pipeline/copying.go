@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/progress"
+	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // A Copy goes the way of a migration up to the proof, and then writes into the record of
@@ -32,6 +34,9 @@ type round struct {
 	looked time.Duration
 	// from is when it began to go through rows.
 	from time.Time
+	// named says which places of the changed documents are named by rows now, asked once;
+	// nil in a round that goes through the whole catalog.
+	named func() (map[string]bool, error)
 	// left and leftBytes are the rows that are left to the migration.
 	left, leftBytes atomic.Int64
 	Round
@@ -57,7 +62,11 @@ func (m *migration) copyRound(ctx context.Context) error {
 	if err := m.adopt(ctx); err != nil {
 		return err
 	}
-	err := m.flow(ctx, m.enumerateCopies)
+	feed, err := m.enumerateCopies(ctx)
+	if err != nil {
+		return err
+	}
+	err = m.flow(ctx, feed)
 	if err != nil || m.stopped {
 		return err
 	}
@@ -102,19 +111,52 @@ func (m *migration) adopt(ctx context.Context) error {
 	return err
 }
 
-// enumerateCopies feeds what the record does not prove: of all rows, or of those that were
-// changed since the last round and those that it left over.
-func (m *migration) enumerateCopies(ctx context.Context, out chan<- *batch) error {
-	if m.round.since > 0 {
-		docs, all, err := m.changed(ctx)
-		if err != nil {
-			return err
-		}
-		if all {
-			return m.feedChanged(ctx, out, docs)
+// enumerateCopies gives what feeds what the record does not prove: of all rows, or of those
+// that were changed since the last round and those that it left over. What the round before
+// knew of the whole catalog may have changed, too.
+func (m *migration) enumerateCopies(ctx context.Context) (feed func(context.Context, chan<- *batch) error, err error) {
+	whole := func(ctx context.Context, out chan<- *batch) error {
+		return m.walk(ctx, catalog.Position{}, m.uncopied, m.feeding(ctx, out))
+	}
+	if m.round.since == 0 {
+		return whole, nil
+	}
+	docs, all, err := m.changed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !all {
+		return whole, m.surveyAgain(ctx)
+	}
+	m.round.named = sync.OnceValues(func() (map[string]bool, error) { return m.namedOf(ctx, docs) })
+	return func(ctx context.Context, out chan<- *batch) error { return m.feedChanged(ctx, out, docs) }, nil
+}
+
+// surveyAgain looks through the whole catalog once more.
+func (m *migration) surveyAgain(ctx context.Context) error {
+	now, err := m.cat.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer now.Close()
+	m.settled = survey.NewSettlement()
+	return m.settled.Look(ctx, now, m.src, m.dst)
+}
+
+// namedOf says which places of documents at the destination rows name.
+func (m *migration) namedOf(ctx context.Context, docs []catalog.Document) (map[string]bool, error) {
+	uris := make([]string, 0, len(docs))
+	for _, d := range docs {
+		if uri, err := m.dst.URI(d.Key); err == nil {
+			uris = append(uris, uri)
 		}
 	}
-	return m.walk(ctx, catalog.Position{}, m.uncopied, m.feeding(ctx, out))
+	taken, err := m.cat.Naming(ctx, uris)
+	named := make(map[string]bool, len(taken))
+	for _, uri := range taken {
+		named[uri] = true
+	}
+	return named, err
 }
 
 // changed gives the rows that were changed since the last round, and those that it left

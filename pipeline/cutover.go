@@ -170,14 +170,25 @@ func (m *migration) recordFound(ctx context.Context, list []copies.Copy) error {
 // committedBy is a copy of which the row says that it was committed.
 func (m *migration) committedBy(c copies.Copy, row catalog.Document) copies.Copy {
 	c.When, c.Kept = time.Now(), c.Kept || m.record.Header().Keeping
-	if d := c.Destination; c.State == copies.Copied && d.Digest == row.Digest && d.Bytes == row.Bytes && d.Compressed == row.Compressed {
+	same := tells(c.Destination, row)
+	if c.State == copies.Copied && same {
 		c.State = copies.Committed
 		return c
+	}
+	if !same && !tells(c.Source, row) {
+		// Somebody may have written the document anew since it was committed. What is at
+		// the source is then of another document, to which nothing may go back.
+		c.Source.Digest, c.Source.Bytes = "", -1
 	}
 	// The row names what nobody has proved since.
 	c.Destination = copies.Side{URI: row.URI, Digest: row.Digest, Bytes: row.Bytes, Compressed: row.Compressed}
 	c.State = copies.CommittedDoubted
 	return c
+}
+
+// tells says whether a row tells of exactly the payload of a side.
+func tells(s copies.Side, row catalog.Document) bool {
+	return s.Digest != "" && s.Digest == row.Digest && s.Bytes == row.Bytes && s.Compressed == row.Compressed
 }
 
 // eachRecorded calls fn with the record's entries in some states, a page at a time.

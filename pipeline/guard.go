@@ -30,9 +30,12 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
+	if err := m.guardLater(ctx, items); err != nil {
+		return err
+	}
 	for _, it := range items {
 		if m.settled.IsOdd(it.dest) {
-			it.fail(failure.StagePut, failure.ClassPlaceTaken, fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", it.dest))
+			it.fail(failure.StagePut, failure.ClassPlaceTaken, namedByAnother(it))
 			continue
 		}
 		err := m.claimed(ctx, it)
@@ -44,6 +47,40 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 				return cerr
 			}
 			it.fail(failure.StagePut, failure.ClassPlaceTaken, err)
+		}
+	}
+	return nil
+}
+
+func namedByAnother(it *item) error {
+	return fmt.Errorf("its place at the destination, %s, is named by the row of another document: putting it would overwrite that", it.dest)
+}
+
+// guardLater looks, in a later round of a Copy, whether rows name by now what would be
+// overwritten: the look through the catalog is older than they may be.
+func (m *migration) guardLater(ctx context.Context, items []*item) error {
+	if m.round.named == nil {
+		return nil
+	}
+	over := make([]atomic.Bool, len(items))
+	at := make(map[*item]int, len(items))
+	for i, it := range items {
+		at[it] = i
+	}
+	err := m.destOps.Each(ctx, items, func(ctx context.Context, it *item) { over[at[it]].Store(!m.harmless(ctx, it)) })
+	if err != nil {
+		return err
+	}
+	for i, it := range items {
+		if !over[i].Load() {
+			continue
+		}
+		named, err := m.round.named()
+		if err != nil {
+			return err
+		}
+		if named[it.dest] {
+			it.fail(failure.StagePut, failure.ClassPlaceTaken, namedByAnother(it))
 		}
 	}
 	return nil

@@ -80,3 +80,6 @@ func Identity(o Options) checkpoint.Identity { return job.Identity(o) }
 
 // RecordIdentity is the identity of the record of copies that these options need.
 func RecordIdentity(o Options) checkpoint.Identity { return job.RecordIdentity(o) }
+
+// BackIdentity is that of the record of the other direction.
+func BackIdentity(o Options) checkpoint.Identity { return job.BackIdentity(o) }

@@ -37,7 +37,7 @@ func (m *migration) refuse(ctx context.Context) error {
 		return err
 	}
 	m.since, m.alike.Folds = found.Since, found.Folds || m.alike.Folds
-	if m.round.since > 0 {
+	if m.round.since > 0 && !m.alike.Folds {
 		return nil // the round before has looked for the rest
 	}
 	m.alike, err = m.preflight().Alike(ctx, m.alike.Folds)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -47,7 +48,9 @@ func (m *migration) openRecord() error {
 		return err
 	}
 	if m.Job == Rollback && m.record.Header().Deleting {
-		return failure.Refused("sources at %s have been deleted since the migration: what is gone there cannot be gone back to in place; kedge migrate moves everything back", m.dst.Place())
+		err := m.record.Close()
+		m.record = nil
+		return cmp.Or(err, failure.Refused("sources at %s have been deleted since the migration: what is gone there cannot be gone back to in place; kedge migrate moves everything back", m.dst.Place()))
 	}
 	return nil
 }
@@ -93,6 +96,14 @@ func (m *migration) checkCopies(ctx context.Context) error {
 	if m.Trust == "" {
 		m.Trust = copies.Best(m.dst)
 	}
+	if err := m.disbelieve(ctx); err != nil {
+		return err
+	}
+	if m.Job == Rollback {
+		if err := m.findCutOver(ctx); err != nil {
+			return err
+		}
+	}
 	counts := m.record.Counts()
 	if counts[copies.Copied]+counts[copies.Committed]+counts[copies.Doubted]+counts[copies.CommittedDoubted] > 0 {
 		checked, err := copies.Check{
@@ -103,12 +114,11 @@ func (m *migration) checkCopies(ctx context.Context) error {
 		}
 		m.Log.InfoContext(ctx, "the copies were looked at", "trust", string(m.Trust), "confirmed", checked.Confirmed, "doubted", checked.Doubted)
 		m.result.CopiesDoubted = checked.Doubted
+		if m.Trust != copies.TrustRecord {
+			m.record.Update(func(h *copies.Header) { h.Suspect = false })
+		}
 	}
-	now := m.record.Counts()
-	if m.Job == Rollback && now[copies.Copied] == 0 && (now[copies.Doubted] > 0 || now[copies.Committed] == 0) {
-		return failure.Refused("%s shows none of the documents that were moved from there: there is nothing to go back to in place; kedge migrate moves everything back", m.dst.Place())
-	}
-	return nil
+	return m.refuseBack(ctx)
 }
 
 // holds says whether a copy is of exactly what a row says.
@@ -119,8 +129,7 @@ func holds(c copies.Copy, d catalog.Document) bool {
 	if crash.Mutated("row-unread") {
 		return true
 	}
-	s := c.Source
-	return d.Digest != "" && c.Destination.Digest != "" && s.Digest == d.Digest && s.URI == d.URI && s.Bytes == d.Bytes && s.Compressed == d.Compressed
+	return c.Destination.Digest != "" && c.Source.URI == d.URI && tells(c.Source, d)
 }
 
 // takeCopies has the record prove what it can of documents that are found.
@@ -214,18 +223,20 @@ func (m *migration) recordCommitted(b *batch, sources map[*item]string) {
 		return
 	}
 	var list []copies.Copy
+	var before []*item
 	for _, it := range b.items {
 		if it.state != stateCommitted && it.state != stateMovedBefore || it.copy.State == copies.Committed {
 			continue
 		}
+		if it.state == stateMovedBefore {
+			before = append(before, it)
+			continue
+		}
 		c := m.copyOf(it, copies.Committed)
 		c.Source.Version = sources[it] // one that it has from when it was copied stays
-		if it.state == stateMovedBefore {
-			// Its row tells the destination's payload, and nobody has proved that.
-			c.Source.Digest, c.Source.Bytes, c.State = "", -1, copies.CommittedDoubted
-		}
 		list = append(list, c)
 	}
+	list = append(list, m.movedBefore(before)...)
 	if len(list) > 0 {
 		m.record.Put(list)
 	}
@@ -302,8 +313,11 @@ func (m *migration) taskOpen(ctx context.Context, id int64) (bool, error) {
 // beginRecord has the record say, durably, when the first of what it has may have been put,
 // by the destination's clock, and what this run is going to do with sources.
 func (m *migration) beginRecord(ctx context.Context) error {
-	if m.record == nil {
-		return nil
+	if err := m.suspectBack(ctx); err != nil || m.record == nil {
+		return err
+	}
+	if err := m.resetDeleting(ctx); err != nil {
+		return err
 	}
 	if m.Job == Migrate && !m.KeepSource {
 		m.checkpoint.Record(true)

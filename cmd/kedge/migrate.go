@@ -197,13 +197,16 @@ var checkpointEndings = map[pipeline.Job]string{pipeline.Copy: ".copy", pipeline
 // the path that is given, else where the same command finds them.
 func placeFiles(o *pipeline.Options) (err error) {
 	if given := o.Checkpoint; given != "" {
-		o.Checkpoint, o.Record = given+checkpointEndings[o.Job], given+".copies"
+		o.Checkpoint, o.Record, o.RecordBack = given+checkpointEndings[o.Job], given+".copies", given+".copies"
 		return nil
 	}
 	if o.Checkpoint, err = stateFile(pipeline.Identity(*o).Fingerprint, ".checkpoint"); err != nil {
 		return err
 	}
-	o.Record, err = stateFile(pipeline.RecordIdentity(*o).Fingerprint, ".copies")
+	if o.Record, err = stateFile(pipeline.RecordIdentity(*o).Fingerprint, ".copies"); err != nil {
+		return err
+	}
+	o.RecordBack, err = stateFile(pipeline.BackIdentity(*o).Fingerprint, ".copies")
 	return err
 }
 

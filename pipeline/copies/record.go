@@ -52,6 +52,9 @@ type Header struct {
 	Began time.Time `json:"began,omitzero"`
 	// Deleting says that a migration has begun to delete sources.
 	Deleting bool `json:"deleting,omitempty"`
+	// Suspect says that payloads were deleted at the destination that may have been copies:
+	// none is to be believed that was not looked at.
+	Suspect bool `json:"suspect,omitempty"`
 	// Keeping says that the last migration was one with --nodelete, so that what a killed
 	// one has committed and not recorded is kept.
 	Keeping bool `json:"keeping,omitempty"`

@@ -67,6 +67,9 @@ type Options struct {
 	// where it keeps sources, and uses one that is there; Copy and Rollback need it.
 	// "" is none.
 	Record string
+	// RecordBack is the path of the record of the other direction, if there is one: a run
+	// that deletes sources tells it that what it knows as copies may be gone. "" is none.
+	RecordBack string
 	// Trust is how a migration or a rollback makes sure that the copies of the record
 	// are still there; "" is the strongest way that takes under a minute per million.
 	Trust copies.Trust
@@ -176,9 +179,18 @@ func Identity(o Options) checkpoint.Identity {
 // RecordIdentity is the identity of the record of copies that these options need: it is
 // one for all runs between two places of a catalog, in both directions.
 func RecordIdentity(o Options) checkpoint.Identity {
-	from, to := o.Source.Place(), o.Destination.Place()
 	if o.Job == Rollback {
-		from, to = to, from
+		return recordIdentity(o.Destination, o.Source, o.Catalog)
 	}
-	return checkpoint.Identify(fmt.Sprintf("copies of %s at %s, of %s", from, to, o.Catalog.Place()))
+	return recordIdentity(o.Source, o.Destination, o.Catalog)
+}
+
+// BackIdentity is that of the record of the other direction.
+func BackIdentity(o Options) checkpoint.Identity {
+	o.Source, o.Destination = o.Destination, o.Source
+	return RecordIdentity(o)
+}
+
+func recordIdentity(from, to store.Store, of catalog.Catalog) checkpoint.Identity {
+	return checkpoint.Identify(fmt.Sprintf("copies of %s at %s, of %s", from.Place(), to.Place(), of.Place()))
 }

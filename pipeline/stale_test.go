@@ -100,7 +100,9 @@ func TestSourcesThatWereDeletedOnceDoNotBarTheWayBack(t *testing.T) {
 	run(t, in.turned())
 	in.are(in.src)
 	run(t, in.copyOptions(in.dst))
-	run(t, in.keeping())
+	k := in.keeping()
+	k.Checkpoint += ".keeping"
+	run(t, k)
 	in.are(in.dst)
 	if r := run(t, in.back()); r.Counts.CopiedBefore != 30 {
 		t.Errorf("%+v", r)

@@ -141,7 +141,7 @@ func TestTheLineThatSaysThatAnchoreCanBeStarted(t *testing.T) {
 	bad := s.workload.Key(5).ArchiveID
 	execute(t, s.url, `UPDATE archive_metadata SET digest = md5('other') WHERE "archiveId" = $1`, bad)
 	o := kedge(t, "migrate", "--dontask", source, destination).want(t, exitDocuments)
-	o.says(t, "Anchore can be started now, but it would not find 1 documents. They stay behind: their rows do not name the destination. 29 sources are still to be deleted.")
+	o.says(t, "Anchore can be started now, but it would not find 1 document. It stays behind: its row does not name the destination. 29 sources are still to be deleted.")
 	execute(t, s.url, `UPDATE archive_metadata SET digest = $1 WHERE "archiveId" = $2`, s.plain[5].md5, bad)
 	kedge(t, "migrate", "--dontask", source, destination).want(t, exitDone).says(t, "Anchore can be started now: every document's row names the destination.")
 	s.check(t, to)

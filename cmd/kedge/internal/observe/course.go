@@ -41,10 +41,14 @@ func (s CanStart) String() string { return strings.Join(s.lines(), " ") }
 func (s CanStart) lines() []string {
 	list := []string{"Anchore can be started now: every document's row names the destination."}
 	if s.Failed > 0 {
-		list = []string{fmt.Sprintf("Anchore can be started now, but it would not find %d documents.", s.Failed), "They stay behind: their rows do not name the destination."}
+		why := "They stay behind: their rows do not name the destination."
+		if s.Failed == 1 {
+			why = "It stays behind: its row does not name the destination."
+		}
+		list = []string{"Anchore can be started now, but it would not find " + Number(s.Failed, "document") + ".", why}
 	}
 	if s.Sources > 0 {
-		list = append(list, fmt.Sprintf("%d sources are still to be deleted.", s.Sources))
+		list = append(list, Number(s.Sources, "source is", "sources are")+" still to be deleted.")
 	}
 	return list
 }
@@ -74,7 +78,7 @@ func (c Copies) String() string { return strings.Join(c.lines(), "; ") }
 
 // lines are its parts, each short enough for a terminal.
 func (c Copies) lines() []string {
-	list := []string{fmt.Sprintf("%d copies in all, %d rows without one", c.InAll, c.Missing)}
+	list := []string{Number(c.InAll, "copy", "copies") + " in all, " + Number(c.Missing, "row") + " without one"}
 	if c.BehindSeconds != nil {
 		list[0] += ", " + duration(*c.BehindSeconds) + " behind"
 	}

@@ -51,6 +51,18 @@ func groupDigits(n int64) string {
 	return b.String()
 }
 
+// Number writes how many there are of something, whose plural is made with an s or is given.
+func Number(n int64, one string, many ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case len(many) > 0:
+		return fmt.Sprintf("%d %s", n, many[0])
+	default:
+		return fmt.Sprintf("%d %ss", n, one)
+	}
+}
+
 // rate writes documents a second: as exact as it can be read.
 func rate(v float64) string {
 	if v < 9.95 {

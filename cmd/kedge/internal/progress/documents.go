@@ -152,7 +152,7 @@ func TellStart(out io.Writer, task string, s pipeline.Start) {
 		fmt.Fprintf(out, "%s %d begins with counting its documents\n", task, s.TaskID)
 	}
 	if s.Copies > 0 {
-		fmt.Fprintf(out, "There is a record of %d copies\n", s.Copies)
+		fmt.Fprintf(out, "There is a record of %s\n", observe.Number(s.Copies, "copy", "copies"))
 	}
 	fmt.Fprintf(out, "Checkpoint: %s\n", s.Checkpoint)
 }

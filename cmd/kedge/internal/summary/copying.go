@@ -40,7 +40,7 @@ func (c Copying) Conclude(out Output) error {
 	case c.Err != nil:
 		return ending.Incomplete("%w; %s", c.Err, again(c.Err))
 	case c.Failed > 0:
-		return ending.Incomplete("%d documents could not be copied; mend what can be mended and run the same command again", c.Failed)
+		return ending.Incomplete("%s could not be copied; mend what can be mended and run the same command again", documents(c.Failed))
 	case len(c.Result.Elsewhere) > 0 && c.Elsewhere != pipeline.ElsewhereIgnore:
 		return ending.Incomplete("documents elsewhere were not copied; copy them with --elsewhere=move, or leave them with --elsewhere=ignore")
 	}
@@ -69,19 +69,15 @@ func (c Copying) copies() observe.Copies {
 func (c Copying) write(w io.Writer) {
 	r, copies := c.Result, c.copies()
 	fmt.Fprintf(w, "\nCopy task %d: %s\n", r.TaskID, c.state())
-	rounds := "one round"
-	if copies.Rounds != 1 {
-		rounds = fmt.Sprintf("%d rounds", copies.Rounds)
-	}
-	fmt.Fprintf(w, "  copied     %d documents in this run, in %s\n", copies.Copied, rounds)
-	fmt.Fprintf(w, "  unchanged  %d documents had been copied before the last round\n", r.Round.Unchanged)
+	fmt.Fprintf(w, "  copied     %s in this run, in %s\n", documents(copies.Copied), observe.Number(copies.Rounds, "round"))
+	fmt.Fprintf(w, "  unchanged  %s had been copied before the last round\n", documents(r.Round.Unchanged))
 	if r.Round.Changed > 0 {
-		fmt.Fprintf(w, "  changed    %d documents while they were copied: the next round, or the cutover, looks at them\n", r.Round.Changed)
+		fmt.Fprintf(w, "  changed    %s while being copied: left to the next round, or to the cutover\n", documents(r.Round.Changed))
 	}
 	if n := skipped(r); n > 0 {
-		fmt.Fprintf(w, "  skipped    %d documents that are elsewhere\n", n)
+		fmt.Fprintf(w, "  skipped    %s elsewhere\n", documents(n))
 	}
-	fmt.Fprintf(w, "  copies     %d in all; %d rows have none, and their documents move at the cutover\n", copies.InAll, copies.Missing)
+	fmt.Fprintf(w, "  copies     %d in all; %s without one, to be moved at the cutover\n", copies.InAll, observe.Number(copies.Missing, "row"))
 	fmt.Fprintf(w, "  read       %s\n", observe.ByteCount(r.Counts.BytesRead-r.Before.BytesRead))
 	fmt.Fprintf(w, "  written    %s%s\n", observe.ByteCount(r.Counts.BytesWritten-r.Before.BytesWritten), shareOfRead(r))
 	fmt.Fprintf(w, "  this run   %s\n", r.Ended.Sub(r.Began).Round(time.Millisecond))
@@ -89,15 +85,18 @@ func (c Copying) write(w io.Writer) {
 		fmt.Fprintf(w, "  behind     %s: what the services have changed since is not copied yet\n", roughly(*copies.BehindSeconds))
 	}
 	if copies.CutoverSeconds != nil {
-		fmt.Fprintf(w, "  cutover    about %s until Anchore can be started, at %.0f rows a second and with %d documents to move; sources are deleted after that\n", roughly(*copies.CutoverSeconds), copies.RowsPerSecond, copies.Missing)
+		fmt.Fprintf(w, "  cutover    about %s until Anchore can be started, at %.0f rows a second and with %s to move; sources are deleted after that\n", roughly(*copies.CutoverSeconds), copies.RowsPerSecond, documents(copies.Missing))
 	}
 	writeFailures(w, r)
 	for _, p := range r.Elsewhere {
-		fmt.Fprintf(w, "  elsewhere  %d documents (%s) at %s: not copied\n", p.Documents, observe.ByteCount(p.Bytes), p.Place)
+		fmt.Fprintf(w, "  elsewhere  %s (%s) at %s: not copied\n", documents(p.Documents), observe.ByteCount(p.Bytes), p.Place)
 	}
 	writeFiles(w, r)
 	writeNext(w, c.Next)
 }
+
+// documents says how many there are.
+func documents(n int64) string { return observe.Number(n, "document") }
 
 // roughly writes a time as roughly as it is worth knowing.
 func roughly(seconds float64) string {

@@ -116,10 +116,10 @@ func writeCopied(w io.Writer, m Migration) {
 		fmt.Fprintf(w, "  copied     %d of them in this run, whose copies had been made before: only their rows were changed\n", m.CopiedBefore)
 	}
 	if m.CopiesDoubted > 0 {
-		fmt.Fprintf(w, "  doubted    %d copies, which were not there any more: their documents were moved\n", m.CopiesDoubted)
+		fmt.Fprintf(w, "  doubted    %s not there any more as the record has them: what still names the source was moved\n", observe.Number(m.CopiesDoubted, "copy", "copies"))
 	}
 	if m.Removed > 0 {
-		fmt.Fprintf(w, "  removed    %d copies of documents that are gone\n", m.Removed)
+		fmt.Fprintf(w, "  removed    %s of documents that are gone\n", observe.Number(m.Removed, "copy", "copies"))
 	}
 	if took, ok := startable(m); ok {
 		fmt.Fprintf(w, "  cutover    Anchore could be started after %s\n", took.Round(time.Millisecond))

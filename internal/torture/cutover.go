@@ -119,7 +119,8 @@ func (r *round) copyRuns(ctx context.Context) error {
 
 // meddleWithCopies replaces or removes some copies at the destination, as somebody
 // might who takes the place for his own. A replaced copy of a document that is
-// gone is nobody's but his.
+// gone is nobody's but his; of a long one kedge may know only the time of its put
+// (docs/safety.md), so that those are let alone.
 func (r *round) meddleWithCopies(ctx context.Context) error {
 	var uris []string
 	for _, d := range r.model.documents {
@@ -135,7 +136,7 @@ func (r *round) meddleWithCopies(ctx context.Context) error {
 	for _, d := range r.model.documents {
 		uri := r.to.uri(d.key)
 		payload, ok := copies[uri]
-		if !ok || len(payload) == 0 || r.r.IntN(20) > 0 {
+		if !ok || len(payload) == 0 || r.r.IntN(20) > 0 || d.fate == gone && d.large {
 			continue
 		}
 		removed = append(removed, uri)

@@ -13,6 +13,7 @@ import (
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/copies"
+	"github.com/kedge/kedge/pipeline/takeback"
 )
 
 // A migration with a record of copies changes all rows before it deletes anything, so
@@ -288,7 +289,7 @@ func (m *migration) removeVanished(ctx context.Context, list []copies.Copy) erro
 		switch err := left[i]; {
 		case err == nil:
 			m.result.Removed++
-		case errors.Is(err, errReplaced), errors.Is(err, errOlder), errors.Is(err, errSource):
+		case takeback.Foreign(err):
 		default:
 			continue // another run may find out, or come through
 		}
@@ -305,7 +306,7 @@ func (m *migration) removeCopy(ctx context.Context, it *item) error {
 			return err
 		}
 	}
-	return m.removePut(ctx, it)
+	return m.remover().Remove(ctx, it.asPut())
 }
 
 // feedSources feeds what was committed and still has a source.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
@@ -172,7 +171,7 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 		if it.doc.URI == it.dest {
 			continue
 		}
-		same, err := m.samePayload(ctx, row, it.doc.URI)
+		same, err := m.places().Named(ctx, row, it.doc.URI)
 		if err != nil {
 			m.notDeleted(it, err) // who cannot tell does not delete
 			return false, context.Cause(ctx)
@@ -180,7 +179,7 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 		named = named || same
 	}
 	if reason == nil && !named {
-		if named, err = m.namedAlike(ctx, it); err != nil {
+		if named, err = m.places().NamedAlike(ctx, it.doc); err != nil {
 			return false, err
 		}
 	}
@@ -207,51 +206,14 @@ func (m *migration) mayGo(ctx context.Context, it *item, rows []catalog.Document
 	return named, nil
 }
 
-// samePayload says whether another row names the payload at this URI, be it
-// under another spelling.
-func (m *migration) samePayload(ctx context.Context, row catalog.Document, uri string) (bool, error) {
-	if row.NoURI || !strings.HasPrefix(row.URI, m.src.Scheme()) {
-		return false, nil
-	}
-	if survey.Meet(m.src, row.URI, uri) || survey.Normal(row.URI) == survey.Normal(uri) || m.alike.SourceFolds && survey.Name(row.URI) == survey.Name(uri) {
-		return true, nil
-	}
-	if !m.src.Capabilities().Identifies {
-		return false, nil
-	}
-	theirs, err := m.src.Stat(ctx, row.URI)
-	if err == nil {
-		var ours drivers.Info
-		ours, err = m.src.Stat(ctx, uri)
-		if err == nil {
-			return ours.Identity != "" && ours.Identity == theirs.Identity, nil
-		}
-	}
-	switch drivers.KindOf(err) {
-	case drivers.NotFound, drivers.InvalidKey:
-		return false, nil // one of them is not there, or cannot be
-	default:
-		return false, err
-	}
-}
-
-// tellApart fails an item whose source and destination are one payload, as when
-// a directory of the one store is mounted inside of the other.
+// tellApart fails an item whose source and destination are one payload.
 func (m *migration) tellApart(ctx context.Context, it *item) error {
-	source, err := m.src.Stat(ctx, it.doc.URI)
-	if drivers.KindOf(err) == drivers.NotFound {
-		return nil
-	}
-	if err != nil {
+	same, err := m.places().OneFile(ctx, it.doc.URI, it.dest)
+	switch {
+	case err != nil:
 		m.notDeleted(it, err)
 		return context.Cause(ctx)
-	}
-	dest, err := m.dst.Stat(ctx, it.dest)
-	if err != nil {
-		m.notDeleted(it, err)
-		return context.Cause(ctx)
-	}
-	if source.Identity == dest.Identity {
+	case same:
 		m.leaveSource(it, fmt.Errorf("it and %s are one and the same file", it.dest))
 	}
 	return nil

@@ -148,7 +148,7 @@ func (m *migration) newItem(d catalog.Document) *item {
 			it.fail(failure.StageEnumerate, failure.ClassUnreadableKey, err)
 		}
 	}
-	if err := m.heldByAnother(dest); err != nil {
+	if err := m.places().Held(dest); err != nil {
 		it.fail(failure.StageEnumerate, failure.ClassPlaceTaken, err)
 	}
 	return it

@@ -77,7 +77,7 @@ func (m *migration) fetched(ctx context.Context, it *item, payload []byte, told 
 		digest := hex.EncodeToString(sum[:])
 		if err := store.Check(it.doc, digest, told, int64(len(payload))); err != nil {
 			if it.revived {
-				err = m.takeBackCopy(ctx, it, digest, err)
+				err = m.remover().TakeBackRotten(ctx, it.asPut(), digest, err)
 			}
 			it.fail(failure.StageFetch, failure.ClassOf(err, failure.ClassFetch), err)
 			return

@@ -6,7 +6,6 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
-	"github.com/kedge/kedge/pipeline/survey"
 )
 
 // prepare finds out what the rows alone do not say before anything is fetched:
@@ -56,15 +55,10 @@ func (m *migration) findSiblings(it *item, rows []catalog.Document) {
 			continue
 		}
 		it.siblings = true
-		if !row.NoURI && row.URI != it.doc.URI && m.sameAtDestination(row.URI, it.dest) {
+		if !row.NoURI && row.URI != it.doc.URI && m.places().OnePlace(row.URI, it.dest) {
 			it.atDest = &rows[i]
 		}
 	}
-}
-
-// sameAtDestination says whether the destination may take two URIs for one place.
-func (m *migration) sameAtDestination(a, b string) bool {
-	return survey.Meet(m.dst, a, b) || m.alike.Folds && survey.Name(a) == survey.Name(b)
 }
 
 // askLengths asks the source for the lengths that the catalog does not know.

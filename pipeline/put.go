@@ -238,7 +238,7 @@ func (m *migration) putStream(ctx context.Context, it *item) {
 	}
 	receipt, err := put(ctx, it.dest, payload)
 	if err != nil && it.revived && it.rotten != "" {
-		err = m.takeBackCopy(ctx, it, it.rotten, err) // of a run that could hold it
+		err = m.remover().TakeBackRotten(ctx, it.asPut(), it.rotten, err) // of a run that could hold it
 	}
 	it.digest, it.bytes = receipt.MD5, receipt.Bytes
 	m.stored(it, receipt, err)

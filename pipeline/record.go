@@ -9,12 +9,10 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
-	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
-	"github.com/kedge/kedge/pipeline/store"
 )
 
 // openRecord opens the record of copies where this run has one (Options.Record).
@@ -334,35 +332,4 @@ func (m *migration) beginRecord(ctx context.Context) error {
 // flushRecord returns when all that the record was told is durable.
 func (m *migration) flushRecord(ctx context.Context) error {
 	return m.record.Update(func(*copies.Header) {}).Wait(ctx)
-}
-
-// putBefore says why what is at the place of an entry that is Intended was not certainly put
-// by an earlier run of this record: by its MD5, or where that was not known by its time.
-func (m *migration) putBefore(ctx context.Context, it *item, there drivers.Info) (err error) {
-	if !it.copy.Put.Known() {
-		return m.ours(there)
-	}
-	held := there.MD5
-	if held == "" {
-		if held, err = store.Digest(ctx, m.dst, it.dest); err != nil {
-			return err
-		}
-	}
-	if !it.copy.Put.Has(held) {
-		return errReplaced
-	}
-	return nil
-}
-
-// ours says why what is at a place was not certainly put by an earlier run of this record:
-// since it was begun, and before this run. What this run has put it takes back itself.
-func (m *migration) ours(there drivers.Info) error {
-	began, since := m.record.Header().Began, m.checkpoint.Header().Since
-	switch at := there.Modified; {
-	case began.IsZero() || since.IsZero() || at.IsZero() || at.Before(began):
-		return errOlder
-	case !at.Before(since):
-		return errYoung
-	}
-	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
-	"fmt"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/failure"
@@ -42,43 +41,6 @@ func (it *item) whatIsWrong() (digest string, err error) {
 	return digest, store.Check(it.doc, digest, "", int64(len(it.payload)))
 }
 
-// takeBackCopy removes from the destination the copy of a rotten payload, with this
-// MD5, that was put before it was known to be rotten: by a killed run, or by an
-// attempt whose answer was lost. Where it cannot be told, the reason says so.
-func (m *migration) takeBackCopy(ctx context.Context, it *item, digest string, reason error) error {
-	if !m.dst.Capabilities().TakesUnhashed {
-		return reason
-	}
-	there, err := m.dst.Stat(ctx, it.dest)
-	if err == nil {
-		if !m.putSince(there) && !(m.record != nil && m.Job != Rollback && m.ours(there) == nil) {
-			return reason
-		}
-		var held string
-		if held, err = store.Digest(ctx, m.dst, it.dest); err == nil && held != digest {
-			return reason
-		}
-	}
-	switch {
-	case drivers.KindOf(err) == drivers.NotFound:
-		return reason
-	case err != nil:
-		return fmt.Errorf("%w; whether a copy of it is left at %s cannot be told: %w", reason, it.dest, err)
-	}
-	it.receipt = drivers.Receipt{Version: there.Version, ProvenMD5: there.MD5}
-	return m.takeBack(ctx, it, reason)
-}
-
-// putSince says whether what the destination tells of was put since this pass over
-// the catalog began, by its own clock: the probe's time is the measure.
-func (m *migration) putSince(there drivers.Info) bool {
-	since := m.checkpoint.Header().Since
-	if since.IsZero() || there.Modified.IsZero() {
-		return false
-	}
-	return !there.Modified.Before(since)
-}
-
 // settleUnhashed looks at what became of the put of a payload that was not hashed
 // before. Only where the destination does not say that it holds what the
 // catalog says, the MD5 is computed after all, to find out what is wrong.
@@ -101,7 +63,7 @@ func (m *migration) settleUnhashed(ctx context.Context, it *item, receipt driver
 		it.receipt = receipt
 		wrong = m.takeBack(ctx, it, wrong)
 	default:
-		wrong = m.takeBackCopy(ctx, it, sum, wrong)
+		wrong = m.remover().TakeBackRotten(ctx, it.asPut(), sum, wrong)
 	}
 	it.fail(failure.StageFetch, failure.ClassOf(wrong, failure.ClassFetch), wrong)
 	return receipt, wrong

@@ -81,6 +81,9 @@ var rules = []rule{
 	{packages: "pipeline/survey", may: []string{"drivers", "pipeline/catalog", "pipeline/concurrency", "pipeline/failure", "pipeline/folding", "pipeline/store"}},
 	{packages: "pipeline/probe", may: []string{"drivers", "internal/crash", "pipeline/failure", "pipeline/folding", "pipeline/store", "pipeline/survey"}},
 	{packages: "pipeline/preflight", may: []string{"drivers", "pipeline/catalog", "pipeline/failure", "pipeline/folding", "pipeline/probe", "pipeline/route", "pipeline/store", "pipeline/survey"}},
+	// Know one document's places, and no document on its way.
+	{packages: "pipeline/guard", may: []string{"drivers", "pipeline/catalog", "pipeline/store", "pipeline/survey"}},
+	{packages: "pipeline/takeback", may: []string{"drivers", "internal/crash", "pipeline/catalog", "pipeline/copies", "pipeline/store", "pipeline/survey"}},
 	{packages: "pipeline/plan", may: []string{"checkpoint", "pipeline/catalog", "pipeline/failure", "pipeline/forms", "pipeline/progress"}},
 	{packages: "pipeline/progress", may: []string{"checkpoint", "drivers", "drivers/metrics", "pipeline/failure"}},
 	// Knows what follows from two stores and a row.

@@ -14,9 +14,11 @@
 // and progress (watch.go). A purge is a migration of what has been moved before
 // (purge.go), a plan one that changes nothing (rehearsal.go).
 //
-// The rooms below have one job each, and none of them knows an item: store and forms
+// The rooms below have one job each, and none of them knows an item: job (what a run is
+// told and tells), route (its two stores, and which rows are its), store and forms
 // (payloads), concurrency (how much at once), failure (what does not go on), progress,
-// plan, probe and survey (what could be lost), audit.
+// plan, preflight, probe, survey and guard (what could be lost), takeback (what was put in
+// vain), copies (the record of copies), audit.
 //
 // The package knows the drivers' interface, the catalog and the checkpoint, and no
 // backend.

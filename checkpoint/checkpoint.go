@@ -65,6 +65,9 @@ type Counts struct {
 	// CopiedBefore are moved documents whose payloads stood at the destination already, by
 	// the record of copies.
 	CopiedBefore int64 `json:"copied_before,omitempty"`
+	// Adopted are moved documents that were at the destination already, though their rows
+	// named the source, where nothing was: the catalog had fallen back.
+	Adopted int64 `json:"adopted,omitempty"`
 	// Skipped are documents that nothing had to be done for.
 	Skipped int64 `json:"skipped,omitempty"`
 	// BytesCounted are the bytes of the moved and the skipped documents as they
@@ -80,6 +83,7 @@ func (c *Counts) Add(other Counts) {
 	c.NoDigest += other.NoDigest
 	c.AlreadyThere += other.AlreadyThere
 	c.CopiedBefore += other.CopiedBefore
+	c.Adopted += other.Adopted
 	c.Skipped += other.Skipped
 	c.BytesCounted += other.BytesCounted
 }

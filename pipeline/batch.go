@@ -84,6 +84,7 @@ const (
 	thisRun       mover = iota
 	earlierRun          // which did not count it: this one does
 	earlierCounts       // which counted it: what is left is to delete the source
+	forgottenRun        // an earlier one, of which the catalog knows nothing: nothing is at the source
 )
 
 // carriage is how a payload travels, and who compares it with the catalog's digest.

@@ -48,10 +48,16 @@ func (m *migration) fetchBatch(ctx context.Context, batcher drivers.Batcher, ite
 	if err := m.sourceOps.One(ctx, items, func() { results = batcher.GetBatch(ctx, requests) }); err != nil {
 		return err
 	}
+	var missing []*item
+	why := make(map[*item]error)
 	for i, it := range items {
+		if err := results[i].Err; drivers.KindOf(err) == drivers.NotFound {
+			missing, why[it] = append(missing, it), err
+			continue
+		}
 		m.fetched(ctx, it, results[i].Payload, results[i].Info.MD5, results[i].Err)
 	}
-	return context.Cause(ctx)
+	return m.destOps.Each(ctx, missing, func(ctx context.Context, it *item) { m.notFetched(ctx, it, why[it]) })
 }
 
 func (m *migration) fetchOne(ctx context.Context, it *item) {
@@ -97,29 +103,37 @@ func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 	switch {
 	case drivers.KindOf(err) != drivers.NotFound:
 		it.fail(failure.StageFetch, failure.ClassOf(err, failure.ClassFetch), err)
-	case m.route.SamePrefix() && m.alreadyThere(ctx, it):
-		if m.sweeping {
-			it.foundMoved(earlierCounts)
-		} else {
-			it.foundMoved(earlierRun)
-		}
+	case m.heldThere(ctx, it):
 	default:
 		it.fail(failure.StageFetch, failure.ClassMissingPayload, err)
 	}
 }
 
-// alreadyThere says whether the destination holds, with its digest, a document
-// that is no longer at the source. It matters where both give the same URIs,
-// so that the catalog cannot say that it was moved by an interrupted run.
-func (m *migration) alreadyThere(ctx context.Context, it *item) bool {
-	if it.doc.Digest == "" {
+// heldThere says whether the destination holds a document that is not at the source, and
+// then notes that an earlier run has moved it, though its row does not say so:
+//
+//   - Source and destination give the same URIs, so that no row can say it.
+//   - The database fell back behind the deletes of that run: a standby that lacked the last
+//     commits took over, or a backup was restored. The row names the source again.
+//
+// The proof is the row's digest, which what is at the document's own place at the
+// destination must have. No checkpoint and no journal has to show who put it there: these
+// are the bytes for which the row asks, and nothing else has them any more.
+func (m *migration) heldThere(ctx context.Context, it *item) bool {
+	found, ok := store.Holds(ctx, m.dst, it.dest, it.doc, m.ReadBack)
+	switch {
+	case !ok:
 		return false
+	case !m.route.SamePrefix():
+		return it.adopt(found)
+	case found.Compressed != it.doc.Compressed:
+		return false // one row describes both copies
+	case m.sweeping:
+		it.foundMoved(earlierCounts)
+	default:
+		it.foundMoved(earlierRun)
 	}
-	if info, err := m.dst.Stat(ctx, it.dest); err != nil || info.MD5 == it.doc.Digest {
-		return err == nil
-	}
-	digest, err := store.Digest(ctx, m.dst, it.dest)
-	return err == nil && digest == it.doc.Digest
+	return true
 }
 
 // meaning is the context for an operation on an item's payload at the source.

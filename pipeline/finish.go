@@ -92,7 +92,9 @@ func (m *migration) skips(it *item) bool { return it.state == stateNothingLeft }
 
 func countsOf(it *item) checkpoint.Counts {
 	c := checkpoint.Counts{Moved: 1, BytesRead: it.fetchedBytes, BytesWritten: it.receipt.Bytes, BytesCounted: max(it.doc.Bytes, 0)}
-	if it.mover != thisRun {
+	if it.mover == forgottenRun {
+		c.Adopted = 1
+	} else if it.mover != thisRun {
 		c.AlreadyThere = 1
 	} else if it.copy.State == copies.Copied {
 		c.CopiedBefore = 1

@@ -8,6 +8,7 @@ import (
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
 // state is how far a document has come. docs/architecture.md draws the whole
@@ -16,7 +17,8 @@ import (
 //
 // A Copy ends with copied: the record of copies says, durably, what the destination
 // holds. A later migration comes from found to copied by that record, and goes on to
-// proved, from where everything is as in any migration.
+// proved, from where everything is as in any migration. So does a document that the
+// destination holds though its row names the source (heldThere).
 type state uint8
 
 const (
@@ -24,7 +26,7 @@ const (
 	stateFound  state = iota // nothing is done yet, or the payload has to be streamed
 	stateHeld                // the payload is in memory, in the form that it came in or is to be put in
 	statePut                 // the destination took the payload
-	stateCopied              // the record of copies proves what the destination holds
+	stateCopied              // the record of copies, or what was read there, proves what the destination holds
 	stateProved              // the destination holds it, by its own MD5, read back, or by the record
 
 	// The row names the destination.
@@ -162,6 +164,17 @@ func (it *item) copiedBefore(c copies.Copy) bool {
 	}
 	it.copy = c
 	it.digest, it.bytes, it.compressed = c.Destination.Digest, c.Destination.Bytes, c.Destination.Compressed
+	return true
+}
+
+// adopt notes that the destination holds what a row tells that names the source, where
+// nothing is: an earlier run has moved the document, and the catalog fell back behind it.
+func (it *item) adopt(held store.Held) bool {
+	if !it.enter(stateCopied) {
+		return false
+	}
+	it.mover = forgottenRun
+	it.digest, it.bytes, it.compressed = held.Digest, held.Bytes, held.Compressed
 	return true
 }
 

@@ -72,10 +72,8 @@ func (m *migration) askLengths(ctx context.Context, b *batch) error {
 			if info.Bytes > m.limits.StreamBytes {
 				it.carriage = streamed
 			}
-		case drivers.KindOf(err) == drivers.NotFound && m.route.SamePrefix():
-			// fetch finds out whether it is at the destination already.
 		case drivers.KindOf(err) == drivers.NotFound:
-			it.fail(failure.StageFetch, failure.ClassMissingPayload, err)
+			// fetch finds out whether it is at the destination already.
 		default:
 			it.fail(failure.StageFetch, failure.ClassFetch, err)
 		}

@@ -158,8 +158,9 @@ func (m *migration) takeCopies(items []*item) error {
 	return nil
 }
 
-// recordProves says whether the record proves what the destination holds: the copy was
-// proved when it was put, and looked at when this run began.
+// recordProves says whether what the destination holds is proved without anything of this
+// run's put: by the record, whose copy was proved when it was put, and looked at when this
+// run began; or because heldThere has just seen it.
 func (m *migration) recordProves(it *item) bool {
 	switch {
 	case it.state == stateCopied:
@@ -223,7 +224,7 @@ func (m *migration) recordCommitted(b *batch, sources map[*item]string) {
 	var list []copies.Copy
 	var before []*item
 	for _, it := range b.items {
-		if it.state != stateCommitted && it.state != stateMovedBefore || it.copy.State == copies.Committed {
+		if it.state != stateCommitted && it.state != stateMovedBefore || it.copy.State == copies.Committed || it.mover == forgottenRun {
 			continue
 		}
 		if it.state == stateMovedBefore {

@@ -135,6 +135,9 @@ func (m *migration) conclude(ran error) checkpoint.Header {
 		h.Counts.Moved = min(h.Counts.Moved, max(0, h.Documents-m.result.Failed))
 	}
 	m.result.Counts = h.Counts
+	if n := h.Counts.Adopted - m.result.Before.Adopted; n > 0 {
+		m.Log.Warn("rows named the source again for documents that had been moved and deleted there: the catalog is older than these deletions", "documents", n)
+	}
 	m.result.CopiedBefore = h.Counts.CopiedBefore - m.result.Before.CopiedBefore
 	switch {
 	case m.Job == Copy, m.result.Interrupted, errors.Is(ran, context.Canceled):

@@ -107,7 +107,7 @@ func (m *migration) remover() takeback.Remover {
 
 // asPut is what may have been put for an item.
 func (it *item) asPut() takeback.Put {
-	return takeback.Put{Row: it.doc, Place: it.dest, Shared: it.siblings || it.dest == it.doc.URI, Receipt: it.receipt, Copy: it.copy}
+	return takeback.Put{Row: it.doc, Place: it.dest, Shared: it.siblings || it.dest == it.doc.URI || it.mover == forgottenRun, Receipt: it.receipt, Copy: it.copy}
 }
 
 // takeBack removes what was put for a document that is not going to be committed, so that

@@ -62,6 +62,9 @@ func (m Migration) write(w io.Writer) {
 	if r.Counts.AlreadyThere > 0 {
 		fmt.Fprintf(w, "  there      %d of them had been moved when a run was interrupted\n", r.Counts.AlreadyThere)
 	}
+	if r.Counts.Adopted > 0 {
+		fmt.Fprintf(w, "  adopted    %d of them: their rows named the source again, where nothing was, and the destination held them; the database is older than their deletion\n", r.Counts.Adopted)
+	}
 	writeCopied(w, m)
 	if n := skipped(r); n > 0 {
 		fmt.Fprintf(w, "  skipped    %d documents that are elsewhere\n", n)
@@ -221,6 +224,7 @@ type MigrationForm struct {
 	BytesRead      int64        `json:"bytes_read"`
 	BytesWritten   int64        `json:"bytes_written"`
 	AlreadyThere   int64        `json:"already_there"`
+	Adopted        int64        `json:"adopted"`
 	CopiedBefore   int64        `json:"copied_before"`
 	CopiesDoubted  int64        `json:"copies_doubted"`
 	CopiesRemoved  int64        `json:"copies_removed"`
@@ -254,7 +258,7 @@ func (m Migration) form() MigrationForm {
 		TaskID: r.TaskID, State: string(r.State), Resumed: r.Resumed, Interrupted: r.Interrupted,
 		Documents: r.Documents, Moved: r.Counts.Moved, Failed: r.Failed,
 		BytesRead: r.Counts.BytesRead, BytesWritten: r.Counts.BytesWritten, WithoutDigest: r.Counts.NoDigest,
-		AlreadyThere: r.Counts.AlreadyThere, Skipped: skipped(r), RunSeconds: run.took.Seconds(), CheckpointPath: r.Checkpoint,
+		AlreadyThere: r.Counts.AlreadyThere, Adopted: r.Counts.Adopted, Skipped: skipped(r), RunSeconds: run.took.Seconds(), CheckpointPath: r.Checkpoint,
 		CopiedBefore: r.CopiedBefore, CopiesDoubted: r.CopiesDoubted, CopiesRemoved: r.Removed, RecordPath: r.Record,
 		ThisRun: RunForm{
 			run.documents, run.bytesRead, run.bytesWritten, run.rate(run.documents), run.rate(run.bytesRead), run.rate(run.bytesWritten),
@@ -289,7 +293,7 @@ func (p Purge) Conclude(out Output) error {
 	}
 	switch {
 	case p.Err != nil:
-		return fmt.Errorf("%w; %s", p.Err, again(p.Err))
+		return ended(p.Err)
 	case p.Interrupted:
 		return ending.Interrupted("interrupted; run the same command again to go on")
 	case p.Failed > 0:

@@ -36,6 +36,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/pipeline/canary"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/copies"
@@ -72,6 +73,7 @@ type migration struct {
 	snapshot  catalog.Snapshot
 	settled   *survey.Settlement
 	alike     survey.Folded
+	deletions *canary.Watch
 	sourceOps gate // gets and deletes at the source
 	destOps   gate // puts and read-backs at the destination
 	cpu       gate // whatever only computes
@@ -206,6 +208,9 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.openJournal(); err != nil {
 		return err
 	}
+	if err := m.watchDeletions(ctx); err != nil {
+		return err
+	}
 	if err := m.checkCopies(ctx); err != nil {
 		return err
 	}
@@ -225,6 +230,9 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	}
 	if err == nil && !m.stopped && !m.purging() {
 		err = m.endRecord(ctx)
+	}
+	if err == nil {
+		err = m.deletions.End(ctx, m.stop)
 	}
 	drop, err = m.end(ctx, err)
 	return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -177,4 +178,59 @@ func TestASlowMirrorIsFoundAtTheEnd(t *testing.T) {
 func bucketOfPlace(p place) string {
 	bucket, _, _ := strings.Cut(strings.TrimPrefix(p.prefix, "s3://"), "/")
 	return bucket
+}
+
+// A replication of delete markers from the source to the destination is read where the
+// server tells, and then no source is deleted. (MinIO makes no such rule without a second
+// server that it knows: here something before it answers for it.)
+func TestAReplicationOfDeletionsIsRefused(t *testing.T) {
+	t.Parallel()
+	minio := testenv.MinIO(t)
+	s := seedDB(t, bench.Workload{Documents: 20, Seed: 93})
+	from, to := s3Place(minio, minio.Bucket(t), "a/"), s3Place(minio, minio.Bucket(t), "a/")
+	seeding, second := from.config(t, s.url, compression{}), to.config(t, s.url, compression{})
+	kedge(t, "migrate", "--dontask", dbPlace(s.url).config(t, s.url, compression{}), seeding).want(t, exitDone)
+	rule := `<ReplicationConfiguration><Role>r</Role><Rule><ID>x</ID><Priority>1</Priority><Status>Enabled</Status><Filter><Prefix></Prefix></Filter>
+		<DeleteMarkerReplication><Status>%s</Status></DeleteMarkerReplication><Destination><Bucket>arn:aws:s3:::` + bucketOfPlace(to) + `</Bucket></Destination></Rule></ReplicationConfiguration>`
+	for _, test := range []struct {
+		status string
+		exit   int
+	}{{"Enabled", exitRefused}, {"Disabled", exitDone}} {
+		through := from
+		through.options = append([]string{}, from.options...)
+		for i, option := range through.options {
+			if strings.HasPrefix(option, "url: ") {
+				through.options[i] = "url: " + answering(t, minio.URL, "replication", fmt.Sprintf(rule, test.status))
+			}
+		}
+		first := through.config(t, s.url, compression{})
+		o := kedge(t, "migrate", "--dontask", first, second).want(t, test.exit)
+		if refused := strings.Contains(o.stderr, "a replication of the source carries delete markers on"); refused != (test.exit == exitRefused) {
+			t.Errorf("%s", o.stderr)
+		}
+	}
+	s.check(t, to)
+}
+
+// answering stands before a server and answers GETs with this parameter itself.
+func answering(t *testing.T, server, parameter, answer string) string {
+	t.Helper()
+	target, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // it is signed
+	}}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Query().Has(parameter) {
+			w.Header().Set("Content-Type", "application/xml")
+			_, _ = w.Write([]byte(answer))
+			return
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	return proxy.URL
 }

@@ -88,6 +88,11 @@ func (m *migration) run(ctx context.Context) (err error) {
 	if err := m.refuse(); err != nil {
 		return err
 	}
+	if !m.KeepSource {
+		if err := failure.RefuseCarried(ctx, m.Source, m.Destination); err != nil {
+			return err
+		}
+	}
 	if m.state, err = openState(m.Checkpoint, Identity(m.Options)); err != nil {
 		return err
 	}

@@ -8,13 +8,16 @@ import (
 	"github.com/kedge/kedge/pipeline/canary"
 )
 
-// watchDeletions makes what watches over the deletion of sources, and looks after the
-// document that a killed run has deleted first.
-func (m *migration) watchDeletions(ctx context.Context) error {
-	m.deletions = canary.New(canary.Options{
+// newWatch makes what watches over the deletion of sources.
+func (m *migration) newWatch() *canary.Watch {
+	return canary.New(canary.Options{
 		Source: m.src.Driver, Destination: m.dst.Driver, File: m.Checkpoint + ".canary", Patience: m.WatchDeletions,
 		Wanted: m.wanted, Log: m.Log,
 	})
+}
+
+// recoverFirst looks after the document that a killed run has deleted first.
+func (m *migration) recoverFirst(ctx context.Context) error {
 	if m.KeepSource {
 		return nil
 	}

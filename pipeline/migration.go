@@ -156,6 +156,7 @@ func newMigration(o Options, stop <-chan struct{}) *migration {
 	m.lateStream = concurrency.Fixed[*item](1)
 	m.sourceOps, m.destOps = m.newGate(m.src), m.newGate(m.dst)
 	m.cpu = concurrency.Fixed[*item](concurrency.Processors())
+	m.deletions = m.newWatch()
 	return m
 }
 
@@ -208,7 +209,7 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.openJournal(); err != nil {
 		return err
 	}
-	if err := m.watchDeletions(ctx); err != nil {
+	if err := m.recoverFirst(ctx); err != nil {
 		return err
 	}
 	if err := m.checkCopies(ctx); err != nil {

@@ -238,7 +238,7 @@ func (w *Watch) look(ctx context.Context) error {
 func (w *Watch) safe(ctx context.Context, canary Document) {
 	if there, err := w.there(ctx, canary); err == nil && !there {
 		if lost := w.putBack(ctx, canary); lost.Err != nil {
-			w.Log.ErrorContext(ctx, "the first document whose source was deleted is lost", "document", canary.Name, "kept", w.File, "reason", lost.Err.Error())
+			w.Log.ErrorContext(ctx, "the first document whose source was deleted is lost", "document", canary.Name, "uri", "file://"+w.File, "reason", lost.Err.Error())
 		}
 	}
 }

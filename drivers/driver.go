@@ -200,6 +200,9 @@ type Capabilities struct {
 	ListTells bool
 	// ListProves: the driver implements Prover.
 	ListProves bool
+	// ListsRanges: the driver implements Ranger, and several ranges listed at once come
+	// sooner than one listing.
+	ListsRanges bool
 	// Uploads: the driver implements Aborter, and needs it.
 	Uploads bool
 	// StreamBytes is the memory in bytes that a Put of one streamed payload
@@ -314,4 +317,12 @@ type Lister interface {
 type Prover interface {
 	// ListProven is List with Info.MD5, but for payloads that are not sound.
 	ListProven(ctx context.Context, fn func(uri string, info Info) error) error
+}
+
+// Ranger is implemented by drivers that can list a part of what they hold.
+type Ranger interface {
+	// ListRange is List of the payloads whose URIs are greater than after and not greater
+	// than last, in ascending order of the URIs' bytes. "" is no bound. A backend that lists
+	// in another order makes it fail rather than leave anything out knowingly.
+	ListRange(ctx context.Context, after, last string, fn func(uri string, info Info) error) error
 }

@@ -24,6 +24,16 @@ func (d *decorated[S]) ListProven(ctx context.Context, fn func(uri string, info 
 	return d.list(ctx, "", false, fn, func(_ string, fn listed) error { return prover.ListProven(ctx, fn) })
 }
 
+// ListRange lists a part of what the driver holds. Another attempt goes on behind the last
+// payload.
+func (d *decorated[S]) ListRange(ctx context.Context, after, last string, fn func(uri string, info drivers.Info) error) error {
+	ranger, ok := d.Driver.(drivers.Ranger)
+	if !ok {
+		return d.cannot(List, "list ranges")
+	}
+	return d.list(ctx, after, true, fn, func(after string, fn listed) error { return ranger.ListRange(ctx, after, last, fn) })
+}
+
 // PathURI is the driver's own.
 func (d *decorated[S]) PathURI(path string) (string, error) {
 	tree, ok := d.Driver.(drivers.Tree)

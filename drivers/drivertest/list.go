@@ -3,6 +3,8 @@ package drivertest
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 
@@ -85,6 +87,7 @@ func testList(t *testing.T, b Backend) {
 			t.Errorf("list: %q is missing", uri)
 		}
 	}
+	s.checkRanges(found)
 	enough, calls := errors.New("enough"), 0
 	err := lister.List(s.ctx, func(string, drivers.Info) error {
 		if calls++; calls == 3 {
@@ -94,6 +97,36 @@ func testList(t *testing.T, b Backend) {
 	})
 	if !errors.Is(err, enough) || calls != 3 {
 		t.Errorf("list: stopped after 3 of %d calls with %v", calls, err)
+	}
+}
+
+// checkRanges checks that ranges of a listing are together the whole, each in its order.
+func (s *store) checkRanges(found map[string]drivers.Info) {
+	s.Helper()
+	if !s.d.Capabilities().ListsRanges {
+		return
+	}
+	uris := slices.Sorted(maps.Keys(found))
+	bounds := []string{"", uris[0], uris[1], uris[len(uris)/2] + "x", uris[len(uris)-1], uris[len(uris)-1] + "x", ""}
+	var got []string
+	for i, last := range bounds[1:] {
+		after := bounds[i]
+		err := s.d.(drivers.Ranger).ListRange(s.ctx, after, last, func(uri string, info drivers.Info) error {
+			if uri <= after || last != "" && uri > last {
+				s.Errorf("list from %q to %q: %q", after, last, uri)
+			}
+			if info != found[uri] {
+				s.Errorf("list from %q to %q: %q is %v, in the whole listing %v", after, last, uri, info, found[uri])
+			}
+			got = append(got, uri)
+			return nil
+		})
+		if err != nil {
+			s.Errorf("list from %q to %q: %v", after, last, err)
+		}
+	}
+	if !slices.Equal(got, uris) {
+		s.Errorf("ranges list %d payloads, the whole has %d; the first that differs is %q", len(got), len(uris), firstDifference(got, uris))
 	}
 }
 

@@ -63,6 +63,9 @@ func testIdentity(t *testing.T, b Backend) {
 	if _, proves := s.d.(drivers.Prover); c.ListProves && !proves {
 		t.Error("Capabilities promise a Prover")
 	}
+	if _, ranges := s.d.(drivers.Ranger); c.ListsRanges && !ranges {
+		t.Error("Capabilities promise a Ranger")
+	}
 }
 
 // testRoundtrip puts, reads and deletes every body in every form.

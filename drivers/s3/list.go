@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -28,6 +29,42 @@ func (s *Store) List(ctx context.Context, fn func(uri string, info drivers.Info)
 	})
 }
 
+// errRangeEnds ends a walk at the end of its range.
+var errRangeEnds = errors.New("behind the range")
+
+// ListRange lists 1000 objects to a request, as List does.
+func (s *Store) ListRange(ctx context.Context, after, last string, fn func(uri string, info drivers.Info) error) error {
+	if s.unlisted != nil {
+		return s.unlisted
+	}
+	here := scheme + s.bucket + "/"
+	w := &walk{store: s, bucket: s.bucket, prefix: s.prefix, after: strings.TrimPrefix(after, here)}
+	before := after
+	err := w.each(ctx, s.Prefix(), func(key string, object types.Object) error {
+		uri := here + key
+		switch {
+		case uri == after:
+			return nil // a server whose StartAfter includes the key itself
+		case uri < before:
+			return unordered(s.Prefix(), key, before)
+		case last != "" && uri > last:
+			return errRangeEnds
+		}
+		before = uri
+		return fn(uri, drivers.Info{Bytes: aws.ToInt64(object.Size), Version: tag(object.ETag), Modified: aws.ToTime(object.LastModified)})
+	})
+	if err == errRangeEnds {
+		return nil
+	}
+	return err
+}
+
+// unordered says that what would go on behind a key cannot be listed.
+func unordered(place, key, behind string) error {
+	return &drivers.Error{Op: "list", URI: place, Kind: drivers.Config,
+		Err: fmt.Errorf("the server does not list in the order of keys: %q comes behind %q", key, behind)}
+}
+
 // ListAfter lists 1000 objects to a request. Info.Version is the ETag.
 func (s *Store) ListAfter(ctx context.Context, prefix, after string, fn func(path string, info drivers.Info) error) error {
 	place, last := scheme+s.bucket+"/"+s.prefix+prefix, s.prefix+after
@@ -41,8 +78,7 @@ func (s *Store) ListAfter(ctx context.Context, prefix, after string, fn func(pat
 			return nil // a server whose StartAfter includes the key itself
 		case key < last:
 			// It would be lost to a listing that starts again behind it.
-			return &drivers.Error{Op: "list", URI: place, Kind: drivers.Config,
-				Err: fmt.Errorf("the server does not list in the order of keys: %q comes behind %q", key, last)}
+			return unordered(place, key, last)
 		}
 		last = key
 		path := key[len(s.prefix):]

@@ -78,6 +78,7 @@ func (s *Store) Capabilities() drivers.Capabilities {
 		BatchDelete: true,
 		Lists:       true,
 		ListTells:   true,
+		ListsRanges: true,
 		Uploads:     true,
 
 		StreamBytes:    (partsAtOnce+1)*s.tuning.PartBytes + 256<<10,

@@ -51,7 +51,7 @@ func (a Adopt) run(ctx context.Context) (adopted int64, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	held, useful, err := spreadListing(ctx, folder, list, toldMD5|toldTag)
+	held, useful, err := spreadListing(ctx, folder, "listed", list, toldMD5|toldTag)
 	if err != nil || !useful {
 		return 0, err
 	}

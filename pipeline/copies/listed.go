@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/spread"
 )
@@ -101,10 +99,10 @@ func (l listed) proves(digest string) bool {
 
 // spreadListing lists a store into files. useful says whether it has told anything of
 // some payload that is wanted, or has none.
-func spreadListing(ctx context.Context, folder string, list listing, wanted told) (files [spread.Files]string, useful bool, err error) {
+func spreadListing(ctx context.Context, folder, name string, list listing, wanted told) (files [spread.Files]string, useful bool, err error) {
 	useful = true
 	first := true
-	files, err = spread.Over(folder, "listed", func(put func([16]byte, []byte) error) error {
+	files, err = spread.Over(folder, name, func(put func([16]byte, []byte) error) error {
 		var buffer []byte
 		return list(ctx, func(uri string, info drivers.Info) error {
 			one := listedOf(info)
@@ -185,20 +183,8 @@ func (c Check) list(ctx context.Context) (_ Checked, err error) {
 		return Checked{}, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	var recorded, held [spread.Files]string
-	both, bothCtx := errgroup.WithContext(ctx)
-	both.Go(func() (err error) {
-		useful := false
-		if held, useful, err = spreadListing(bothCtx, folder, list, toldMD5|toldTag|toldVersion); err == nil && !useful {
-			err = errUntold // every copy would be doubted for it
-		}
-		return err
-	})
-	both.Go(func() (err error) {
-		recorded, err = spread.Over(folder, "recorded", func(put func([16]byte, []byte) error) error { return c.spreadRecord(bothCtx, put) })
-		return err
-	})
-	if err := both.Wait(); err != nil {
+	recorded, held, err := c.spreadBoth(ctx, folder, list)
+	if err != nil {
 		return Checked{}, err
 	}
 	v := c.reading()
@@ -213,7 +199,7 @@ func (c Check) list(ctx context.Context) (_ Checked, err error) {
 }
 
 // spreadRecord puts the entries to be compared as they stand in the record.
-func (c Check) spreadRecord(ctx context.Context, put func([16]byte, []byte) error) error {
+func (c Check) spreadRecord(ctx context.Context, some *samples, put func([16]byte, []byte) error) error {
 	var cursor Cursor
 	var buffer []byte
 	for {
@@ -224,6 +210,9 @@ func (c Check) spreadRecord(ctx context.Context, put func([16]byte, []byte) erro
 			entry, err := c.Record.read(k, v)
 			if err != nil {
 				return err
+			}
+			if some.every > 0 {
+				some.add(entry.Destination.URI)
 			}
 			buffer = appendBytes(appendBytes(buffer[:0], k), v)
 			return put(md5.Sum([]byte(entry.Destination.URI)), buffer)

@@ -17,6 +17,7 @@ const scanEntries = 4096
 func (r *Record) Find(documents []catalog.Document) ([]Copy, error) {
 	found := make([]Copy, len(documents))
 	err := r.db.View(func(tx *bolt.Tx) error {
+		defer r.touch(tx, len(documents))
 		intended, copied := tx.Bucket(bucketIntended), tx.Bucket(bucketCopies)
 		for i, d := range documents {
 			found[i] = Copy{Key: d.Key, Name: d.Name}
@@ -43,6 +44,18 @@ func (r *Record) Find(documents []catalog.Document) ([]Copy, error) {
 		return nil, err
 	}
 	return found, nil
+}
+
+// mappedEntries is how many entries are looked at before the file's pages are let go:
+// some 8 MiB of it.
+const mappedEntries = 1 << 16
+
+// touch notes that so many more entries were looked at in a transaction that reads.
+func (r *Record) touch(tx *bolt.Tx, entries int) {
+	if r.touched.Add(int64(entries)) >= mappedEntries {
+		r.touched.Store(0)
+		letGo(tx)
+	}
 }
 
 // read reads an entry as the run sees it.
@@ -100,13 +113,15 @@ func (r *Record) scan(after Cursor, limit int, wanted []State, fn func(k, v []by
 // those that fn was called with.
 func (r *Record) scanPart(after Cursor, given, limit int, wanted []State, fn func(k, v []byte) error) (Cursor, int, error) {
 	err := r.db.View(func(tx *bolt.Tx) error {
+		looked := 0
+		defer func() { r.touch(tx, looked) }()
 		cursor := tx.Bucket(parts[after.part]).Cursor()
 		k, v := cursor.Seek([]byte(after.key))
 		if k != nil && string(k) == after.key {
 			k, v = cursor.Next()
 		}
 		var last []byte
-		for n := 0; k != nil && n < scanEntries && given < limit; n++ {
+		for ; k != nil && looked < scanEntries && given < limit; looked++ {
 			last = k
 			s, err := stateOf(v)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -101,6 +102,8 @@ type Record struct {
 	header Header
 
 	numbers numbers
+	// touched counts entries since the file's pages were let go.
+	touched atomic.Int64
 
 	mu     sync.Mutex    // guards counts; the writer takes it
 	counts [states]int64 // as durable, by the file's states

@@ -99,8 +99,11 @@ func (r reader) pageWhere(ctx context.Context, docs []catalog.Document, limit in
 	if err != nil {
 		return nil, err
 	}
-	return pgx.AppendRows(docs, rows, toDocument)
+	return pgx.AppendRows(slices.Grow(docs, min(limit-len(docs), mostGrown)), rows, toDocument)
 }
+
+// mostGrown bounds for how many rows room is made before it is known how many there are.
+const mostGrown = 4096
 
 // toDocument is document for pgx.
 func toDocument(row pgx.CollectableRow) (catalog.Document, error) { return document(row) }
@@ -123,9 +126,9 @@ func (r reader) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Documen
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	var users, buckets, ids []string
-	for _, k := range keys {
-		users, buckets, ids = append(users, k.UserID), append(buckets, k.Bucket), append(ids, k.ArchiveID)
+	users, buckets, ids := make([]string, len(keys)), make([]string, len(keys)), make([]string, len(keys))
+	for i, k := range keys {
+		users[i], buckets[i], ids[i] = k.UserID, k.Bucket, k.ArchiveID
 	}
 	docs, err := again(ctx, func() ([]catalog.Document, error) {
 		rows, err := r.q.Query(ctx, `
@@ -136,7 +139,7 @@ func (r reader) Rows(ctx context.Context, keys []drivers.Key) ([]catalog.Documen
 		if err != nil {
 			return nil, err
 		}
-		return pgx.AppendRows([]catalog.Document(nil), rows, toDocument)
+		return pgx.AppendRows(make([]catalog.Document, 0, len(keys)), rows, toDocument)
 	})
 	return docs, failed(ctx, "read rows of the catalog", err)
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	// The certificate authorities that Mozilla trusts, for machines that have none
 	// of their own: an image with nothing but kedge in it, an empty root directory.
@@ -35,9 +34,7 @@ func run(program string, args []string) int {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", program, err)
 		return exitFailed
 	}
-	// Payloads come and go by the megabyte: collect before the garbage is as
-	// large as what is in use.
-	debug.SetGCPercent(50)
+	paceGarbage()
 	a := newApp(&c.globals, cmdline.Line{Program: program, Parsed: parsed})
 	defer a.progress.AnswerSignals()()
 	ctx, interrupts := catchInterrupts(a.stderr)

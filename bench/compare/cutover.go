@@ -27,9 +27,6 @@ type Cutover struct {
 	PeakBytes, RecordBytes int64
 }
 
-// changedShare is the part of the documents that changes between copy and migrate.
-const changedShare = 100
-
 // CutOver makes an installation of so many tiny documents in driver db or localfs, and
 // measures copy, migrate --nodelete with a hundredth changed in between, rollback, and
 // migrate again with deletion.

@@ -54,11 +54,11 @@ func (c *copyCommand) Run(ctx context.Context, a *app, interrupted *interrupts) 
 		},
 		create:  true,
 		options: c.complete,
-		conclude: func(_ sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, err error) (error, []string) {
+		conclude: func(_ sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, err error) ([]string, error) {
 			err = summary.Copying{
 				Result: r, Course: d.Course(), Err: err, Follow: c.Follow, Elsewhere: o.Elsewhere, Next: c.suggestions(a, r, err),
 			}.Conclude(a.results())
-			return err, c.nextSteps(a, r, err)
+			return c.nextSteps(a, r, err), err
 		},
 	})
 }

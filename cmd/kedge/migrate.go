@@ -68,11 +68,11 @@ func (c *migrateCommand) documents(ctx context.Context, a *app, interrupted *int
 		consent: func() error { return confirm(a, c.DontAsk) },
 		create:  true,
 		options: c.complete,
-		conclude: func(s sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, err error) (error, []string) {
+		conclude: func(s sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, err error) ([]string, error) {
 			err = summary.Migration{
 				Result: r, Course: d.Course(), Err: err, NoDelete: c.NoDelete, Configuration: indent(redacted(s.destination)), Elsewhere: o.Elsewhere, Next: c.suggestions(a, r, err),
 			}.Conclude(a.results())
-			return err, c.nextSteps(a, r, err)
+			return c.nextSteps(a, r, err), err
 		},
 	})
 }
@@ -97,9 +97,9 @@ type errand struct {
 	options func(*pipeline.Options)
 	// ready, if set, is the last thing before the run.
 	ready func(pipeline.Options) error
-	// conclude prints how the run ended, and gives the command's error and what is to
-	// be done next.
-	conclude func(s sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, ran error) (error, []string)
+	// conclude prints how the run ended, and gives what is to be done next and the
+	// command's error.
+	conclude func(s sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, ran error) ([]string, error)
 }
 
 // carry does an errand.
@@ -146,7 +146,7 @@ func (f *moveFlags) carry(ctx context.Context, a *app, interrupted *interrupts, 
 	}
 	d.Follow(&o)
 	result, err := a.progress.Run(ctx, interrupted.stop, o)
-	err, next := e.conclude(s, o, result, d, err)
+	next, err := e.conclude(s, o, result, d, err)
 	if result.TaskID != 0 {
 		report := d.Report(from, to, result, next)
 		report.Configuration = redacted(s.destination)

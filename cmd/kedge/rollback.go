@@ -43,11 +43,11 @@ func (c *rollbackCommand) Run(ctx context.Context, a *app, interrupted *interrup
 			}
 			return confirm(a, c.DontAsk)
 		},
-		conclude: func(s sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, err error) (error, []string) {
+		conclude: func(s sides, o pipeline.Options, r pipeline.Result, d *watch.Documents, err error) ([]string, error) {
 			err = summary.Migration{
 				Result: r, Course: d.Course(), Back: true, Err: err, NoDelete: true, Configuration: indent(redacted(s.destination)), Elsewhere: o.Elsewhere, Next: c.suggestions(a, r, err),
 			}.Conclude(a.results())
-			return err, c.nextSteps(a, r, err)
+			return c.nextSteps(a, r, err), err
 		},
 	})
 }

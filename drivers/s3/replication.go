@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -48,9 +49,8 @@ func (s *Store) ruledBy(rule types.ReplicationRule) bool {
 	var prefix string
 	switch f := rule.Filter; {
 	case f == nil:
-		if rule.Prefix != nil { //nolint:staticcheck // rules of the first version have it
-			prefix = *rule.Prefix
-		}
+		//lint:ignore SA1019 rules of the first version have it
+		prefix = aws.ToString(rule.Prefix)
 	case f.Prefix != nil:
 		prefix = *f.Prefix
 	case f.And != nil && f.And.Prefix != nil:

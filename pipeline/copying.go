@@ -345,6 +345,7 @@ func (m *migration) tellRound() {
 	r := &m.round.Round
 	r.Rest = m.round.left.Load()
 	r.Number, r.Ended, r.Copies = m.record.Header().Rounds, time.Now(), m.copied()
+	r.BytesRead, r.BytesWritten = counts.BytesRead, counts.BytesWritten
 	r.Copied, r.Unchanged, r.Failed = counts.Moved, counts.Skipped-r.Rest, m.result.Failed
 	r.RowsPerSecond, r.Cutover = m.pace.RowsPerSecond(), m.pace.Cutover(r.Copies, m.rest)
 	m.result.Round = *r

@@ -83,6 +83,7 @@ func (c *migrateCommand) planCommands(a *app, destination *config.File) (list ne
 	list.add("read every document at its new place", c.verify(a))
 	if c.NoDelete {
 		list.add("delete what --nodelete leaves at the source, when all is well", c.purge(a))
+		list.add("go back in seconds, as long as that is there", c.rollBack(a))
 	}
 	list.add("go back: move everything to the source again", c.goBack(a))
 	return list

@@ -33,6 +33,8 @@ type Round struct {
 	// Copies are all that the record has now; Rest are the rows that have none, and
 	// move at the cutover.
 	Copies, Rest int64
+	// BytesRead and BytesWritten are those of the payloads that this round copied.
+	BytesRead, BytesWritten int64
 	// RowsPerSecond is how many copied documents a second a cutover would commit, and
 	// Cutover how long it would take now until Anchore can be started, with the rest
 	// moved at this run's pace. Both are measured; 0, and negative, where they are not

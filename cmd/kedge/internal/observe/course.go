@@ -60,6 +60,10 @@ type Copies struct {
 	Copied  int64 `json:"copied"`
 	Changed int64 `json:"changed"`
 	Failed  int64 `json:"failed"`
+	// BytesRead and BytesWritten are those of all rounds, which the first began at Began.
+	BytesRead    int64     `json:"-"`
+	BytesWritten int64     `json:"-"`
+	Began        time.Time `json:"-"`
 	// InAll are the copies that there are, Missing the rows without one.
 	InAll   int64 `json:"in_all"`
 	Missing int64 `json:"missing"`
@@ -168,7 +172,12 @@ func (c *Course) round(r pipeline.Round) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.phase, c.copied, c.began = Waiting, true, r.Began
+	began := c.copies.Began
+	if began.IsZero() {
+		began = r.Began
+	}
 	c.copies = Copies{
+		Began: began, BytesRead: c.copies.BytesRead + r.BytesRead, BytesWritten: c.copies.BytesWritten + r.BytesWritten,
 		Rounds: c.copies.Rounds + 1, Copied: c.copies.Copied + r.Copied, Changed: r.Changed, Failed: r.Failed,
 		InAll: r.Copies, Missing: r.Rest, RowsPerSecond: r.RowsPerSecond,
 	}

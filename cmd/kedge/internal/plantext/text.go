@@ -49,7 +49,7 @@ func (p *Plan) write(w io.Writer) error {
 		t.line("  (put the password of --db-connect in place of %s)", cmdline.Masked)
 	}
 	if p.KeepSource {
-		t.wrapped("  ", "Until it is purged, the source keeps its payloads (--nodelete). The catalog names the destination all the same: Anchore finds the source's again only when it was moved back, which puts each payload again and proves it, or when the database is restored from a backup.")
+		t.wrapped("  ", "Until it is purged, the source keeps its payloads (--nodelete). The catalog names the destination all the same: Anchore finds the source's again only when kedge rollback has gone back to them, when everything was moved back, or when the database is restored from a backup.")
 	}
 	return t.err
 }
@@ -155,7 +155,11 @@ func (t *planText) cutover(p *Plan) {
 	}
 	takes := "How long that takes until Anchore can be started is not known."
 	if c.Took >= 0 && c.RowsPerSecond > 0 {
-		takes = fmt.Sprintf("That takes about %s until Anchore can be started, at %.0f rows a second.", roughly(c.Took), c.RowsPerSecond)
+		about := "about "
+		if c.Took < time.Second {
+			about = "" // less than that
+		}
+		takes = fmt.Sprintf("That takes %s%s until Anchore can be started, at %.0f rows a second.", about, roughly(c.Took), c.RowsPerSecond)
 	}
 	t.wrapped("\nCutover: ", fmt.Sprintf("of %d documents, which were copied before and have not changed, only the rows change; %s move. %s Sources are deleted after that.", c.Copied, documentsOf(c.Rest), takes))
 }

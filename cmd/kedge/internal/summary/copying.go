@@ -66,11 +66,19 @@ func (c Copying) copies() observe.Copies {
 	return *c.Course.Copies
 }
 
+// took is how long all rounds have taken, with the waiting between them.
+func (c Copying) took(copies observe.Copies) time.Duration {
+	if copies.Began.IsZero() {
+		return c.Ended.Sub(c.Began)
+	}
+	return c.Ended.Sub(copies.Began)
+}
+
 func (c Copying) write(w io.Writer) {
 	r, copies := c.Result, c.copies()
 	fmt.Fprintf(w, "\nCopy task %d: %s\n", r.TaskID, c.state())
 	fmt.Fprintf(w, "  copied     %s in this run, in %s\n", documents(copies.Copied), observe.Number(copies.Rounds, "round"))
-	fmt.Fprintf(w, "  unchanged  %s had been copied before the last round\n", documents(r.Round.Unchanged))
+	fmt.Fprintf(w, "  unchanged  %s among those that the last round looked at\n", documents(r.Round.Unchanged))
 	if r.Round.Changed > 0 {
 		fmt.Fprintf(w, "  changed    %s while being copied: left to the next round, or to the cutover\n", documents(r.Round.Changed))
 	}
@@ -78,9 +86,9 @@ func (c Copying) write(w io.Writer) {
 		fmt.Fprintf(w, "  skipped    %s elsewhere\n", documents(n))
 	}
 	fmt.Fprintf(w, "  copies     %d in all; %s without one, to be moved at the cutover\n", copies.InAll, observe.Number(copies.Missing, "row"))
-	fmt.Fprintf(w, "  read       %s\n", observe.ByteCount(r.Counts.BytesRead-r.Before.BytesRead))
-	fmt.Fprintf(w, "  written    %s%s\n", observe.ByteCount(r.Counts.BytesWritten-r.Before.BytesWritten), shareOfRead(r))
-	fmt.Fprintf(w, "  this run   %s\n", r.Ended.Sub(r.Began).Round(time.Millisecond))
+	fmt.Fprintf(w, "  read       %s\n", observe.ByteCount(copies.BytesRead))
+	fmt.Fprintf(w, "  written    %s%s\n", observe.ByteCount(copies.BytesWritten), shareOf(copies.BytesWritten, copies.BytesRead))
+	fmt.Fprintf(w, "  this run   %s\n", c.took(copies).Round(time.Millisecond))
 	if copies.BehindSeconds != nil {
 		fmt.Fprintf(w, "  behind     %s: what the services have changed since is not copied yet\n", roughly(*copies.BehindSeconds))
 	}
@@ -140,8 +148,8 @@ func (c Copying) form() CopyingForm {
 		TaskID: r.TaskID, State: c.state(), Interrupted: r.Interrupted, Rounds: copies.Rounds,
 		Copied: copies.Copied, Unchanged: r.Round.Unchanged, Changed: r.Round.Changed, Failed: r.Failed, Skipped: skipped(r),
 		Copies: copies.InAll, CopiesMissing: copies.Missing,
-		BytesRead: r.Counts.BytesRead - r.Before.BytesRead, BytesWritten: r.Counts.BytesWritten - r.Before.BytesWritten,
-		RunSeconds: r.Ended.Sub(r.Began).Seconds(), BehindSeconds: copies.BehindSeconds, RowsPerSecond: copies.RowsPerSecond, CutoverSeconds: copies.CutoverSeconds,
+		BytesRead: copies.BytesRead, BytesWritten: copies.BytesWritten,
+		RunSeconds: c.took(copies).Seconds(), BehindSeconds: copies.BehindSeconds, RowsPerSecond: copies.RowsPerSecond, CutoverSeconds: copies.CutoverSeconds,
 		Failures: Groups(r.Failures), Elsewhere: Places(r.Elsewhere), Next: append([]Suggestion{}, c.Next...),
 		CheckpointPath: r.Checkpoint, RecordPath: r.Record,
 	}

@@ -85,7 +85,11 @@ func (m Migration) write(w io.Writer) {
 			fmt.Fprintln(w, "The source still holds its data (--nodelete). Delete it with kedge purge when all is well.")
 		}
 		if m.Configuration != "" {
-			fmt.Fprintf(w, "After this migration, your anchore-engine config.yaml MUST have the following configuration options added before starting up again:\n%s\n", m.Configuration)
+			what := "migration"
+			if m.Back {
+				what = "rollback"
+			}
+			fmt.Fprintf(w, "After this %s, your anchore-engine config.yaml MUST have the following configuration options added before starting up again:\n%s\n", what, m.Configuration)
 		}
 	}
 	writeNext(w, m.Next)
@@ -154,11 +158,13 @@ func skipped(r pipeline.Result) (n int64) {
 }
 
 // shareOfRead tells what compression made of the documents.
-func shareOfRead(r pipeline.Result) string {
-	if r.Counts.BytesRead == 0 || r.Counts.BytesRead == r.Counts.BytesWritten {
+func shareOfRead(r pipeline.Result) string { return shareOf(r.Counts.BytesWritten, r.Counts.BytesRead) }
+
+func shareOf(written, read int64) string {
+	if read == 0 || read == written {
 		return ""
 	}
-	return fmt.Sprintf(", %.0f%% of what was read", 100*float64(r.Counts.BytesWritten)/float64(r.Counts.BytesRead))
+	return fmt.Sprintf(", %.0f%% of what was read", 100*float64(written)/float64(read))
 }
 
 // writeFailures names the documents that stay behind, by reason, and the sources

@@ -340,11 +340,12 @@ func (m *migration) endRound(ctx context.Context) error {
 }
 
 // tellRound says how the round has ended, or how far it has come.
-func (m *migration) tellRound() {
+func (m *migration) tellRound(cutShort bool) {
 	counts, _ := m.progress.Tally()
 	r := &m.round.Round
 	r.Rest = m.round.left.Load()
 	r.Number, r.Ended, r.Copies = m.record.Header().Rounds, time.Now(), m.copied()
+	r.CutShort = cutShort
 	r.BytesRead, r.BytesWritten = counts.BytesRead, counts.BytesWritten
 	r.Copied, r.Unchanged, r.Failed = counts.Moved, counts.Skipped-r.Rest, m.result.Failed
 	r.RowsPerSecond, r.Cutover = m.pace.RowsPerSecond(), m.pace.Cutover(r.Copies, m.rest)

@@ -94,7 +94,7 @@ func (m *migration) end(ctx context.Context, ran error) (drop bool, err error) {
 		return false, errors.Join(ran, err)
 	}
 	if m.Job == Copy {
-		m.tellRound()
+		m.tellRound(!finished)
 	}
 	h := m.conclude(ran)
 	if concurrency.Closed(m.cat.Lost()) {

@@ -24,6 +24,8 @@ type Start struct {
 // Round is how a round of a Copy ended.
 type Round struct {
 	Number int64
+	// CutShort: it has not looked at all that it was to look at, and does not count.
+	CutShort bool
 	// Copied are the documents that this round copied, Changed those that were changed
 	// or removed while they were copied, which the next round looks at, Failed the
 	// others that could not be copied.

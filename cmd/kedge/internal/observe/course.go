@@ -60,6 +60,9 @@ type Copies struct {
 	Copied  int64 `json:"copied"`
 	Changed int64 `json:"changed"`
 	Failed  int64 `json:"failed"`
+	// CutShort: the last round has not come to its end, so that nobody knows what is
+	// missing.
+	CutShort bool `json:"-"`
 	// BytesRead and BytesWritten are those of all rounds, which the first began at Began.
 	BytesRead    int64     `json:"-"`
 	BytesWritten int64     `json:"-"`
@@ -82,6 +85,9 @@ func (c Copies) String() string { return strings.Join(c.lines(), "; ") }
 
 // lines are its parts, each short enough for a terminal.
 func (c Copies) lines() []string {
+	if c.CutShort {
+		return []string{Number(c.InAll, "copy", "copies") + " in all; what is missing was not looked at to the end"}
+	}
 	list := []string{Number(c.InAll, "copy", "copies") + " in all, " + Number(c.Missing, "row") + " without one"}
 	if c.BehindSeconds != nil {
 		list[0] += ", " + duration(*c.BehindSeconds) + " behind"
@@ -94,7 +100,11 @@ func (c Copies) lines() []string {
 
 // RoundText says how a round of copying ended, in one line.
 func RoundText(r pipeline.Round, c Copies) string {
-	return fmt.Sprintf("Round %d: %d copied, %d unchanged, %d changed meanwhile, %d failed; %s", r.Number, r.Copied, r.Unchanged, r.Changed, r.Failed, c)
+	round := fmt.Sprintf("Round %d", r.Number)
+	if r.CutShort {
+		round = fmt.Sprintf("Round %d, cut short", r.Number+1)
+	}
+	return fmt.Sprintf("%s: %d copied, %d unchanged, %d changed meanwhile, %d failed; %s", round, r.Copied, r.Unchanged, r.Changed, r.Failed, c)
 }
 
 // Course follows what a run calls back with. The zero value is ready to Follow one
@@ -171,17 +181,23 @@ func (c *Course) startable(failed, sources int64) {
 func (c *Course) round(r pipeline.Round) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.phase, c.copied, c.began = Waiting, true, r.Began
+	c.phase = Waiting
+	whole := int64(1)
+	if r.CutShort {
+		whole = 0
+	} else {
+		c.copied, c.began = true, r.Began
+	}
 	began := c.copies.Began
 	if began.IsZero() {
 		began = r.Began
 	}
 	c.copies = Copies{
 		Began: began, BytesRead: c.copies.BytesRead + r.BytesRead, BytesWritten: c.copies.BytesWritten + r.BytesWritten,
-		Rounds: c.copies.Rounds + 1, Copied: c.copies.Copied + r.Copied, Changed: r.Changed, Failed: r.Failed,
+		CutShort: r.CutShort, Rounds: c.copies.Rounds + whole, Copied: c.copies.Copied + r.Copied, Changed: r.Changed, Failed: r.Failed,
 		InAll: r.Copies, Missing: r.Rest, RowsPerSecond: r.RowsPerSecond,
 	}
-	if r.Cutover >= 0 && r.RowsPerSecond > 0 {
+	if !r.CutShort && r.Cutover >= 0 && r.RowsPerSecond > 0 {
 		took := r.Cutover.Seconds()
 		c.copies.CutoverSeconds = &took
 	}

@@ -103,3 +103,16 @@ func TestTheCourseIsShown(t *testing.T) {
 		t.Error("a run that does not copy shows copies")
 	}
 }
+
+// A round that was cut short does not say that nothing is missing.
+func TestARoundThatWasCutShort(t *testing.T) {
+	var c Course
+	o := pipeline.Options{Job: pipeline.Copy}
+	c.Follow(&o)
+	r := pipeline.Round{CutShort: true, Copied: 7, Copies: 7, Began: time.Now()}
+	o.Round(r)
+	at := c.Now().Copies
+	if text := RoundText(r, *at); at.Rounds != 0 || at.BehindSeconds != nil || text != "Round 1, cut short: 7 copied, 0 unchanged, 0 changed meanwhile, 0 failed; 7 copies in all; what is missing was not looked at to the end" {
+		t.Errorf("%q, %+v", text, at)
+	}
+}

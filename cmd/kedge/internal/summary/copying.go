@@ -52,7 +52,7 @@ func (c Copying) state() string {
 	switch {
 	case c.Err == nil && c.Failed > 0, c.Err != nil && !errors.Is(c.Err, context.Canceled):
 		return "failed"
-	case c.Err != nil, c.Interrupted && !c.Follow:
+	case c.Err != nil, c.Interrupted:
 		return "pending"
 	}
 	return "complete"
@@ -85,11 +85,15 @@ func (c Copying) write(w io.Writer) {
 	if n := skipped(r); n > 0 {
 		fmt.Fprintf(w, "  skipped    %s elsewhere\n", documents(n))
 	}
-	fmt.Fprintf(w, "  copies     %d in all; %s without one, to be moved at the cutover\n", copies.InAll, observe.Number(copies.Missing, "row"))
+	if copies.CutShort {
+		fmt.Fprintf(w, "  copies     %d in all; the last round was cut short: what has no copy yet, the next run copies, or the cutover moves\n", copies.InAll)
+	} else {
+		fmt.Fprintf(w, "  copies     %d in all; %s without one, to be moved at the cutover\n", copies.InAll, observe.Number(copies.Missing, "row"))
+	}
 	fmt.Fprintf(w, "  read       %s\n", observe.ByteCount(copies.BytesRead))
 	fmt.Fprintf(w, "  written    %s%s\n", observe.ByteCount(copies.BytesWritten), shareOf(copies.BytesWritten, copies.BytesRead))
 	fmt.Fprintf(w, "  this run   %s\n", c.took(copies).Round(time.Millisecond))
-	if copies.BehindSeconds != nil {
+	if copies.BehindSeconds != nil && !copies.CutShort {
 		fmt.Fprintf(w, "  behind     %s: what the services have changed since is not copied yet\n", roughly(*copies.BehindSeconds))
 	}
 	if copies.CutoverSeconds != nil {

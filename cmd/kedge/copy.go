@@ -19,7 +19,7 @@ type copyCommand struct {
 	Source      string `arg:"" name:"source.yaml" help:"Configuration of the store as it is, which the services use."`
 	Destination string `arg:"" name:"dest.yaml" help:"Configuration of the store to copy to."`
 
-	Follow      bool          `help:"Go on until interrupted (Ctrl-C, SIGTERM): look for what has changed again and again, and copy that. Ended so, with the round under way finished and nothing failed, the exit status is 0."`
+	Follow      bool          `help:"Go on until interrupted (Ctrl-C, SIGTERM): look for what has changed again and again, and copy that. Ended so, with what is in flight finished and nothing failed, the exit status is 0."`
 	FollowEvery time.Duration `default:"60s" placeholder:"DURATION" help:"With --follow: how long from the end of a round to the next (default ${default})."`
 
 	moveFlags

@@ -6,7 +6,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
-	"github.com/kedge/kedge/pipeline/canary"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/journal"
@@ -183,12 +181,6 @@ func (d *deleting) URI(k drivers.Key) (string, error) {
 	return d.prefix + k.UserID + "/" + k.Bucket + "/" + k.ArchiveID, nil
 }
 
-func (d *deleting) Place() string { return d.prefix }
-
-func (d *deleting) Get(_ context.Context, uri string) (io.ReadCloser, drivers.Info, error) {
-	return nil, drivers.Info{}, &drivers.Error{Op: "get", URI: uri, Kind: drivers.NotFound, Err: errors.New("nothing is there")}
-}
-
 func (d *deleting) Delete(_ context.Context, uri string) error {
 	d.deleted = append(d.deleted, uri)
 	return nil
@@ -239,8 +231,6 @@ func TestASourceIsDeletedOnlyOfWhatIsCommitted(t *testing.T) {
 			}
 			source := &deleting{prefix: "a://", batches: batches}
 			m := newMigration(Options{Source: Store{Driver: source}, Destination: Store{Driver: &deleting{prefix: "z://"}}, Catalog: allCommitted{items: items}, Workers: 1}, nil)
-			m.deletions = canary.New(canary.Options{Source: source, Destination: m.dst.Driver, File: filepath.Join(t.TempDir(), "canary"),
-				Wanted: func(context.Context, canary.Document) (bool, error) { return false, nil }})
 			if err := m.settled.Look(t.Context(), nothingOdd{}, m.src, m.dst); err != nil {
 				t.Fatal(err)
 			}

@@ -36,7 +36,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/kedge/kedge/checkpoint"
-	"github.com/kedge/kedge/pipeline/canary"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/copies"
@@ -73,7 +72,6 @@ type migration struct {
 	snapshot  catalog.Snapshot
 	settled   *survey.Settlement
 	alike     survey.Folded
-	deletions *canary.Watch
 	sourceOps gate // gets and deletes at the source
 	destOps   gate // puts and read-backs at the destination
 	cpu       gate // whatever only computes
@@ -156,7 +154,6 @@ func newMigration(o Options, stop <-chan struct{}) *migration {
 	m.lateStream = concurrency.Fixed[*item](1)
 	m.sourceOps, m.destOps = m.newGate(m.src), m.newGate(m.dst)
 	m.cpu = concurrency.Fixed[*item](concurrency.Processors())
-	m.deletions = m.newWatch()
 	return m
 }
 
@@ -209,9 +206,6 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.openJournal(); err != nil {
 		return err
 	}
-	if err := m.recoverFirst(ctx); err != nil {
-		return err
-	}
 	if err := m.checkCopies(ctx); err != nil {
 		return err
 	}
@@ -231,9 +225,6 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	}
 	if err == nil && !m.stopped && !m.purging() {
 		err = m.endRecord(ctx)
-	}
-	if err == nil {
-		err = m.deletions.End(ctx, m.stop)
 	}
 	drop, err = m.end(ctx, err)
 	return err

@@ -153,7 +153,7 @@ func (c *migrateCommand) treeOptions(a *app, from, to tree.Store) (tree.Options,
 	o := tree.Options{
 		Source: from, Destination: to, Repositories: c.Repository, Uploads: !c.ExcludeUploads,
 		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
-		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, WatchDeletions: c.WatchDeletes, Log: a.log,
+		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, Log: a.log,
 	}
 	var err error
 	o.Checkpoint, err = checkpointPath(c.Checkpoint, tree.Identity(o).Fingerprint)

@@ -87,7 +87,6 @@ var (
 	_ drivers.Prover    = (*decorated[int])(nil)
 	_ drivers.Aborter   = (*decorated[int])(nil)
 	_ drivers.Inspector = (*decorated[int])(nil)
-	_ drivers.Carrier   = (*decorated[int])(nil)
 	_ drivers.Tree      = (*decorated[int])(nil)
 	_ drivers.Watched   = (*decorated[int])(nil)
 	_ drivers.Batcher   = (*batching[int])(nil)
@@ -198,14 +197,6 @@ func (d *decorated[S]) Inspect(ctx context.Context) ([]drivers.Finding, error) {
 		return inspector.Inspect(ctx)
 	}
 	return nil, nil
-}
-
-// CarriesDeletions asks the driver at once; one that cannot tell knows of no place.
-func (d *decorated[S]) CarriesDeletions(ctx context.Context) []string {
-	if carrier, ok := d.Driver.(drivers.Carrier); ok {
-		return carrier.CarriesDeletions(ctx)
-	}
-	return nil
 }
 
 // Outage is the driver's; one that is not Watched has none.

@@ -131,9 +131,6 @@ func (d *direct) request(ctx context.Context, method string, loc location, query
 	if err != nil {
 		return nil, err
 	}
-	if drivers.Fresh(ctx) && header != nil {
-		header["Cache-Control"] = []string{"no-cache"} // asks what lies on the way, and is not signed
-	}
 	r := (&http.Request{
 		Method: method, Host: e.host, Header: header,
 		URL:   e.address(loc.key, query),

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/kedge/kedge/pipeline/canary"
 )
 
 // A run that was interrupted goes on: nothing that was done is listed, read or
@@ -148,54 +146,5 @@ func TestEndedAnywhere(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
-	}
-}
-
-// What deletes at the source deletes at the destination: the first file shows it, is put
-// back, and nothing else is deleted, in this run or in the next.
-func TestDeletionsThatAreCarriedOn(t *testing.T) {
-	content := shop(20)
-	r := newRig(t, content)
-	r.src.before = func(op, path string) error {
-		if op == "delete" {
-			return os.Remove(filepath.Join(r.to, strings.TrimPrefix(path, "/")))
-		}
-		return nil
-	}
-	for range 2 {
-		var lost *canary.LostError
-		if _, err := Run(t.Context(), nil, r.o); !errors.As(err, &lost) || lost.Kept == "" || lost.Err != nil {
-			t.Fatal(err)
-		}
-		holds(t, r.to, content)
-		holds(t, r.from, content)
-	}
-	r.src.before = nil
-	r.run(t)
-	holds(t, r.to, content)
-	holds(t, r.from, nil)
-	if left, _ := filepath.Glob(r.o.Checkpoint + "*.canary*"); left != nil {
-		t.Error(left)
-	}
-}
-
-// Nobody looks for the probe at the source before it is put: a mount that remembers what was
-// not there would hide that both are one place.
-func TestTheProbeIsPutBeforeTheSourceIsLookedAt(t *testing.T) {
-	r := newRig(t, shop(1))
-	put := false
-	r.dst.before = func(op, path string) error {
-		put = put || op == "put" && strings.HasSuffix(path, probePath)
-		return nil
-	}
-	r.src.before = func(op, path string) error {
-		if !put && strings.HasSuffix(path, probePath) {
-			t.Errorf("%s %s before it was put", op, path)
-		}
-		return nil
-	}
-	r.run(t)
-	if !put {
-		t.Error("no probe was put")
 	}
 }

@@ -299,7 +299,7 @@ func (p Purge) Conclude(out Output) error {
 	}
 	switch {
 	case p.Err != nil:
-		return ended(p.Err)
+		return fmt.Errorf("%w; %s", p.Err, again(p.Err))
 	case p.Interrupted:
 		return ending.Interrupted("interrupted; run the same command again to go on")
 	case p.Failed > 0:

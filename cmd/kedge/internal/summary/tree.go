@@ -33,7 +33,7 @@ func (t Tree) Conclude(out Output) error {
 	}
 	switch {
 	case t.Err != nil:
-		return ended(t.Err)
+		return fmt.Errorf("%w; %s", t.Err, again(t.Err))
 	case t.Failed > 0:
 		return ending.Incomplete("%d files stay behind; mend what can be mended and run the same command again", t.Failed)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"fmt"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/failure"
@@ -103,9 +104,15 @@ func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 	switch {
 	case drivers.KindOf(err) != drivers.NotFound:
 		it.fail(failure.StageFetch, failure.ClassOf(err, failure.ClassFetch), err)
-	case m.heldThere(ctx, it):
 	default:
-		it.fail(failure.StageFetch, failure.ClassMissingPayload, err)
+		held, unknown := m.heldThere(ctx, it)
+		switch {
+		case unknown != nil:
+			err = fmt.Errorf("%w; whether the destination has it at %s cannot be told: %w", err, it.dest, unknown)
+			it.fail(failure.StageFetch, failure.ClassOf(unknown, failure.ClassFetch), err)
+		case !held:
+			it.fail(failure.StageFetch, failure.ClassMissingPayload, err)
+		}
 	}
 }
 
@@ -118,22 +125,26 @@ func (m *migration) notFetched(ctx context.Context, it *item, err error) {
 //
 // The proof is the row's digest, which what is at the document's own place at the
 // destination must have. No checkpoint and no journal has to show who put it there: these
-// are the bytes for which the row asks, and nothing else has them any more.
-func (m *migration) heldThere(ctx context.Context, it *item) bool {
-	found, ok := store.Holds(ctx, m.dst, it.dest, it.doc, m.ReadBack)
+// are the bytes for which the row asks, and nothing else has them any more. Where some other
+// row names that place, too, it is not the document's own.
+func (m *migration) heldThere(ctx context.Context, it *item) (bool, error) {
+	found, ok, err := store.Holds(ctx, m.dst, it.dest, it.doc, m.ReadBack)
 	switch {
-	case !ok:
-		return false
+	case !ok || err != nil:
+		return false, err
 	case !m.route.SamePrefix():
-		return it.adopt(found)
+		if err := m.settled.Wait(ctx); err != nil || m.settled.IsOdd(it.dest) {
+			return false, err
+		}
+		return it.adopt(found), nil
 	case found.Compressed != it.doc.Compressed:
-		return false // one row describes both copies
+		return false, nil // one row describes both copies
 	case m.sweeping:
 		it.foundMoved(earlierCounts)
 	default:
 		it.foundMoved(earlierRun)
 	}
-	return true
+	return true, nil
 }
 
 // meaning is the context for an operation on an item's payload at the source.

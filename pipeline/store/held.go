@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io"
 
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/forms"
 )
@@ -24,23 +26,21 @@ type Held struct {
 //     That shows only what kedge has compressed once: other programs' zlib makes other bytes.
 //
 // Of a row without a digest nothing can be said. readBack reads the payload also where
-// the store tells its MD5. What cannot be read is not held.
-func Holds(ctx context.Context, s Store, uri string, row catalog.Document, readBack bool) (Held, bool) {
+// the store tells its MD5. An error is the store's, and then nobody knows.
+func Holds(ctx context.Context, s Store, uri string, row catalog.Document, readBack bool) (Held, bool, error) {
 	if row.Digest == "" {
-		return Held{}, false
+		return Held{}, false, nil
 	}
 	info, err := s.Stat(ctx, uri)
-	if err != nil {
-		return Held{}, false
-	}
 	held := Held{Digest: info.MD5, Bytes: info.Bytes, Compressed: row.Compressed}
-	if held.Digest == "" || readBack {
-		if held.Digest, err = Digest(ctx, s, uri); err != nil {
-			return Held{}, false
-		}
+	if err == nil && (held.Digest == "" || readBack) {
+		held.Digest, err = Digest(ctx, s, uri)
+	}
+	if err != nil {
+		return Held{}, false, unlessAbsent(err)
 	}
 	if held.Digest == row.Digest {
-		return held, true
+		return held, true, nil
 	}
 	turn := forms.NewInflateReader
 	if row.Compressed {
@@ -48,10 +48,19 @@ func Holds(ctx context.Context, s Store, uri string, row catalog.Document, readB
 	}
 	held.Compressed = !row.Compressed
 	if held.Compressed && !s.Rule().Enabled {
-		return Held{}, false // no row may say of this store that a payload is compressed
+		return Held{}, false, nil // no row may say of this store that a payload is compressed
 	}
 	other, err := turned(ctx, s, uri, turn)
-	return held, err == nil && other == row.Digest
+	return held, err == nil && other == row.Digest, unlessAbsent(err)
+}
+
+// unlessAbsent is nil of an error that says that there is no such payload, or none of this
+// form.
+func unlessAbsent(err error) error {
+	if drivers.KindOf(err) == drivers.NotFound || errors.Is(err, forms.ErrZlib) {
+		return nil
+	}
+	return err
 }
 
 // turned reads a payload for the MD5 of its other form.

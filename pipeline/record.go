@@ -112,7 +112,7 @@ func (m *migration) checkCopies(ctx context.Context) error {
 		}
 		m.Log.InfoContext(ctx, "the copies were looked at", "trust", string(m.Trust), "confirmed", checked.Confirmed, "doubted", checked.Doubted)
 		m.result.CopiesDoubted = checked.Doubted
-		if m.Trust != copies.TrustRecord {
+		if m.Trust != copies.TrustRecord && m.Job == Migrate { // a way back has looked at the old store
 			m.record.Update(func(h *copies.Header) { h.Suspect = false })
 		}
 	}
@@ -287,11 +287,15 @@ func (m *migration) task(ctx context.Context) (int64, error) {
 			}
 		}
 	}
+	stale, err := m.staleUnlooked(ctx)
+	if err != nil {
+		return 0, err
+	}
 	id, err := m.cat.StartTask(ctx, m.src.Name(), m.dst.Name(), 0, m.Job == Copy)
 	if err != nil || m.record == nil {
 		return id, err
 	}
-	m.record.Update(func(h *copies.Header) { h.TaskID = id })
+	m.record.Update(func(h *copies.Header) { h.TaskID, h.Suspect = id, h.Suspect || stale })
 	return id, nil
 }
 

@@ -30,6 +30,11 @@ func TestAStaleRecordIsNotBelievedUnseen(t *testing.T) {
 			in.exec(`DELETE FROM archive_migration_tasks`)
 			in.exec(`DELETE FROM tasks`)
 		},
+		"a copy has looked at nothing since": func(in *installation, o *pipeline.Options) {
+			in.exec(`DELETE FROM archive_migration_tasks`)
+			in.exec(`DELETE FROM tasks`)
+			run(t, in.copyOptions(in.dst))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := install(t, 30)
@@ -76,6 +81,11 @@ func TestAPurgeAfterTheWayBackIsKnownToTheRecord(t *testing.T) {
 	p.Job = pipeline.Purge
 	if run(t, p); held(t, in.dst) != 0 {
 		t.Fatalf("%d are left at the new store", held(t, in.dst))
+	}
+	// Going back once more looks at the old store, not at the new one.
+	var refused *failure.RefusedError
+	if _, err := pipeline.Run(t.Context(), nil, in.back()); err != nil && !errors.As(err, &refused) {
+		t.Fatal(err)
 	}
 	o := in.cutover(in.dst)
 	o.Trust = copies.TrustRecord

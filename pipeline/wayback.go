@@ -113,15 +113,16 @@ func (m *migration) missesSome(ctx context.Context) (missing bool, err error) {
 	return missing, err
 }
 
-// resetDeleting has the record forget that sources were deleted where no row names the
-// destination any more: all documents have been moved back since.
+// resetDeleting has the record forget that sources were deleted, or kept, where no row
+// names the destination any more: all documents have been moved back since.
 func (m *migration) resetDeleting(ctx context.Context) error {
-	if m.Job != Copy && m.Job != Migrate || !m.record.Header().Deleting {
+	h := m.record.Header()
+	if m.Job != Copy && m.Job != Migrate || !h.Deleting && !h.Keeping {
 		return nil
 	}
 	moved, err := m.cat.Count(ctx, catalog.Selection{Prefix: m.dst.Prefix()})
 	if err == nil && moved.Documents == 0 {
-		m.record.Update(func(h *copies.Header) { h.Deleting = false })
+		m.record.Update(func(h *copies.Header) { h.Deleting, h.Keeping = false, false })
 	}
 	return err
 }
@@ -164,6 +165,16 @@ func (m *migration) disbelieve(ctx context.Context) error {
 		m.Log.WarnContext(ctx, "the record of copies is not believed unseen", "reason", reason, "trust", string(m.Trust))
 	}
 	return err
+}
+
+// staleUnlooked says whether the record is out of date and this run does not look at its
+// copies: with the number of this run's task the record would look new.
+func (m *migration) staleUnlooked(ctx context.Context) (bool, error) {
+	if m.record == nil || m.newRecord || m.Job == Migrate || m.record.Header().TaskID == 0 {
+		return false, nil
+	}
+	reason, err := m.whyStale(ctx)
+	return reason != "", err
 }
 
 // whyStale says why the record may not know what has become of the copies, "" where

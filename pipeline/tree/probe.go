@@ -19,16 +19,7 @@ func (m *migration) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, there, err := stat(ctx, m.Source, probePath); err != nil && drivers.KindOf(err) != drivers.NotFound {
-		return fmt.Errorf("the source cannot be read: %w", err)
-	} else if there && !m.KeepSource {
-		// Left by a killed run that moved into what is the source now.
-		if old, err := m.Source.PathURI(probePath); err == nil {
-			if err := m.Source.Delete(ctx, old); err != nil {
-				return fmt.Errorf("the source cannot be emptied: %w", err)
-			}
-		}
-	}
+	// Nobody looks at the source before: a mount would remember that nothing was there.
 	content := []byte("kedge probe " + rand.Text() + "\n")
 	if _, err := m.Destination.Put(ctx, uri, drivers.InMemory(content, md5Hex(content))); err != nil {
 		return fmt.Errorf("the destination cannot be written: %w", err)
@@ -42,6 +33,15 @@ func (m *migration) probe(ctx context.Context) error {
 		return failure.Refused("source and destination are the same place under two names: what is written to %s appears at %s", m.Destination.Place(), m.Source.Place())
 	case err != nil && kind != drivers.NotFound && kind != drivers.TooLarge:
 		return fmt.Errorf("the source cannot be read: %w", err)
+	case kind != drivers.NotFound && !m.KeepSource:
+		// Left by a killed run that moved into what is the source now.
+		old, err := m.Source.PathURI(probePath)
+		if err == nil {
+			err = m.Source.Delete(ctx, old)
+		}
+		if err != nil {
+			return fmt.Errorf("the source cannot be emptied: %w", err)
+		}
 	}
 	return nil
 }

@@ -148,3 +148,24 @@ func TestEndedAnywhere(t *testing.T) {
 		}
 	}
 }
+
+// Nobody looks for the probe at the source before it is put: a mount that remembers what was
+// not there would hide that both are one place.
+func TestTheProbeIsPutBeforeTheSourceIsLookedAt(t *testing.T) {
+	r := newRig(t, shop(1))
+	put := false
+	r.dst.before = func(op, path string) error {
+		put = put || op == "put" && strings.HasSuffix(path, probePath)
+		return nil
+	}
+	r.src.before = func(op, path string) error {
+		if !put && strings.HasSuffix(path, probePath) {
+			t.Errorf("%s %s before it was put", op, path)
+		}
+		return nil
+	}
+	r.run(t)
+	if !put {
+		t.Error("no probe was put")
+	}
+}

@@ -49,7 +49,7 @@ test: ## all that a commit must pass
 # Without -race: what these run is the program as it is shipped, whose memory and
 # kills at an instant would be others. Most of these tests wait most of the time.
 test-program:
-	go test -parallel 4 -timeout 60m -skip '$(RACE_TESTS)|$(LEAK_TESTS)' ./cmd/kedge
+	go test -parallel 4 -timeout 80m -skip '$(RACE_TESTS)|$(LEAK_TESTS)' ./cmd/kedge
 
 test-rest:
 	go test -timeout 30m -run '$(LEAK_TESTS)' ./cmd/kedge

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/internal/crash"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/copies"
@@ -91,7 +92,8 @@ func (m *migration) checkCopies(ctx context.Context) error {
 	if m.record == nil || !m.moves() {
 		return nil
 	}
-	if m.Trust == "" {
+	chosen := m.Trust != ""
+	if !chosen {
 		m.Trust = copies.Best(m.dst)
 	}
 	if err := m.disbelieve(ctx); err != nil {
@@ -104,9 +106,15 @@ func (m *migration) checkCopies(ctx context.Context) error {
 	}
 	counts := m.record.Counts()
 	if counts[copies.Copied]+counts[copies.Committed]+counts[copies.Doubted]+counts[copies.CommittedDoubted] > 0 {
-		checked, err := copies.Check{
+		check := copies.Check{
 			Record: m.record, Store: m.dst, How: m.Trust, Folder: m.Record + ".check", Workers: int(m.destOps.Limit()),
-		}.Run(ctx)
+		}
+		checked, err := check.Run(ctx)
+		if err != nil && !chosen && m.Trust == copies.TrustList && drivers.KindOf(err) == drivers.Other && ctx.Err() == nil {
+			m.Log.WarnContext(ctx, "the copies are read back, because the listing is of no use", "reason", err.Error())
+			m.Trust, check.How = copies.TrustVerify, copies.TrustVerify
+			checked, err = check.Run(ctx)
+		}
 		if err != nil {
 			return err
 		}

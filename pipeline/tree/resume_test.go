@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -153,19 +154,21 @@ func TestEndedAnywhere(t *testing.T) {
 // not there would hide that both are one place.
 func TestTheProbeIsPutBeforeTheSourceIsLookedAt(t *testing.T) {
 	r := newRig(t, shop(1))
-	put := false
+	var put atomic.Bool
 	r.dst.before = func(op, path string) error {
-		put = put || op == "put" && strings.HasSuffix(path, probePath)
+		if op == "put" && strings.HasSuffix(path, probePath) {
+			put.Store(true)
+		}
 		return nil
 	}
 	r.src.before = func(op, path string) error {
-		if !put && strings.HasSuffix(path, probePath) {
+		if !put.Load() && strings.HasSuffix(path, probePath) {
 			t.Errorf("%s %s before it was put", op, path)
 		}
 		return nil
 	}
 	r.run(t)
-	if !put {
+	if !put.Load() {
 		t.Error("no probe was put")
 	}
 }

@@ -11,9 +11,7 @@ package checkpoint
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,86 +35,6 @@ var (
 	bucketFailed   = []byte("failed")   // document key -> Failure
 	keyHeader      = []byte("header")
 )
-
-// Identity tells one migration from another.
-type Identity struct {
-	// Fingerprint is equal for two runs exactly when the one may go on with
-	// what the other left.
-	Fingerprint string
-	// Description says in one line what the migration does, without secrets,
-	// for the message when a checkpoint of another migration is refused.
-	Description string
-}
-
-// Identify gives the identity of the migration that is described so.
-func Identify(description string) Identity {
-	sum := sha256.Sum256([]byte(description))
-	return Identity{Fingerprint: hex.EncodeToString(sum[:16]), Description: description}
-}
-
-// Counts are what a migration has done so far, over all its runs. Bytes are
-// payload bytes as stored.
-type Counts struct {
-	Moved        int64 `json:"moved"`         // documents whose row names the destination now
-	BytesRead    int64 `json:"bytes_read"`    // at the source
-	BytesWritten int64 `json:"bytes_written"` // at the destination
-	NoDigest     int64 `json:"no_digest"`     // moved documents whose row had no digest to check
-	AlreadyThere int64 `json:"already_there"` // found done by an earlier, interrupted run
-	// CopiedBefore are moved documents whose payloads stood at the destination already, by
-	// the record of copies.
-	CopiedBefore int64 `json:"copied_before,omitempty"`
-	// Adopted are moved documents that were at the destination already, though their rows
-	// named the source, where nothing was: the catalog had fallen back.
-	Adopted int64 `json:"adopted,omitempty"`
-	// Skipped are documents that nothing had to be done for.
-	Skipped int64 `json:"skipped,omitempty"`
-	// BytesCounted are the bytes of the moved and the skipped documents as they
-	// were counted at the start: what their rows say, whatever was read.
-	BytesCounted int64 `json:"bytes_counted,omitempty"`
-}
-
-// Add adds other to c.
-func (c *Counts) Add(other Counts) {
-	c.Moved += other.Moved
-	c.BytesRead += other.BytesRead
-	c.BytesWritten += other.BytesWritten
-	c.NoDigest += other.NoDigest
-	c.AlreadyThere += other.AlreadyThere
-	c.CopiedBefore += other.CopiedBefore
-	c.Adopted += other.Adopted
-	c.Skipped += other.Skipped
-	c.BytesCounted += other.BytesCounted
-}
-
-// Header is the checkpoint's state beside batches and failures.
-type Header struct {
-	Version     int       `json:"version"`
-	Fingerprint string    `json:"fingerprint"`
-	Description string    `json:"description"`
-	Created     time.Time `json:"created"`
-	// Since is when this pass over the catalog began, by the destination's clock: what
-	// it says is older was put by somebody else. Zero where that is not known.
-	Since time.Time `json:"since,omitzero"`
-	// TaskID is the migration's row in the table tasks, 0 before there is one.
-	TaskID int64 `json:"task_id"`
-	// Documents is the number of documents to migrate, counted at the start.
-	Documents int64 `json:"documents"`
-	// Bytes is how many they have, as counted at the start; 0 in a file that an
-	// older kedge began.
-	Bytes int64 `json:"bytes,omitempty"`
-	// Recorded says that what is committed is to be deleted by a record of copies.
-	Recorded bool `json:"recorded,omitempty"`
-	// Position is where enumeration goes on: behind the last batch intended.
-	Position Position `json:"position"`
-	// NextBatch is the number of the next batch.
-	NextBatch uint64 `json:"next_batch"`
-	// Finished says that enumeration reached its end and every batch is done:
-	// what is left are failures.
-	Finished bool `json:"finished"`
-	// JournalBytes is the length of the journal when the last batch was done.
-	JournalBytes int64  `json:"journal_bytes,omitempty"`
-	Counts       Counts `json:"counts"`
-}
 
 // MismatchError says that the file belongs to another migration.
 type MismatchError struct {
@@ -291,31 +209,6 @@ func (c *Checkpoint) Done(number uint64, o Outcome) *Ticket {
 	})
 }
 
-// ClearFailures drops the failures for which drop returns true.
-func (c *Checkpoint) ClearFailures(drop func(Failure) bool) error {
-	return c.db.Update(func(tx *bolt.Tx) error {
-		cursor := tx.Bucket(bucketFailed).Cursor()
-		k, v := cursor.First()
-		for k != nil {
-			f, err := decodeFailure(v)
-			if err != nil {
-				return fmt.Errorf("checkpoint %s is damaged: %w", c.path, err)
-			}
-			if !drop(f) {
-				k, v = cursor.Next()
-				continue
-			}
-			key := append([]byte(nil), k...)
-			if err := cursor.Delete(); err != nil {
-				return err
-			}
-			// What a cursor points at after Delete is not promised.
-			k, v = cursor.Seek(key)
-		}
-		return nil
-	})
-}
-
 // InFlight gives the batches that were intended and never done, oldest first.
 func (c *Checkpoint) InFlight(fn func(number uint64, entries []Entry) error) error {
 	return c.db.View(func(tx *bolt.Tx) error {
@@ -327,43 +220,6 @@ func (c *Checkpoint) InFlight(fn func(number uint64, entries []Entry) error) err
 			return fn(binary.BigEndian.Uint64(k), entries)
 		})
 	})
-}
-
-// Failures gives the failed documents in order of their keys, starting behind
-// after (nil: at the first), until fn returns false. It returns the key of the
-// last one given, for the next call.
-func (c *Checkpoint) Failures(after []byte, fn func(Failure) bool) ([]byte, error) {
-	last := after
-	err := c.db.View(func(tx *bolt.Tx) error {
-		cursor := tx.Bucket(bucketFailed).Cursor()
-		k, v := cursor.First()
-		if after != nil {
-			if k, v = cursor.Seek(after); k != nil && string(k) == string(after) {
-				k, v = cursor.Next()
-			}
-		}
-		for ; k != nil; k, v = cursor.Next() {
-			f, err := decodeFailure(v)
-			if err != nil {
-				return fmt.Errorf("checkpoint %s is damaged: %w", c.path, err)
-			}
-			last = append([]byte(nil), k...)
-			if !fn(f) {
-				return nil
-			}
-		}
-		return nil
-	})
-	return last, err
-}
-
-// HasFailed says whether a document is among the failures.
-func (c *Checkpoint) HasFailed(e Entry) (failed bool, err error) {
-	err = c.db.View(func(tx *bolt.Tx) error {
-		failed = tx.Bucket(bucketFailed).Get(e.documentKey()) != nil
-		return nil
-	})
-	return failed, err
 }
 
 // Recount changes the number of documents to migrate, and of their bytes.

@@ -126,7 +126,7 @@ func TestDamagedRow(t *testing.T) {
 	run(t, `CREATE FUNCTION damaged() RETURNS bytea LANGUAGE plpgsql AS $$
 		BEGIN RAISE EXCEPTION 'missing chunk number 0 for toast value 12345' USING ERRCODE = 'XX001'; END $$`)
 	run(t, `ALTER TABLE object_storage RENAME TO stored`)
-	run(t, `CREATE VIEW object_storage AS SELECT "userId", bucket, key, version, CASE WHEN key = 'damaged' THEN damaged() ELSE content END AS content FROM stored`)
+	run(t, `CREATE VIEW object_storage AS SELECT xmin, "userId", bucket, key, version, CASE WHEN key = 'damaged' THEN damaged() ELSE content END AS content FROM stored`)
 	run(t, `INSERT INTO stored ("userId", bucket, key, version, content) VALUES ('admin', 'manifest_data', 'damaged', '', 'x'), ('admin', 'manifest_data', 'good', '', 'good')`)
 	d := mustOpen(t, openers()[1], base)
 	var requests []drivers.GetRequest

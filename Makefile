@@ -18,12 +18,18 @@ DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
 # it: every driver, an interrupt, retries, a registry, an audit.
 RACE_TESTS := ^(TestEveryPairOfDrivers|TestInterruptedOnceDrainsAndResumes|TestSwiftInTrouble|TestRegistryServesDuringMigration|TestPurge|TestVerifyIsReadOnlyAndResumes)$$
 
+# Packages whose goroutines share much: their tests run under the race detector.
+# Those of one back end each move much and share little, and what they share runs
+# in RACE_TESTS.
+RACE_PACKAGES := /(checkpoint|pipeline|drivers|cmd/kedge/internal)(/|$$)
+PLAIN_DRIVERS := /drivers/(db|localfs|s3|swift)(/|$$)
+
 # Tests that run a migration in their own process and look for goroutines that it
 # leaves behind: none may run beside them there. They wait for timeouts.
 LEAK_TESTS := ^(TestFaultsOf.*|TestADatabaseThatFallsSilent)$$
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test-deps test test-program test-rest lint fuzz torture bench scale cutover release
+.PHONY: help build demo test-deps test test-program test-leaks test-rest lint fuzz torture bench scale cutover release
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -40,20 +46,23 @@ demo: build ## migrate a small installation before your eyes
 test-deps: ## install the servers and tools that the tests need
 	$(INSTALL)
 
-# Two lanes side by side: while one waits for downloads, servers, timeouts and
-# interrupts, the other uses the processor.
+# Lanes side by side: while one waits for downloads, servers, timeouts and
+# interrupts, another uses the processor.
 test: ## all that a commit must pass
 	$(MAKE) --no-print-directory -j 2 test-deps lint
-	$(MAKE) --no-print-directory -j 2 --output-sync=line test-program test-rest
+	$(MAKE) --no-print-directory -j 3 --output-sync=line test-program test-leaks test-rest
 
 # Without -race: what these run is the program as it is shipped, whose memory and
 # kills at an instant would be others. Most of these tests wait most of the time.
 test-program:
 	go test -parallel 4 -timeout 80m -skip '$(RACE_TESTS)|$(LEAK_TESTS)' ./cmd/kedge
 
+test-leaks:
+	go test -timeout 40m -run '$(LEAK_TESTS)' ./cmd/kedge
+
 test-rest:
-	go test -timeout 30m -run '$(LEAK_TESTS)' ./cmd/kedge
-	CGO_ENABLED=1 go test -race -p 2 -timeout 40m $$(go list ./... | grep -vE '/(internal/torture|cmd/kedge)$$')
+	CGO_ENABLED=1 go test -race -p 2 -timeout 40m $$(go list ./... | grep -E '$(RACE_PACKAGES)' | grep -vE '$(PLAIN_DRIVERS)')
+	go test -p 2 -timeout 40m $$(go list ./... | grep -E '$(PLAIN_DRIVERS)'; go list ./... | grep -vE '$(RACE_PACKAGES)|/(internal/torture|cmd/kedge)$$')
 	KEDGE_TEST_RACE=1 go test -parallel 4 -timeout 30m -run '$(RACE_TESTS)' ./cmd/kedge
 	go test -timeout 60m ./internal/torture
 	internal/testenv/fuzz

@@ -55,7 +55,7 @@ func highWater(pid int) int64 {
 func TestMemoryDoesNotGrowWithTheNumberOfDocuments(t *testing.T) {
 	testenv.Alone(t, "it compares peaks of memory")
 	const most = 150 << 20
-	documents := 30000
+	documents := 15000
 	if n, err := strconv.Atoi(os.Getenv("KEDGE_TEST_DOCUMENTS")); err == nil {
 		documents = n
 	}

@@ -58,7 +58,7 @@ func countFiles(t testing.TB, folder string) (n int) {
 func TestRegistryMemory(t *testing.T) {
 	testenv.Alone(t, "it compares peaks of memory")
 	const most = 150 << 20
-	files := 20000
+	files := 10000
 	if n, err := strconv.Atoi(os.Getenv("KEDGE_TEST_FILES")); err == nil {
 		files = n
 	}

@@ -16,7 +16,11 @@ func testVersions(t *testing.T, b Backend) {
 	for round := range byte(2) {
 		receipts := map[string]drivers.Receipt{}
 		for i, f := range forms {
-			for j, length := range []int{0, 300, 3 << 20} {
+			lengths := []int{0, 300}
+			if i == 0 { // what long payloads cost is much, and the forms are alike in it
+				lengths = append(lengths, 3<<20)
+			}
+			for j, length := range lengths {
 				uri := s.uri(f.name + string(rune('a'+j)))
 				body := randomBytes(round*100+byte(i*3+j), length)
 				payload, _ := f.payload(body)

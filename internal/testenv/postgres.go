@@ -13,6 +13,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -56,6 +57,9 @@ type PostgresServer struct {
 	account  *syscall.Credential // whom it runs as, nil for ourselves
 	owned    bool                // by one test, which may stop it
 	process  *process
+
+	goldenLock sync.Mutex
+	goldenMade map[string]bool // databases of golden installations to make copies of, by name
 }
 
 var sharedPostgres shared[*PostgresServer]
@@ -326,6 +330,11 @@ func (s *PostgresServer) database(tb testing.TB, options string) string {
 			tb.Errorf("testenv: drop database: %v", err)
 		}
 	})
+	return s.databaseURL(name)
+}
+
+// databaseURL is how a client reaches a database of the server.
+func (s *PostgresServer) databaseURL(name string) string {
 	account := url.User("postgres")
 	if s.options.Password != "" {
 		account = url.UserPassword("postgres", s.options.Password)

@@ -36,9 +36,6 @@ func (m *migration) cutOver(ctx context.Context) error {
 	}
 	crash.Point("vanished")
 	if m.Job == Migrate && !m.KeepSource {
-		m.record.Update(func(h *copies.Header) { h.Keeping = false })
-	}
-	if m.Job == Migrate && !m.KeepSource {
 		// Before anybody is told to start the services: from now on what is at the
 		// destination may be theirs.
 		if err := m.record.Update(func(h *copies.Header) { h.Deleting = true }).Wait(ctx); err != nil {
@@ -168,9 +165,35 @@ func (m *migration) recordFound(ctx context.Context, list []copies.Copy) error {
 	return nil
 }
 
+// settleKept records, before a migration that deletes changes a row, what one with --nodelete
+// has committed and not recorded: what is found committed later is this one's.
+func (m *migration) settleKept(ctx context.Context) error {
+	if !m.record.Header().Keeping {
+		return nil
+	}
+	err := m.eachRecorded(ctx, func(page []copies.Copy) error {
+		rows, err := m.rowsOf(ctx, page)
+		if err != nil {
+			return err
+		}
+		var committed []copies.Copy
+		for _, c := range page {
+			if row, there := rowOf(rows, c); there && m.route.AtDestination(row) {
+				committed = append(committed, m.committedBy(c, row))
+			}
+		}
+		return m.recordFound(ctx, committed)
+	}, copies.Intended, copies.Copied, copies.Doubted)
+	if err != nil {
+		return err
+	}
+	return m.flushRecord(ctx)
+}
+
 // committedBy is a copy of which the row says that it was committed.
 func (m *migration) committedBy(c copies.Copy, row catalog.Document) copies.Copy {
-	c.When, c.Kept = time.Now(), c.Kept || m.record.Header().Keeping
+	kept := c.Kept && c.State != copies.Copied && c.State != copies.Doubted // to these it means nothing
+	c.When, c.Kept = time.Now(), kept || m.record.Header().Keeping
 	same := tells(c.Destination, row)
 	if c.State == copies.Copied && same {
 		c.State = copies.Committed

@@ -147,3 +147,53 @@ func TestWaysThereAfterAKilledWayBack(t *testing.T) {
 		})
 	}
 }
+
+// A migration that deletes was killed and goes on: nothing that it has moved is left at the
+// source because an older one has kept its own.
+func TestWhatAKilledMigrationHasMovedIsNotTakenForKept(t *testing.T) {
+	for name, before := range map[string]func(*testing.T, *installation){
+		"a later document is there": func(t *testing.T, in *installation) {
+			run(t, in.back())
+			in.write(in.dst, key(500), []byte("written at the new store"))
+		},
+		"the way back was killed, too": func(t *testing.T, in *installation) {
+			in.killed(in.back())
+			run(t, in.back())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := install(t, 20)
+			run(t, in.keeping())
+			before(t, in)
+			o := in.cutover(in.dst)
+			o.Checkpoint += ".deleting"
+			in.killed(o)
+			run(t, o)
+			if in.are(in.dst); held(t, in.src) != 0 {
+				t.Errorf("%d sources are left", held(t, in.src))
+			}
+		})
+	}
+}
+
+// What a killed migration with --nodelete has moved stays at the source, though one that
+// deletes comes after it.
+func TestWhatAKilledMigrationHasKeptStaysKept(t *testing.T) {
+	for name, copied := range map[string]bool{"copied before": true, "moved": false} {
+		t.Run(name, func(t *testing.T) {
+			in := install(t, 20)
+			if copied {
+				run(t, in.copyOptions(in.dst))
+			}
+			in.killed(in.keeping())
+			in.write(in.src, key(500), []byte("new"))
+			o := in.cutover(in.dst)
+			o.Checkpoint += ".deleting"
+			in.killed(o)
+			run(t, o)
+			if in.are(in.dst); held(t, in.src) != 20 {
+				t.Errorf("%d payloads are left at the source, want those that were kept", held(t, in.src))
+			}
+		})
+	}
+}

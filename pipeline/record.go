@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -284,15 +285,14 @@ func (m *migration) seeSources(ctx context.Context, items []*item) (map[*item]st
 // task gives the migration's row in the table tasks: that of the record, where it is
 // still there and not over, else a new one.
 func (m *migration) task(ctx context.Context) (int64, error) {
-	if m.record != nil {
-		if id := m.record.Header().TaskID; id != 0 && m.Job != Rollback {
-			open, err := m.taskOpen(ctx, id)
-			if err != nil {
-				return 0, err
-			}
-			if open {
-				return id, m.cat.UpdateTask(ctx, id, catalog.TaskRunning, 0, 0)
-			}
+	if m.record != nil && m.Job != Rollback {
+		open, err := m.taskOpen(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if open {
+			id := m.record.Header().TaskID
+			return id, m.cat.UpdateTask(ctx, id, catalog.TaskRunning, 0, 0)
 		}
 	}
 	stale, err := m.staleUnlooked(ctx)
@@ -303,22 +303,38 @@ func (m *migration) task(ctx context.Context) (int64, error) {
 	if err != nil || m.record == nil {
 		return id, err
 	}
-	m.record.Update(func(h *copies.Header) { h.TaskID, h.Suspect = id, h.Suspect || stale })
+	tasks, err := m.cat.Tasks(ctx)
+	if err != nil {
+		return 0, err
+	}
+	at := slices.IndexFunc(tasks, func(t catalog.Task) bool { return t.ID == id })
+	if at < 0 {
+		return 0, fmt.Errorf("the migration's task %d is gone as soon as it is written", id)
+	}
+	m.record.Update(func(h *copies.Header) {
+		h.TaskID, h.TaskCreated, h.Suspect = id, tasks[at].Created, h.Suspect || stale
+	})
 	return id, nil
 }
 
-// taskOpen says whether a task is there and not over.
-func (m *migration) taskOpen(ctx context.Context, id int64) (bool, error) {
+// taskOpen says whether the record's last task is there and not over.
+func (m *migration) taskOpen(ctx context.Context) (bool, error) {
+	h := m.record.Header()
+	if h.TaskID == 0 {
+		return false, nil
+	}
 	tasks, err := m.cat.Tasks(ctx)
-	if err != nil {
-		return false, err
-	}
-	for _, t := range tasks {
-		if t.ID == id {
-			return t.State != catalog.TaskComplete && t.State != catalog.TaskFailed && t.From == m.src.Name() && t.To == m.dst.Name(), nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(tasks, func(t catalog.Task) bool {
+		return m.lastTask(h, t) && t.State != catalog.TaskComplete && t.State != catalog.TaskFailed && t.From == m.src.Name()
+	}), err
+}
+
+// lastTask says whether a task is the record's last one, as far as the record knows it. The
+// way back has its source and destination the other way round.
+func (m *migration) lastTask(h copies.Header, t catalog.Task) bool {
+	from, to := m.src.Name(), m.dst.Name()
+	return t.ID == h.TaskID && (h.TaskCreated.IsZero() || t.Created.Equal(h.TaskCreated)) &&
+		(t.From == from && t.To == to || t.From == to && t.To == from)
 }
 
 // beginRecord has the record say, durably, when the first of what it has may have been put,
@@ -330,14 +346,18 @@ func (m *migration) beginRecord(ctx context.Context) error {
 	if err := m.resetDeleting(ctx); err != nil {
 		return err
 	}
-	if m.Job == Migrate && !m.KeepSource {
+	deletes := m.Job == Migrate && !m.KeepSource
+	if deletes {
 		m.checkpoint.Record(true)
+		if err := m.settleKept(ctx); err != nil {
+			return err
+		}
 	}
 	return m.record.Update(func(h *copies.Header) {
 		if h.Began.IsZero() {
 			h.Began = m.since
 		}
-		h.Keeping = h.Keeping || m.Job == Migrate && m.KeepSource
+		h.Keeping = (h.Keeping || m.Job == Migrate && m.KeepSource) && !deletes
 		h.Deleting = h.Deleting || m.purging()
 	}).Wait(ctx)
 }

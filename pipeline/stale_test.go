@@ -57,6 +57,42 @@ func TestAStaleRecordIsNotBelievedUnseen(t *testing.T) {
 	}
 }
 
+// A database that was restored gives the numbers of its tasks again: that of the record is
+// then another migration's.
+func TestATaskIsNotKnownByItsNumberAlone(t *testing.T) {
+	for name, then := range map[string]func(*testing.T, *installation){
+		"the migration":   func(*testing.T, *installation) {},
+		"a copy, then it": func(t *testing.T, in *installation) { run(t, in.copyOptions(in.dst)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := install(t, 30)
+			thereAndBack := func() {
+				there := in.options(in.dst) // knows no record
+				there.Checkpoint = in.checkpoint + ".other"
+				run(t, there)
+				back := in.turned()
+				back.RecordBack = ""
+				run(t, back)
+			}
+			in.exec(`INSERT INTO tasks (id, state, type) VALUES (1, 'complete', 'another')`)
+			run(t, in.copyOptions(in.dst)) // task 2
+			in.exec(`DELETE FROM archive_migration_tasks`)
+			in.exec(`DELETE FROM tasks`)
+			in.exec(`DELETE FROM sqlite_sequence WHERE name = 'tasks'`)
+			thereAndBack()
+			if n := in.rows(`SELECT max(id) FROM tasks`); n != 2 {
+				t.Fatalf("the last task is %d", n)
+			}
+			then(t, in)
+			o := in.cutover(in.dst)
+			o.Trust = copies.TrustRecord
+			if r := run(t, o); in.check() != 30 || r.CopiesDoubted != 30 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
 // A record that is this database's newest migration's is believed.
 func TestARecordOfTheLastMigrationIsBelieved(t *testing.T) {
 	in := install(t, 30)

@@ -191,7 +191,7 @@ func (m *migration) whyStale(ctx context.Context) (string, error) {
 	}
 	known := false
 	for _, t := range tasks {
-		known = known || t.ID == h.TaskID
+		known = known || m.lastTask(h, t)
 		ours := func(driver string) bool { return driver == m.src.Name() || driver == m.dst.Name() }
 		if t.ID > h.TaskID && (ours(t.From) || ours(t.To)) {
 			return fmt.Sprintf("task %d, a migration from %s to %s, is younger than the record's last task, %d", t.ID, t.From, t.To, h.TaskID), nil

@@ -48,6 +48,9 @@ type Header struct {
 	Created     time.Time `json:"created"`
 	// TaskID is the row in the table tasks, 0 before there is one.
 	TaskID int64 `json:"task_id,omitempty"`
+	// TaskCreated is when that row was made, as the row says it: a database that was restored
+	// gives the same number again. Zero where the record does not know it.
+	TaskCreated time.Time `json:"task_created,omitzero"`
 	// Began is when the first of the copies may have been put, by the clock of the store
 	// that the way there leads to.
 	Began time.Time `json:"began,omitzero"`

@@ -78,10 +78,11 @@ func (m *migration) copyRound(ctx context.Context) error {
 }
 
 // adopt recognises the copies of a record that was lost, where the destination is not empty
-// and shows by itself what it holds.
+// and shows by itself what it holds. A run that was stopped before it could leaves a record
+// without entries.
 func (m *migration) adopt(ctx context.Context) error {
 	lister, ok := m.dst.Driver.(drivers.Lister)
-	if c := m.dst.Capabilities(); !m.newRecord || !ok || !c.Lists || m.round.since > 0 {
+	if c := m.dst.Capabilities(); len(m.record.Counts()) > 0 || !ok || !c.Lists || m.round.since > 0 {
 		return nil
 	}
 	err := lister.List(ctx, func(uri string, _ drivers.Info) error {

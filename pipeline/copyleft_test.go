@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/drivers/db"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/copies"
 )
@@ -279,6 +281,32 @@ func TestACopyThatWasStoppedAtOnceLeavesNoTask(t *testing.T) {
 	}
 	if n := in.rows(`SELECT count(*) FROM tasks WHERE state <> 'complete'`); n != 0 {
 		t.Errorf("%d tasks are not over", n)
+	}
+}
+
+// Copies are recognised without their record also when a copy was stopped before it had
+// looked for them.
+func TestCopiesAreRecognisedAfterACopyThatWasStoppedAtOnce(t *testing.T) {
+	in := install(t, 20)
+	dst, err := db.OpenDB2(t.Context(), db.Database{SQLite: in.cat.SQLite(), Place: in.cat.Place()}) // it tells MD5s
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, in.copyOptions(dst))
+	if err := os.Remove(copies.Path(in.checkpoint)); err != nil {
+		t.Fatal(err)
+	}
+	o := in.copyOptions(dst)
+	ctx, kill := context.WithCancel(t.Context())
+	o.RoundBegan = func(int64) { kill() }
+	if _, err := pipeline.Run(ctx, nil, o); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if there, err := copies.Exists(o.Record); err != nil || !there {
+		t.Fatalf("a record is there: %v, %v", there, err)
+	}
+	if r := run(t, in.copyOptions(dst)); r.Round.Copied != 0 || r.Round.Copies != 20 {
+		t.Errorf("%+v", r.Round)
 	}
 }
 

@@ -146,8 +146,10 @@ type Copy struct {
 	When time.Time
 }
 
-// turned is the copy as it is seen from the other side.
+// turned is the copy as it is seen from the other side. What may have been put at the one
+// store says nothing of the other.
 func (c Copy) turned() Copy {
+	c.Put = Traces{}
 	c.Source, c.Destination = c.Destination, c.Source
 	c.State = c.State.turned()
 	return c

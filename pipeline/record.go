@@ -108,7 +108,7 @@ func (m *migration) checkCopies(ctx context.Context) error {
 	counts := m.record.Counts()
 	if counts[copies.Copied]+counts[copies.Committed]+counts[copies.Doubted]+counts[copies.CommittedDoubted] > 0 {
 		check := copies.Check{
-			Record: m.record, Store: m.dst, How: m.Trust, Folder: m.Record + ".check", Workers: int(m.destOps.Limit()),
+			Record: m.record, Store: m.dst, How: m.Trust, Folder: m.Record + ".check", Workers: int(m.destOps.Limit()), Log: m.Log,
 		}
 		checked, err := check.Run(ctx)
 		if err != nil && !chosen && m.Trust == copies.TrustList && drivers.KindOf(err) == drivers.Other && ctx.Err() == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -51,6 +52,8 @@ type Check struct {
 	// Checked is told of so many more copies that have been compared; may be nil. One
 	// call at a time.
 	Checked func(copies int64)
+	// Log is told why a store is listed as a whole that can be listed in ranges; may be nil.
+	Log *slog.Logger
 }
 
 // Checked counts what has been compared.

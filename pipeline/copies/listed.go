@@ -183,19 +183,12 @@ func (c Check) list(ctx context.Context) (_ Checked, err error) {
 		return Checked{}, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	recorded, held, err := c.spreadBoth(ctx, folder, list)
-	if err != nil {
+	both := &comparing{Check: c, folder: folder, list: list}
+	if err := both.spread(ctx); err != nil {
 		return Checked{}, err
 	}
 	v := c.reading()
-	return v.run(ctx, func(read func([]Copy) error) error {
-		for i := range held {
-			if err := c.compare(ctx, v, recorded[i], held[i], read); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return v.run(ctx, func(read func([]Copy) error) error { return both.compareAll(ctx, v, read) })
 }
 
 // spreadRecord puts the entries to be compared as they stand in the record.
@@ -211,7 +204,8 @@ func (c Check) spreadRecord(ctx context.Context, some *samples, put func([16]byt
 			if err != nil {
 				return err
 			}
-			if some.every > 0 {
+			// A copy elsewhere is no place in this listing.
+			if some.every > 0 && strings.HasPrefix(entry.Destination.URI, c.Store.Prefix()) {
 				some.add(entry.Destination.URI)
 			}
 			buffer = appendBytes(appendBytes(buffer[:0], k), v)
@@ -226,15 +220,17 @@ func (c Check) spreadRecord(ctx context.Context, some *samples, put func([16]byt
 	}
 }
 
-// compare compares one file of each. What the listing cannot tell of is read.
-func (c Check) compare(ctx context.Context, v *verification, recorded, held string, read func([]Copy) error) error {
-	all, err := readListing(held)
+// compare compares the i-th file of each. What the listing cannot tell of is read.
+func (c *comparing) compare(ctx context.Context, v *verification, i int, missing func([16]byte, Copy) error, read func([]Copy) error) error {
+	all, err := readListing(c.held[i])
 	if err != nil {
 		return err
 	}
 	var untold []Copy
-	err = c.Record.eachSpread(ctx, recorded, func(sum [16]byte, entry Copy) error {
+	err = c.Record.eachSpread(ctx, c.recorded[i], func(sum [16]byte, entry Copy) error {
 		switch l, there := all[sum]; {
+		case !there && missing != nil:
+			return missing(sum, entry)
 		case there && l.leavesOpen(entry.Destination):
 			untold = append(untold, entry)
 		default:

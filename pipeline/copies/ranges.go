@@ -1,7 +1,11 @@
 package copies
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"slices"
 	"sync"
 
@@ -74,41 +78,120 @@ func (c Check) ranged(ranger drivers.Ranger, bounds []string) listing {
 	}
 }
 
-// spreadBoth spreads the record and the store's listing over files. The record comes first
-// where it tells how to divide the listing.
-func (c Check) spreadBoth(ctx context.Context, folder string, list listing) (recorded, held [spread.Files]string, err error) {
-	record := func(ctx context.Context, some *samples) (err error) {
-		recorded, err = spread.Over(folder, "recorded", func(put func([16]byte, []byte) error) error { return c.spreadRecord(ctx, some, put) })
-		return err
-	}
-	store := func(ctx context.Context, name string, list listing) error {
-		files, useful, err := spreadListing(ctx, folder, name, list, toldMD5|toldTag|toldVersion)
-		if err == nil && !useful {
-			err = errUntold // every copy would be doubted for it
+// spreadFiles are the files over which something is spread.
+type spreadFiles [spread.Files]string
+
+// remove removes the files; those that are gone, too.
+func (f spreadFiles) remove() error {
+	for _, path := range f {
+		if err := os.Remove(path); path != "" && err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
-		held = files
-		return err
 	}
+	return nil
+}
+
+// comparing is a comparison of the record with a listing of the store.
+type comparing struct {
+	Check
+	folder string
+	list   listing
+	// recorded is what the record has, held what the store has shown of it; inRanges says
+	// that it was listed in ranges.
+	recorded, held spreadFiles
+	inRanges       bool
+}
+
+// spread spreads the record and the store's listing over files. The record comes first
+// where it tells how to divide the listing.
+func (c *comparing) spread(ctx context.Context) error {
 	if ranger, ok := c.Store.Driver.(drivers.Ranger); ok && c.Store.Capabilities().ListsRanges {
 		some := samplesOf(c.Record.trusted())
-		if err = record(ctx, some); err != nil {
-			return recorded, held, err
+		if err := c.spreadRecorded(ctx, some); err != nil {
+			return err
 		}
 		bounds := some.bounds()
-		if len(bounds) > 0 && store(ctx, "ranges", c.ranged(ranger, bounds)) == nil {
-			return recorded, held, nil
+		if len(bounds) == 0 { // too few to divide
+			return c.spreadHeld(ctx, "listed", c.list)
 		}
-		if err = context.Cause(ctx); err == nil {
-			// Too few to divide; or a server that does not list in the order of keys.
-			err = store(ctx, "listed", list)
+		err := c.spreadHeld(ctx, "ranges", c.ranged(ranger, bounds))
+		if c.inRanges = err == nil; c.inRanges || ctx.Err() != nil {
+			return cmp.Or(context.Cause(ctx), err)
 		}
-		return recorded, held, err
+		return c.spreadWhole(ctx, err) // such as a server that does not list in the order of keys
 	}
 	both, bothCtx := errgroup.WithContext(ctx)
-	both.Go(func() error { return record(bothCtx, &samples{}) })
-	both.Go(func() error { return store(bothCtx, "listed", list) })
-	err = both.Wait()
-	return recorded, held, err
+	both.Go(func() error { return c.spreadRecorded(bothCtx, &samples{}) })
+	both.Go(func() error { return c.spreadHeld(bothCtx, "listed", c.list) })
+	return both.Wait()
+}
+
+func (c *comparing) spreadRecorded(ctx context.Context, some *samples) (err error) {
+	c.recorded, err = spread.Over(c.folder, "recorded", func(put func([16]byte, []byte) error) error { return c.spreadRecord(ctx, some, put) })
+	return err
+}
+
+func (c *comparing) spreadHeld(ctx context.Context, name string, list listing) error {
+	files, useful, err := spreadListing(ctx, c.folder, name, list, toldMD5|toldTag|toldVersion)
+	c.held = files
+	if err == nil && !useful {
+		return errUntold // every copy would be doubted for it
+	}
+	return err
+}
+
+// spreadWhole lists the store as a whole, where its ranges are of no use for a reason.
+func (c *comparing) spreadWhole(ctx context.Context, reason error) error {
+	if c.Log != nil {
+		c.Log.WarnContext(ctx, "the copies are listed as a whole", "reason", reason.Error())
+	}
+	c.inRanges = false
+	if err := c.held.remove(); err != nil {
+		return err
+	}
+	return c.spreadHeld(ctx, "listed", c.list)
+}
+
+// errNotInRanges is why ranges are not believed that do not show all copies: a server whose
+// order is another one leaves out, between two ranges, what it has.
+var errNotInRanges = errors.New("listed in ranges, the store does not show all copies")
+
+// compareAll compares all files. What ranges do not show is looked for in the whole listing
+// before it is doubted.
+func (c *comparing) compareAll(ctx context.Context, v *verification, read func([]Copy) error) error {
+	if !c.inRanges {
+		return c.compareEach(ctx, v, nil, read)
+	}
+	missing := false
+	files, err := spread.Over(c.folder, "missing", func(put func([16]byte, []byte) error) error {
+		return c.compareEach(ctx, v, func(sum [16]byte, entry Copy) error {
+			missing = true
+			k, value := c.Record.encode(entry)
+			return put(sum, appendBytes(appendBytes(nil, k), value))
+		}, read)
+	})
+	if err != nil || !missing {
+		return err
+	}
+	if err := c.recorded.remove(); err != nil {
+		return err
+	}
+	c.recorded = files
+	if err := c.spreadWhole(ctx, errNotInRanges); err != nil {
+		return err
+	}
+	return c.compareEach(ctx, v, nil, read)
+}
+
+// compareEach compares file by file. missing takes what the store has not shown; nil has it
+// doubted.
+func (c *comparing) compareEach(ctx context.Context, v *verification, missing func([16]byte, Copy) error, read func([]Copy) error) error {
+	for i := range c.held {
+		if err := c.compare(ctx, v, i, missing, read); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // trusted is how many entries there are to be compared.

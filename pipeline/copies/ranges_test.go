@@ -1,21 +1,29 @@
 package copies
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/store"
 )
 
-// ranging lists ranges of what is in folders, as an S3 server does; or in no order, as none
-// of the servers that tests can start does.
+// ranging lists ranges of what is in folders, as an S3 server does; or as none of the
+// servers does that tests can start.
 type ranging struct {
 	drivers.Driver
-	unordered        bool
+	// unordered lists in no order; leavesOut leaves something out between ranges.
+	unordered, leavesOut bool
+	// whole is called when the store is listed as a whole; may be nil.
+	whole            func()
 	ranges, listings atomic.Int64
 }
 
@@ -27,13 +35,16 @@ func (d *ranging) Capabilities() drivers.Capabilities {
 
 func (d *ranging) List(ctx context.Context, fn func(string, drivers.Info) error) error {
 	d.listings.Add(1)
+	if d.whole != nil {
+		d.whole()
+	}
 	return d.Driver.(drivers.Lister).List(ctx, fn)
 }
 
 func (d *ranging) ListRange(ctx context.Context, after, last string, fn func(string, drivers.Info) error) error {
 	d.ranges.Add(1)
 	return d.Driver.(drivers.Lister).List(ctx, func(uri string, info drivers.Info) error {
-		if uri <= after || last != "" && uri > last {
+		if uri <= after || last != "" && uri > last || d.leavesOut && strings.Contains(uri, "77") {
 			return nil
 		}
 		if err := fn(uri, info); err != nil || !d.unordered {
@@ -44,22 +55,82 @@ func (d *ranging) ListRange(ctx context.Context, after, last string, fn func(str
 }
 
 // A store is listed in ranges where it can do that. One that turns out to have no order is
-// listed as a whole.
+// listed as a whole, and so is one that does not show all copies so.
 func TestRangesShowWhatTheWholeListingShows(t *testing.T) {
 	t.Parallel()
-	for _, unordered := range []bool{false, true} {
-		t.Run(fmt.Sprint(unordered), func(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		how   *ranging
+		harms bool
+		whole int64
+	}{
+		{"nothing is missing", &ranging{}, false, 0},
+		{"something is missing", &ranging{}, true, 2}, // checkHarm looks twice
+		{"no order", &ranging{unordered: true}, true, 2},
+		{"something is left out between ranges", &ranging{leavesOut: true}, true, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			o := opened{Driver: openLocalfs(t), copies: 3500}
 			all := copied(t, o)
-			harmed := harm(t, o, all)
-			d := &ranging{Driver: o.Driver, unordered: unordered}
-			o.Driver = d
+			harmed := map[drivers.Key]bool{}
+			if c.harms {
+				harmed = harm(t, o, all)
+			}
+			d := c.how
+			d.Driver, o.Driver = o.Driver, d
 			checkHarm(t, o, all, harmed, TrustList)
-			if whole := d.listings.Load() > 0; d.ranges.Load() == 0 || whole != unordered {
+			if d.ranges.Load() == 0 || d.listings.Load() != c.whole {
 				t.Errorf("%d ranges and %d whole listings", d.ranges.Load(), d.listings.Load())
 			}
 		})
+	}
+}
+
+// What was listed in ranges in vain takes no room beside the whole listing, and the log says
+// why.
+func TestAListingInRangesThatWasOfNoUse(t *testing.T) {
+	t.Parallel()
+	for name, d := range map[string]*ranging{"in the order of keys": {unordered: true}, "does not show all copies": {leavesOut: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := opened{Driver: openLocalfs(t), copies: 3500}
+			all := copied(t, o)
+			folder := filepath.Join(t.TempDir(), "check")
+			d.whole = func() {
+				left, err := filepath.Glob(filepath.Join(folder, "*", "ranges-*"))
+				if err != nil || len(left) > 0 {
+					t.Errorf("%d files are left, %v", len(left), err)
+				}
+			}
+			d.Driver, o.Driver = o.Driver, d
+			var log bytes.Buffer
+			check := Check{Record: recordOf(t, o, all), Store: store.Store{Driver: d}, How: TrustList, Folder: folder, Log: slog.New(slog.NewTextHandler(&log, nil))}
+			if got, err := check.Run(t.Context()); err != nil || got.Doubted != 0 || d.listings.Load() != 1 {
+				t.Errorf("%+v, %v, %d whole listings", got, err, d.listings.Load())
+			}
+			if !strings.Contains(log.String(), name) {
+				t.Errorf("the log says: %s", log.String())
+			}
+		})
+	}
+}
+
+// Copies that are not below the store's prefix are no ends of ranges.
+func TestBoundsAreOfTheStore(t *testing.T) {
+	t.Parallel()
+	o := opened{Driver: openLocalfs(t), copies: 100}
+	all := copied(t, o)
+	for i := range 50 {
+		all[2*i].Destination.URI = "file:///elsewhere/" + all[2*i].Key.ArchiveID
+	}
+	check := Check{Record: recordOf(t, o, all), Store: store.Store{Driver: o.Driver}}
+	some := samplesOf(int64(len(all)))
+	if err := check.spreadRecord(t.Context(), some, func([16]byte, []byte) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if elsewhere := slices.ContainsFunc(some.uris, func(uri string) bool { return !strings.HasPrefix(uri, o.Prefix()) }); elsewhere || len(some.uris) < 50 {
+		t.Errorf("%d samples, of other places: %v", len(some.uris), elsewhere)
 	}
 }
 

@@ -131,6 +131,29 @@ func TestAPurgeAfterTheWayBackIsKnownToTheRecord(t *testing.T) {
 	}
 }
 
+// A damaged record of the other direction, which nobody can believe, keeps nobody.
+func TestADamagedRecordOfTheOtherDirectionIsLeftAlone(t *testing.T) {
+	in := install(t, 30)
+	run(t, in.copyOptions(in.dst))
+	there := in.options(in.dst)
+	there.Checkpoint = in.checkpoint + ".other"
+	run(t, there)
+	if err := os.WriteFile(copies.Path(in.checkpoint), make([]byte, 64<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, in.turned()); r.Counts.Moved != 30 {
+		t.Errorf("%+v", r)
+	}
+	in.are(in.src)
+	var damaged *copies.DamagedError
+	o := in.cutover(in.dst)
+	o.Trust = copies.TrustRecord
+	if _, err := pipeline.Run(t.Context(), nil, o); !errors.As(err, &damaged) {
+		t.Errorf("the damaged record is believed: %v", err)
+	}
+	in.are(in.src)
+}
+
 // That sources were once deleted means nothing any more when everything has been moved
 // back and copied anew.
 func TestSourcesThatWereDeletedOnceDoNotBarTheWayBack(t *testing.T) {

@@ -129,7 +129,8 @@ func (m *migration) resetDeleting(ctx context.Context) error {
 
 // suspectBack has the record of the other direction say that it must not be believed
 // unseen: this run deletes what may be copies for it. It may have been another kedge's,
-// or none of these stores, and is then left alone.
+// or none of these stores, and is then left alone. So is a damaged one, which nobody can
+// believe.
 func (m *migration) suspectBack(ctx context.Context) error {
 	if m.RecordBack == "" || m.KeepSource || !m.purging() && m.Job != Migrate {
 		return nil
@@ -143,10 +144,14 @@ func (m *migration) suspectBack(ctx context.Context) error {
 	}
 	back, err := copies.Open(m.RecordBack, copies.Opening{Identity: job.BackIdentity(m.Options), Source: m.dst.URI, Destination: m.src.URI})
 	var mismatch *checkpoint.MismatchError
-	if errors.As(err, &mismatch) {
+	var damaged *copies.DamagedError
+	switch {
+	case errors.As(err, &mismatch):
 		return nil
-	}
-	if err != nil {
+	case errors.As(err, &damaged):
+		m.Log.WarnContext(ctx, "the record of copies of the other direction is damaged, and is left alone", "record", m.RecordBack, "reason", damaged.Err.Error())
+		return nil
+	case err != nil:
 		return err
 	}
 	err = back.Update(func(h *copies.Header) { h.Suspect = true }).Wait(ctx)

@@ -20,15 +20,16 @@ const (
 // paceGarbage sets when garbage is collected, and sets it anew after each collection.
 func paceGarbage() {
 	debug.SetGCPercent(leastGarbage)
-	afterCollection(func() { debug.SetGCPercent(garbagePercent(liveHeap())) })
+	afterCollection(func() { debug.SetGCPercent(garbagePercent(inUse())) })
 }
 
-// garbagePercent is how much garbage there may be with so many bytes in use.
-func garbagePercent(live uint64) int {
+// garbagePercent is how much garbage there may be with so many bytes of the heap in use. The
+// runtime takes the percentage of these and of roots: stacks, and what is global.
+func garbagePercent(live, roots uint64) int {
 	if live >= quietHeap {
 		return leastGarbage
 	}
-	return int(min(max((quietHeap-live)*100/max(live, 1), leastGarbage), mostGarbage))
+	return int(min(max((quietHeap-live)*100/max(live+roots, 1), leastGarbage), mostGarbage))
 }
 
 // afterCollection calls fn after each collection, on the runtime's own goroutine for
@@ -43,12 +44,15 @@ func afterCollection(fn func()) {
 	runtime.SetFinalizer(&collected{}, again)
 }
 
-// liveHeap is how many bytes the last collection has found in use.
-func liveHeap() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	if sample[0].Value.Kind() != metrics.KindUint64 {
-		return quietHeap
+// inUse is how many bytes of the heap the last collection has found in use, and from how
+// many bytes outside of the heap it has looked for them.
+func inUse() (live, roots uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(samples)
+	for _, s := range samples {
+		if s.Value.Kind() != metrics.KindUint64 {
+			return quietHeap, 0
+		}
 	}
-	return sample[0].Value.Uint64()
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64() + samples[2].Value.Uint64()
 }

@@ -11,14 +11,7 @@ func (r Route) KeepsForm() bool { return r.SamePrefix() }
 
 // StaysAsItIs says whether a row's payload of so many bytes certainly keeps its form.
 func (r Route) StaysAsItIs(d catalog.Document, bytes int64) bool {
-	switch {
-	case r.KeepsForm():
-		return true
-	case d.Compressed:
-		return r.Destination.MayCompress() && r.Destination.Compression.MinBytes < bytes // the plain document is longer than that
-	default:
-		return !r.Destination.Compresses(bytes)
-	}
+	return r.ChangeOf(d, bytes, true) == forms.Pass
 }
 
 // ChangeOf says what becomes of a row's payload of so many bytes, as far as they are

@@ -38,7 +38,7 @@ func (a *app) openCatalog(ctx context.Context, f *config.File) (*anchore.Catalog
 	o := anchore.Options{
 		Postgres: database.URL(), Retries: g.DBRetries,
 		ConnectTimeout: database.ConnectTimeout, StatementTimeout: database.Timeout,
-		Application: "kedge",
+		Application: "kedge", Command: a.command(),
 	}
 	if database.Kind == config.SQLite {
 		o.SQLite = database.Path
@@ -63,6 +63,14 @@ func (a *app) openCatalog(ctx context.Context, f *config.File) (*anchore.Catalog
 		return cat, nil
 	}
 	return nil, err
+}
+
+// command is the name of the command that runs.
+func (a *app) command() string {
+	if a.line.Parsed == nil || a.line.Parsed.Selected() == nil {
+		return ""
+	}
+	return a.line.Parsed.Selected().Name
 }
 
 // mayWrite finds out, before anything is changed, whether the database lets the

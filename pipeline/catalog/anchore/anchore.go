@@ -40,8 +40,10 @@ type Options struct {
 	// bounded by it.
 	Silence time.Duration
 	// Application is the application_name that the server shows, default
-	// "kedge". The lock's session adds " migrate" to it.
+	// "kedge". The lock's session adds Command to it.
 	Application string
+	// Command is what takes the lock, default "migrate".
+	Command string
 }
 
 // ErrOutcomeUnknown is in the chain of a Commit's error when the connection

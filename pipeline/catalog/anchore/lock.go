@@ -81,7 +81,7 @@ func (p *postgres) Lock(ctx context.Context, wait bool) error {
 // lockConfig is how the lock's session connects.
 func (p *postgres) lockConfig() *pgx.ConnConfig {
 	c := p.config.Copy()
-	c.RuntimeParams["application_name"] += " migrate"
+	c.RuntimeParams["application_name"] += " " + cmp.Or(p.lock.options.Command, "migrate")
 	c.DialFunc = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	// A cancelled context cancels the statement, not the session: closing the
 	// connection would give the lock away.

@@ -121,6 +121,25 @@ func TestHolder(t *testing.T) {
 	}
 }
 
+// The lock's session is named after what holds the lock.
+func TestTheLockNamesItsCommand(t *testing.T) {
+	r := freshPostgres(t)
+	o := r.options
+	o.Application, o.Command = "kedge", "copy"
+	c, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Lock(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	var held *catalog.HeldError
+	if err := r.Lock(t.Context(), false); !errors.As(err, &held) || held.Application != "kedge copy" {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestLockLost: when the session is ended from outside, the watcher notices,
 // and nothing can be committed any more.
 func TestLockLost(t *testing.T) {

@@ -175,7 +175,11 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.openRecord(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, m.closeRecord(drop && err == nil)) }()
+	defer func() {
+		if cerr := m.closeRecord(drop && err == nil); err == nil { // else it would be the same again
+			err = cerr
+		}
+	}()
 	if m.Job == Copy {
 		// The record has all that a round may go on from.
 		if err := checkpoint.Remove(m.Checkpoint); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -153,6 +154,29 @@ func TestAFullDiskOfTheCheckpoint(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The disk of the record of copies becomes full: a copy stops, says once why, and goes on
+// when there is room.
+func TestAFullDiskOfTheRecord(t *testing.T) {
+	t.Parallel()
+	s := seedDB(t, bench.Workload{Documents: 4000, MedianBytes: 512, Seed: 86})
+	disk := smallDisk(t, "256k")
+	record := filepath.Join(disk, "k.checkpoint.copies")
+	from, to := dbPlace(s.url), localfsPlace(archiveRoot(t))
+	args := []string{"copy", "--checkpoint", filepath.Join(t.TempDir(), "k.checkpoint"), from.config(t, s.url, compression{}), to.config(t, s.url, compression{})}
+	link(t, record, args[2]+".copies")
+	o := ends(t, started(t, args...)).want(t, exitDocuments).says(t, "no space left on device")
+	for line := range strings.Lines(o.stderr) {
+		if strings.Count(line, "write record of copies") > 1 || strings.Count(line, "no space left on device") > 1 {
+			t.Errorf("said twice: %s", line)
+		}
+	}
+	if n := strings.Count(o.stderr, "kedge: write record of copies"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, o.stderr)
+	}
+	remount(t, disk, 0, "100m")
+	kedge(t, args...).want(t, exitDone)
 }
 
 // An audit needs room beside its checkpoint to look for orphans.

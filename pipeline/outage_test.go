@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/drivers/breaker"
+	"github.com/kedge/kedge/drivers/metrics"
 	"github.com/kedge/kedge/drivers/retry"
 	"github.com/kedge/kedge/pipeline"
 	"github.com/kedge/kedge/pipeline/catalog"
@@ -172,4 +174,42 @@ func TestStoppedDuringAnOutage(t *testing.T) {
 	if moved := in.check(); moved != 700 {
 		t.Errorf("%d documents moved in the end", moved)
 	}
+}
+
+// slow is a store that answers one put after the other, each after a while.
+type slow struct {
+	drivers.Driver
+	turn sync.Mutex
+	puts atomic.Int64
+}
+
+func (s *slow) Put(ctx context.Context, uri string, p drivers.Payload) (drivers.Receipt, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	time.Sleep(100 * time.Millisecond)
+	s.puts.Add(1)
+	return s.Driver.Put(ctx, uri, p)
+}
+
+// A run that is asked to stop finishes what is in flight at a store that is slow,
+// though no batch ends for longer than a store may be silent.
+func TestStoppedAtASlowStore(t *testing.T) {
+	t.Parallel()
+	in := install(t, 250)
+	s := &slow{Driver: in.dst}
+	stop := make(chan struct{})
+	go func() {
+		for s.puts.Load() < 5 {
+			time.Sleep(time.Millisecond)
+		}
+		close(stop)
+	}()
+	meter := new(metrics.Meter)
+	o := in.options(metrics.New(s, meter))
+	o.Destination.Meter = meter
+	r, err := pipeline.Run(t.Context(), stop, o)
+	if err != nil || r.Failed != 0 || r.Counts.Moved == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	in.check()
 }

@@ -26,8 +26,8 @@ func (m *migration) keepTask(ctx context.Context) {
 	defer tick.Stop()
 	var last int64 = -1
 	type tally struct {
-		counts checkpoint.Counts
-		failed int64
+		counts           checkpoint.Counts
+		failed, answered int64
 	}
 	var drain failure.Drain[tally]
 	for {
@@ -45,11 +45,18 @@ func (m *migration) keepTask(ctx context.Context) {
 				return
 			}
 		}
-		if m.stopping() && drain.Stalled(tally{counts, failed}) {
+		if m.stopping() && drain.Stalled(tally{counts, failed, m.answered()}) {
 			m.giveUp(failure.ErrStalled)
 			return
 		}
 	}
+}
+
+// answered is how many calls the stores have answered: a batch may take long to end at
+// a store that is only slow.
+func (m *migration) answered() int64 {
+	from, to := m.src.Meter.Measurements(), m.dst.Meter.Measurements()
+	return from.Operations - from.Errors + to.Operations - to.Errors
 }
 
 // watchLock stops the run when the lock is lost.

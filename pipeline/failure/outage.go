@@ -61,8 +61,8 @@ func StopInOutage[S any](ctx context.Context, stop <-chan struct{}, giveUp conte
 	}
 }
 
-// DrainPatience is how long a run that was asked to stop may go without ending
-// a batch before it stops at once.
+// DrainPatience is how long a run that was asked to stop may go without an
+// answer of a store, and without ending a batch, before it stops at once.
 const DrainPatience = 15 * time.Second
 
 // Drain notices that nothing moves any more in a run that was asked to stop. The zero

@@ -19,7 +19,7 @@
 // of one operation in Operation.Own, which is of its own type S.
 //
 // The decorated driver is a drivers.Batcher only if the inner one is. It is always a
-// Syncer, a Lister, a Prover, an Aborter, an Inspector, a Tree and Watched. Where the inner
+// Syncer, a Lister, a Prover, an Aborter, an Inspector, a Carrier, a Tree and Watched. Where the inner
 // driver needs no method for that, the method does nothing. Where the inner driver
 // cannot do it, the method fails with errors.ErrUnsupported. Capabilities are the
 // inner driver's, and say what of that is worth using. Surveyor is not passed on.
@@ -87,6 +87,7 @@ var (
 	_ drivers.Prover    = (*decorated[int])(nil)
 	_ drivers.Aborter   = (*decorated[int])(nil)
 	_ drivers.Inspector = (*decorated[int])(nil)
+	_ drivers.Carrier   = (*decorated[int])(nil)
 	_ drivers.Tree      = (*decorated[int])(nil)
 	_ drivers.Watched   = (*decorated[int])(nil)
 	_ drivers.Batcher   = (*batching[int])(nil)
@@ -197,6 +198,14 @@ func (d *decorated[S]) Inspect(ctx context.Context) ([]drivers.Finding, error) {
 		return inspector.Inspect(ctx)
 	}
 	return nil, nil
+}
+
+// CarriesDeletions asks the driver at once; one that cannot tell knows of no place.
+func (d *decorated[S]) CarriesDeletions(ctx context.Context) []string {
+	if carrier, ok := d.Driver.(drivers.Carrier); ok {
+		return carrier.CarriesDeletions(ctx)
+	}
+	return nil
 }
 
 // Outage is the driver's; one that is not Watched has none.

@@ -57,9 +57,15 @@ func (s *Store) Get(ctx context.Context, uri string) (io.ReadCloser, drivers.Inf
 	}
 	var body *reader
 	err = s.within(op, uri, loc, func(root *os.Root) error {
+		if err := listed(ctx, root, loc.path()); err != nil {
+			return failure(op, uri, "looking for it in its folder", err)
+		}
 		file, err := s.openFile(root, loc.path())
 		if err != nil {
 			return failure(op, uri, "opening", onTheWay(root, loc.path(), err))
+		}
+		if drivers.Fresh(ctx) {
+			dropCached(file)
 		}
 		info, err := file.Stat()
 		if err == nil {
@@ -100,6 +106,9 @@ func (s *Store) Stat(ctx context.Context, uri string) (drivers.Info, error) {
 	}
 	var found drivers.Info
 	err = s.within(op, uri, loc, func(root *os.Root) error {
+		if err := listed(ctx, root, loc.path()); err != nil {
+			return failure(op, uri, "looking for it in its folder", err)
+		}
 		info, err := root.Stat(loc.path())
 		if err == nil {
 			err = regular(info)

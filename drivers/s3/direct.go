@@ -173,8 +173,15 @@ func (d *direct) sign(r *http.Request, loc location) error {
 	if r.ContentLength >= expectBytes && !d.noExpect.Load() {
 		r.Header["Expect"] = []string{"100-continue"}
 	}
+	fresh := drivers.Fresh(r.Context())
+	if fresh {
+		delete(r.Header, "Cache-Control") // of an earlier attempt
+	}
 	if err := d.signer.SignHTTP(r.Context(), creds, r, digest, e.service, e.region, time.Now()); err != nil {
 		return err
+	}
+	if fresh { // it is for what lies on the way, which may rewrite what is not signed
+		r.Header["Cache-Control"] = []string{"no-cache"}
 	}
 	if r.Body == nil || r.GetBody != nil {
 		r.Header[idempotent] = nil

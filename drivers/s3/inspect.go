@@ -44,7 +44,15 @@ func (s *Store) Inspect(ctx context.Context) ([]drivers.Finding, error) {
 		drivers.Finding{Name: "listing", Value: cmp.Or(r.Listing, "in the order of keys")},
 		drivers.Finding{Name: "multi-object delete", Value: yesNo(r.MultiDelete, "yes", "no: one request an object")},
 	)
-	return append(findings, r.way()...), nil
+	return append(append(findings, r.way()...), s.carried(ctx)...), nil
+}
+
+// carried tells where deletions are carried on to.
+func (s *Store) carried(ctx context.Context) (findings []drivers.Finding) {
+	for _, place := range s.CarriesDeletions(ctx) {
+		findings = append(findings, drivers.Finding{Name: "deletions go on to", Value: place + " (replication of delete markers): sources here are not deleted for a destination there"})
+	}
+	return findings
 }
 
 // SurveyPlace tells what Survey finds out.
@@ -53,7 +61,7 @@ func (s *Store) SurveyPlace(ctx context.Context) ([]drivers.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(s.place(r), r.way()...), nil
+	return append(append(s.place(r), r.way()...), s.carried(ctx)...), nil
 }
 
 // place tells where the objects are.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -97,6 +98,13 @@ func (s *Store) open(ctx context.Context, r request) (ncw.Headers, io.ReadCloser
 		Container: r.container, ObjectName: r.object, Operation: r.method,
 		Parameters: r.query, Headers: r.headers,
 		OnReAuth: func() (string, error) { return s.conn.StorageUrl, nil }, // called with the lock held
+	}
+	if drivers.Fresh(ctx) {
+		p.Headers = maps.Clone(r.headers)
+		if p.Headers == nil {
+			p.Headers = ncw.Headers{}
+		}
+		p.Headers["Cache-Control"] = "no-cache"
 	}
 	if r.payload != nil {
 		p.Body = bytes.NewReader(nil) // tripper puts in the payload

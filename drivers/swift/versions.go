@@ -18,12 +18,15 @@ const (
 	versionsLocation = "X-Versions-Location" // names the container of versions
 	historyLocation  = "X-History-Location"  // likewise
 	versionsEnabled  = "X-Versions-Enabled"
+	containerSync    = "X-Container-Sync-To" // told to who may write the account
 )
 
 // versions is how a container keeps them.
 type versions struct {
 	back string // the container from which a DELETE brings them back, "" for none
 	stay string // where they stay otherwise, "" where none are kept
+	// synced is the container to which what is put and deleted is carried on, "" for none.
+	synced string
 }
 
 // versionsOf asks how a container keeps older versions; it is asked once.
@@ -35,7 +38,7 @@ func (s *Store) versionsOf(ctx context.Context, container string) (versions, err
 	if err != nil && !isMissing(err) {
 		return versions{}, err
 	}
-	v := versions{back: h[versionsLocation]}
+	v := versions{back: h[versionsLocation], synced: h[containerSync]}
 	switch {
 	case h[historyLocation] != "":
 		v.stay = "the container " + unescaped(h[historyLocation])
@@ -120,7 +123,11 @@ func (s *Store) SurveyPlace(ctx context.Context) ([]drivers.Finding, error) {
 	case v.stay != "":
 		value = "kept: what is deleted stays in " + v.stay + ", and costs what it did, until it is removed there"
 	}
-	return []drivers.Finding{{Name: "older versions", Value: value}}, nil
+	findings := []drivers.Finding{{Name: "older versions", Value: value}}
+	for _, place := range s.CarriesDeletions(ctx) {
+		findings = append(findings, drivers.Finding{Name: "deletions go on to", Value: place + " (container sync): sources here are not deleted for a destination there"})
+	}
+	return findings, nil
 }
 
 // Inspect is SurveyPlace: there is nothing that has to be tried.

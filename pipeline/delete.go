@@ -38,7 +38,12 @@ func (m *migration) delete(ctx context.Context, b *batch) error {
 // deleteSources deletes the sources of committed documents, and of no others. Nothing
 // else in kedge deletes a document at the source.
 func (m *migration) deleteSources(ctx context.Context, items []*item) error {
-	alone := slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return !it.ready(stateSourceGone) })
+	ready := slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return !it.ready(stateSourceGone) })
+	alone, err := m.first(ctx, ready)
+	if err != nil {
+		return err
+	}
+	ready = slices.Clone(alone)
 	if batcher := m.src.Batcher(); batcher != nil && m.src.Capabilities().BatchDelete {
 		var together []*item
 		together, alone = m.apart(alone)
@@ -46,13 +51,26 @@ func (m *migration) deleteSources(ctx context.Context, items []*item) error {
 			return err
 		}
 	}
-	return m.sourceOps.Each(ctx, alone, func(ctx context.Context, it *item) {
-		if it.atSource == survey.SharedByNone {
-			ctx = m.meaning(ctx, it)
-		}
-		m.deletedSource(it, m.src.Delete(ctx, it.doc.URI))
-		crash.Point("deleting")
-	})
+	if err := m.sourceOps.Each(ctx, alone, func(ctx context.Context, it *item) { _ = m.deleteSource(ctx, it) }); err != nil {
+		return err
+	}
+	return m.removed(ctx, ready)
+}
+
+// deleteSource deletes one source. The item has the error, too.
+func (m *migration) deleteSource(ctx context.Context, it *item) error {
+	err := m.src.Delete(m.meantAtSource(ctx, it), it.doc.URI)
+	m.deletedSource(it, err)
+	crash.Point("deleting")
+	return err
+}
+
+// meantAtSource is the context for what is asked of the source when it is to go.
+func (m *migration) meantAtSource(ctx context.Context, it *item) context.Context {
+	if it.atSource == survey.SharedByNone {
+		return m.meaning(ctx, it)
+	}
+	return ctx
 }
 
 // apart gives the items that can be deleted by their URIs alone, and those of which
@@ -118,7 +136,7 @@ func (m *migration) leaveSource(it *item, reason error) {
 func (m *migration) deletable(ctx context.Context, b *batch) ([]*item, error) {
 	moved := b.filter(func(it *item) bool {
 		// One that was found at the destination only has no source.
-		return it.moved() && !it.ended() && !(it.mover != thisRun && it.doc.URI == it.dest)
+		return it.moved() && !it.ended() && it.mover != forgottenRun && !(it.mover != thisRun && it.doc.URI == it.dest)
 	})
 	if len(moved) == 0 {
 		return nil, nil

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ import (
 
 // documentIn makes a document that has come to a state.
 func documentIn(s state) *item {
-	it := &item{doc: catalog.Document{Key: drivers.Key{UserID: "u", Bucket: "b", ArchiveID: s.String()}, Name: "n"}, payload: []byte("x"), digest: "d"}
+	it := &item{doc: catalog.Document{Key: drivers.Key{UserID: "u", Bucket: "b", ArchiveID: s.String()}, Name: "n"}, payload: []byte("x"), digest: "9dd4e461268c8034f5c8564e155c67a6"}
 	it.doc.URI, it.dest = "a://u/b/"+s.String(), "z://u/b/"+s.String()
 	if it.state = s; s == stateStays || s == stateSourceLeft {
 		it.failure = &checkpoint.Failure{Reason: "the first reason"}
@@ -87,7 +88,7 @@ func TestWhatIsStreamedIsNeverHeld(t *testing.T) {
 			t.Errorf("%q, %+v", it.state, it.failure)
 		}
 		it = documentIn(stateFound)
-		if it.carriage = how; it.hold([]byte("x"), "d", held) {
+		if it.carriage = how; it.hold([]byte("x"), it.digest, held) {
 			t.Error("it is held")
 		}
 		unharmed(t, stateFound, it)
@@ -109,7 +110,7 @@ func TestWhatProves(t *testing.T) {
 			}
 		}
 		it := documentIn(from)
-		proved := it.prove("d")
+		proved := it.prove(it.digest)
 		switch from {
 		case statePut, stateCopied, stateMovedBefore:
 			if !proved || it.failure != nil {
@@ -170,6 +171,7 @@ type deleting struct {
 	batches bool
 	prefix  string
 	deleted []string
+	empty   bool
 }
 
 func (d *deleting) Capabilities() drivers.Capabilities {
@@ -179,6 +181,19 @@ func (d *deleting) Prefix() string { return d.prefix }
 func (d *deleting) Scheme() string { return d.prefix }
 func (d *deleting) URI(k drivers.Key) (string, error) {
 	return d.prefix + k.UserID + "/" + k.Bucket + "/" + k.ArchiveID, nil
+}
+
+func (d *deleting) Place() string { return d.prefix }
+
+func (d *deleting) Stat(_ context.Context, uri string) (drivers.Info, error) {
+	if d.empty {
+		return drivers.Info{}, &drivers.Error{Op: "stat", URI: uri, Kind: drivers.NotFound, Err: errors.New("nothing is there")}
+	}
+	return drivers.Info{}, nil
+}
+
+func (d *deleting) Get(context.Context, string) (io.ReadCloser, drivers.Info, error) {
+	return io.NopCloser(strings.NewReader("x")), drivers.Info{}, nil
 }
 
 func (d *deleting) Delete(_ context.Context, uri string) error {
@@ -230,7 +245,8 @@ func TestASourceIsDeletedOnlyOfWhatIsCommitted(t *testing.T) {
 				items = append(items, documentIn(s))
 			}
 			source := &deleting{prefix: "a://", batches: batches}
-			m := newMigration(Options{Source: Store{Driver: source}, Destination: Store{Driver: &deleting{prefix: "z://"}}, Catalog: allCommitted{items: items}, Workers: 1}, nil)
+			m := newMigration(Options{Source: Store{Driver: source}, Destination: Store{Driver: &deleting{prefix: "z://"}}, Catalog: allCommitted{items: items},
+				Checkpoint: filepath.Join(t.TempDir(), "checkpoint"), Workers: 1}, nil)
 			if err := m.settled.Look(t.Context(), nothingOdd{}, m.src, m.dst); err != nil {
 				t.Fatal(err)
 			}

@@ -36,6 +36,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/pipeline/canary"
 	"github.com/kedge/kedge/pipeline/catalog"
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/copies"
@@ -72,6 +73,7 @@ type migration struct {
 	snapshot  catalog.Snapshot
 	settled   *survey.Settlement
 	alike     survey.Folded
+	deletions *canary.Watch
 	sourceOps gate // gets and deletes at the source
 	destOps   gate // puts and read-backs at the destination
 	cpu       gate // whatever only computes
@@ -154,6 +156,7 @@ func newMigration(o Options, stop <-chan struct{}) *migration {
 	m.lateStream = concurrency.Fixed[*item](1)
 	m.sourceOps, m.destOps = m.newGate(m.src), m.newGate(m.dst)
 	m.cpu = concurrency.Fixed[*item](concurrency.Processors())
+	m.deletions = m.newWatch()
 	return m
 }
 
@@ -210,6 +213,9 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	if err := m.openJournal(); err != nil {
 		return err
 	}
+	if err := m.deletions.Recover(ctx); err != nil {
+		return err
+	}
 	if err := m.checkCopies(ctx); err != nil {
 		return err
 	}
@@ -229,6 +235,9 @@ func (m *migration) locked(ctx context.Context) (err error) {
 	}
 	if err == nil && !m.stopped && !m.purging() {
 		err = m.endRecord(ctx)
+	}
+	if err == nil {
+		err = m.endDeletions(ctx)
 	}
 	drop, err = m.end(ctx, err)
 	return err
@@ -277,16 +286,20 @@ func (m *migration) untilPut(p pools, enumerated <-chan *batch) (recompressed <-
 	return p.stage(progress.StageRecompress, concurrency.Processors(), fetched, m.recompress)
 }
 
-// flow runs the stages until everything that feed has fed in has come out.
-func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- *batch) error) error {
-	watching, unwatch := context.WithCancel(ctx)
+// watched watches over lock and task, and tells the progress, until unwatch.
+func (m *migration) watched(ctx context.Context) (unwatch func()) {
+	watching, cancel := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
 	watchers.Go(func() { m.watchLock(watching) })
 	watchers.Go(func() { m.keepTask(watching) })
 	watchers.Go(func() { m.progress.Watch(watching) })
 	watchers.Go(func() { m.progress.Report(watching, m.Report, m.ReportEvery) })
-	defer watchers.Wait()
-	defer unwatch()
+	return func() { cancel(); watchers.Wait() }
+}
+
+// flow runs the stages until everything that feed has fed in has come out.
+func (m *migration) flow(ctx context.Context, feed func(context.Context, chan<- *batch) error) error {
+	defer m.watched(ctx)()
 
 	g, running := errgroup.WithContext(ctx)
 	enumerated := make(chan *batch, 1)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"github.com/kedge/kedge/checkpoint"
+	"github.com/kedge/kedge/pipeline/canary"
 	"github.com/kedge/kedge/pipeline/copies"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/forms"
@@ -28,6 +29,8 @@ type (
 	RefusedError = failure.RefusedError
 	// GaveUpError says that a store does not do its work. The run can be resumed.
 	GaveUpError = failure.GaveUpError
+	// LostError says that what is deleted at the source is deleted at the destination, too.
+	LostError = canary.LostError
 	// SkippedError says that the catalog's index led past rows.
 	SkippedError = failure.SkippedError
 	// Progress is how far a run has come, Snapshot what it tells at one moment.

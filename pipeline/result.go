@@ -136,7 +136,7 @@ func (m *migration) conclude(ran error) checkpoint.Header {
 	}
 	m.result.Counts = h.Counts
 	if n := h.Counts.Adopted - m.result.Before.Adopted; n > 0 {
-		m.Log.Warn("rows named the source again for documents that had been moved and deleted there: the catalog is older than these deletions", "documents", n)
+		m.Log.Warn("rows named the source again for documents that are not there, and that the destination held: the catalog is older than their deletion, or the source is not the one that it was", "documents", n)
 	}
 	m.result.CopiedBefore = h.Counts.CopiedBefore - m.result.Before.CopiedBefore
 	switch {

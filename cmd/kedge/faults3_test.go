@@ -94,7 +94,7 @@ func toStore() []wireCase {
 		{name: "bandwidth", line: faults.Line{BytesPerSecond: 8 << 20}},
 		{name: "connections reset in mid-body", breaks: breaks(faults.Rule{After: 2, Every: 5}, 20_000, faults.Reset)},
 		{name: "outage for a while", breaks: at("PUT /", faults.Rule{After: 40, Most: 1}, 0, faults.Outage(100*time.Millisecond))},
-		{name: "outage for good", breaks: at("PUT /", faults.Rule{After: 40, Most: 1}, 0, faults.Outage(0)), exit: exitDocuments, class: "put-failed"},
+		{name: "outage for good", breaks: at("PUT /", faults.Rule{After: 40, Most: 1}, 0, faults.Outage(0)), exit: exitDocuments, class: "put-failed", sources: true},
 		{name: "black holes", breaks: breaks(faults.Rule{After: 3, Most: 3}, 5_000, faults.Silence)},
 		{name: "500 for a while", faults: fault(faults.Rule{Most: 40}, wirePut, faults.Answer(500, "InternalError", ""))},
 		{name: "503 for a while", faults: fault(faults.Rule{Every: 3, Most: 60}, about(http.MethodPut), faults.Answer(503, "ServiceUnavailable", ""))},

@@ -63,6 +63,19 @@ func (f *moveFlags) Validate() error {
 	return checkPatience(f.GiveUpAfter)
 }
 
+// deletionFlags are the flags of the commands that delete sources.
+type deletionFlags struct {
+	WatchDeletes time.Duration `default:"5s" placeholder:"DURATION" help:"How long after the first source was deleted kedge asks the destination at least whether deleted documents are still there, before it ends: something may carry deletions on from the source to the destination. For a fifth of it, after the first one, nothing else is deleted (default ${default})."`
+}
+
+// Validate is called by kong.
+func (f *deletionFlags) Validate() error {
+	if f.WatchDeletes < 0 {
+		return errors.New("--watch-deletes: a time such as 5s or 15m, or 0")
+	}
+	return nil
+}
+
 // trust is what a flag --trust-copies comes to.
 func trust(how string) pipeline.Trust {
 	if how == "auto" {

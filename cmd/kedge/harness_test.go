@@ -75,6 +75,9 @@ func command(t testing.TB, args ...string) *exec.Cmd {
 	if deletes := []string{"migrate", "plan", "purge"}; temporaryVolatile() && len(args) > 0 && slices.Contains(deletes, args[0]) {
 		args = append([]string{args[0], "--allow-volatile"}, args[1:]...)
 	}
+	if deletes := []string{"migrate", "purge"}; len(args) > 0 && slices.Contains(deletes, args[0]) && !strings.Contains(strings.Join(args, " "), "--watch-deletes") {
+		args = append([]string{args[0], "--watch-deletes=0s"}, args[1:]...)
+	}
 	return careful(t, args...)
 }
 

@@ -30,10 +30,16 @@ type migrateCommand struct {
 	DontAsk       bool   `name:"dontask" help:"Do not ask for confirmation."`
 	DryRun        bool   `help:"Change nothing: only tell what would be moved, what would stay and why, how long that would take at least, and the commands to go on, to resume and to go back."`
 	TrustCopies   string `enum:"auto,verify,list,record" default:"auto" placeholder:"HOW" help:"How to make sure that what kedge copy has copied is still there: verify (each copy is read back), list (a listing of the store shows each with its MD5, or as the version that was proved), record (the record is believed: only for a store that nobody else can write to), or auto: list where the store's listing tells that, else verify (default ${default})."`
-	AllowVolatile bool   `help:"Delete sources also where the destination or the database may not keep what it is given: tables that are UNLOGGED, a server with fsync or full_page_writes off, a file system in memory, of a container, or in user space. Without it such a place is refused, but with --nodelete."`
+	AllowVolatile bool   `help:"Delete sources also where the destination or the database may not keep what it is given: tables that are UNLOGGED, a server with fsync or full_page_writes off, a file system in memory, of a container, or in user space; or where the source says that it replicates deletions to a place of the destination's name. Without it such a place is refused, but with --nodelete."`
 
+	deletionFlags
 	moveFlags
 	registryFlags
+}
+
+// Validate is called by kong.
+func (c *migrateCommand) Validate() error {
+	return errors.Join(c.deletionFlags.Validate(), c.moveFlags.Validate())
 }
 
 const question = "Performing this operation requires *all* anchore-engine services to be stopped - proceed? (y/N)"
@@ -74,6 +80,7 @@ func (c *migrateCommand) documents(ctx context.Context, a *app, interrupted *int
 // complete adds what only migrate has to the options of a run.
 func (c *migrateCommand) complete(o *pipeline.Options) {
 	o.KeepSource, o.AllowVolatile, o.Trust = c.NoDelete, c.AllowVolatile, trust(c.TrustCopies)
+	o.WatchDeletions = c.WatchDeletes
 }
 
 // errand is what is particular to a run of migrate, copy or rollback.

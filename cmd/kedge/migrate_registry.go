@@ -29,8 +29,12 @@ type openTree struct {
 	drivers.Aborter
 	drivers.Syncer
 	drivers.Watched
+	drivers.Carrier
 	meter *metrics.Meter
 }
+
+// Abilities that are looked for by their type are lost where the struct lacks them.
+var _ drivers.Carrier = (*openTree)(nil)
 
 // openRegistry opens a registry's storage. One that is to be written may be
 // created.
@@ -41,7 +45,7 @@ func (a *app) openRegistry(ctx context.Context, r *config.Registry, e all.Regist
 	}
 	// The decorator can do all that the driver can, which its type does not say.
 	repeated, meter := a.decorated(opened, retry.Policy{}, w)
-	return &openTree{repeated, repeated.(drivers.Tree), repeated.(drivers.Aborter), repeated.(drivers.Syncer), repeated.(drivers.Watched), meter}, nil
+	return &openTree{repeated, repeated.(drivers.Tree), repeated.(drivers.Aborter), repeated.(drivers.Syncer), repeated.(drivers.Watched), repeated.(drivers.Carrier), meter}, nil
 }
 
 // loadRegistry reads and checks a registry's configuration.
@@ -153,7 +157,7 @@ func (c *migrateCommand) treeOptions(a *app, from, to tree.Store) (tree.Options,
 	o := tree.Options{
 		Source: from, Destination: to, Repositories: c.Repository, Uploads: !c.ExcludeUploads,
 		KeepSource: c.NoDelete, ReadBack: c.Verify == "readback", MemoryBytes: c.Memory << 20, Workers: c.Workers,
-		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, Log: a.log,
+		MaxBackendFailures: c.MaxFailures, AllowVolatile: c.AllowVolatile, WatchDeletions: c.WatchDeletes, Log: a.log,
 	}
 	var err error
 	o.Checkpoint, err = checkpointPath(c.Checkpoint, tree.Identity(o).Fingerprint)

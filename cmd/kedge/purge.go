@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/kedge/kedge/cmd/kedge/internal/summary"
 	"github.com/kedge/kedge/cmd/kedge/internal/watch"
@@ -20,6 +21,7 @@ type purgeCommand struct {
 	DontAsk             bool     `name:"dontask" help:"Do not ask for confirmation."`
 	Bucket              []string `sep:"none" placeholder:"NAME" help:"Only documents of this logical bucket of Anchore; may be given several times."`
 	Workers             int      `placeholder:"N" help:"Operations in flight at each side; by default what suits the driver."`
+	deletionFlags
 	waitFlags
 	Checkpoint    string `placeholder:"PATH" help:"File that lets an interrupted purge go on. Default: as for migrate."`
 	AllowVolatile bool   `help:"Delete also where the destination or the database may not keep what it is given, as for migrate."`
@@ -27,6 +29,11 @@ type purgeCommand struct {
 
 	sideLimits
 	watch.Flags
+}
+
+// Validate is called by kong.
+func (c *purgeCommand) Validate() error {
+	return errors.Join(c.deletionFlags.Validate(), c.waitFlags.Validate())
 }
 
 // Run purges.
@@ -67,7 +74,7 @@ func (c *purgeCommand) Run(ctx context.Context, a *app, interrupted *interrupts)
 	o := pipeline.Options{
 		Job: pipeline.Purge, KeepSource: c.DryRun, Source: from, Destination: to, Catalog: cat,
 		Checkpoint: c.Checkpoint, Buckets: c.Bucket, Workers: c.Workers, MemoryBytes: c.Memory << 20,
-		AllowVolatile: c.AllowVolatile, WaitForLock: c.Wait, Log: a.log,
+		AllowVolatile: c.AllowVolatile, WatchDeletions: c.WatchDeletes, WaitForLock: c.Wait, Log: a.log,
 	}
 	if err := placeFiles(&o); err != nil {
 		return err

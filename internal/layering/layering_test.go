@@ -70,6 +70,7 @@ var rules = []rule{
 
 	// The pipeline's own rooms, each of which knows as little as it can.
 	{packages: "pipeline/forms"},
+	{packages: "pipeline/canary", may: []string{"drivers"}, testsMay: []string{"drivers/localfs"}},
 	{packages: "pipeline/failure", may: []string{"checkpoint", "drivers", "internal/mounts", "pipeline/forms"}},
 	// Looks at what migrations have made, without any of their stages.
 	{packages: "pipeline/audit",
@@ -100,7 +101,7 @@ var rules = []rule{
 		testsMay: []string{testenv, "drivers/..."}},
 	// Trees of files are moved by the same means, and never by way of documents.
 	{packages: "pipeline/tree",
-		may:      []string{"checkpoint", "drivers", "pipeline/concurrency", "pipeline/failure", "pipeline/folding", "pipeline/journal", "pipeline/progress"},
+		may:      []string{"checkpoint", "drivers", "pipeline/canary", "pipeline/concurrency", "pipeline/failure", "pipeline/folding", "pipeline/journal", "pipeline/progress"},
 		testsMay: []string{testenv, "drivers/..."}},
 	{packages: "pipeline/concurrency", may: []string{"drivers"}, testsMay: []string{"pipeline/catalog"}},
 	// The catalog's database may be told not to keep what it is given.

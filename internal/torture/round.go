@@ -98,13 +98,13 @@ func (r *round) args(command string) []string {
 	args := []string{command, "--checkpoint", r.file("migrate.checkpoint")}
 	switch command {
 	case "migrate":
-		args = append(args, "--dontask", "--allow-volatile", "--memory=16", "--elsewhere=ignore")
+		args = append(args, "--dontask", "--allow-volatile", "--watch-deletes=0s", "--memory=16", "--elsewhere=ignore")
 	case "rollback":
 		args = append(args, "--dontask", "--memory=16", "--elsewhere=ignore")
 	case "copy":
 		args = append(args, "--memory=16", "--elsewhere=ignore")
 	case "purge":
-		return []string{command, "--dontask", "--allow-volatile", "--memory=16", "--checkpoint", r.file("purge.checkpoint"), r.file(r.sourceFile), r.file(r.destinationFile)}
+		return []string{command, "--dontask", "--allow-volatile", "--watch-deletes=0s", "--memory=16", "--checkpoint", r.file("purge.checkpoint"), r.file(r.sourceFile), r.file(r.destinationFile)}
 	}
 	return append(append(args, r.flags...), r.file(r.sourceFile), r.file(r.destinationFile))
 }

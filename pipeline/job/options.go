@@ -101,6 +101,9 @@ type Options struct {
 	// AllowVolatile deletes sources also where the destination or the catalog may
 	// not keep what they are given.
 	AllowVolatile bool
+	// WatchDeletions is for how long after the first deletion of a source the destination is
+	// asked at least for what was deleted, before the run ends (canary.Options.Patience).
+	WatchDeletions time.Duration
 	// WaitForLock waits for the migration lock instead of failing.
 	WaitForLock bool
 	Log         *slog.Logger

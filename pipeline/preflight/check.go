@@ -39,6 +39,11 @@ func (c Check) Untried(ctx context.Context) error {
 	if err := c.checkpointInside(src, dst); err != nil {
 		return err
 	}
+	if !c.KeepSource {
+		if err := failure.RefuseCarried(ctx, c.Log, c.AllowVolatile, src.Driver, dst.Driver); err != nil {
+			return err
+		}
+	}
 	for _, bucket := range c.Route.Buckets {
 		some, err := c.Catalog.Page(ctx, catalog.Selection{Buckets: []string{bucket}}, catalog.Position{}, 1)
 		if err != nil {

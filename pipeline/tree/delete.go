@@ -2,12 +2,14 @@ package tree
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/canary"
 	"github.com/kedge/kedge/pipeline/failure"
 )
 
@@ -23,7 +25,7 @@ func (m *migration) compare(ctx context.Context) error {
 	if len(m.Repositories) == 0 {
 		ranges = append(ranges, outside()...)
 	}
-	err := m.overProofs(ctx, ranges, m.compareOne)
+	err := m.overProofs(ctx, ranges, m.each, m.compareOne)
 	if err != nil || m.cut.Load() {
 		return err
 	}
@@ -43,15 +45,34 @@ func (m *migration) compareOne(ctx context.Context, it *item, proven proof, foun
 	return nil
 }
 
+// overPage works on the files of a page.
+type overPage func(ctx context.Context, items []*item, work func(context.Context, *item) error) error
+
+// shortestFirst begins with the shortest files, one by one, until it is known that
+// deletions do not reach the destination: the payload of each of these is kept.
+func (m *migration) shortestFirst(ctx context.Context, items []*item, work func(context.Context, *item) error) error {
+	if m.deletions.Known() {
+		return m.each(ctx, items, work)
+	}
+	items = slices.SortedStableFunc(slices.Values(items), func(a, b *item) int { return cmp.Compare(a.dst.Bytes, b.dst.Bytes) })
+	for ; len(items) > 0 && !m.deletions.Known(); items = items[1:] {
+		if err := m.each(ctx, items[:1], work); err != nil {
+			return err
+		}
+	}
+	return m.each(ctx, items, work)
+}
+
 // overProofs does something with every file of some ranges, but for those that are
-// not moved, and with what is recorded of its proof. It counts none of them.
-func (m *migration) overProofs(ctx context.Context, ranges []keyRange, do func(ctx context.Context, it *item, proven proof, found bool) error) error {
+// not moved, and with what is recorded of its proof; all goes through the files of a page.
+// It counts none of them.
+func (m *migration) overProofs(ctx context.Context, ranges []keyRange, all overPage, do func(ctx context.Context, it *item, proven proof, found bool) error) error {
 	return m.overRanges(ctx, ranges, func(ctx context.Context, p *page) error {
 		known, err := m.state.proofs(p.after, p.items[len(p.items)-1].path)
 		if err != nil {
 			return err
 		}
-		return m.each(ctx, p.items, func(ctx context.Context, it *item) error {
+		return all(ctx, p.items, func(ctx context.Context, it *item) error {
 			it.skipped = true
 			if m.leaves(it) {
 				return nil
@@ -117,7 +138,7 @@ func (m *migration) dangles(ctx context.Context, content []byte) error {
 // each only where the destination is seen, at this moment, to hold it.
 func (m *migration) deletes(ranges []keyRange, classes ...class) func(context.Context) error {
 	return func(ctx context.Context) error {
-		err := m.overProofs(ctx, ranges, func(ctx context.Context, it *item, proven proof, found bool) error {
+		err := m.overProofs(ctx, ranges, m.shortestFirst, func(ctx context.Context, it *item, proven proof, found bool) error {
 			if !slices.Contains(classes, it.class) {
 				return nil
 			}
@@ -141,13 +162,37 @@ func (m *migration) deleteOne(ctx context.Context, it *item, proven proof, found
 	case !good:
 		return it.fail(ctx, failure.ClassDelete, errors.New("the destination does not hold it any more as it was proved"))
 	}
-	uri, err := m.Source.PathURI(it.path)
-	if err == nil {
-		err = m.Source.Delete(ctx, uri)
+	return m.deleteSource(ctx, it)
+}
+
+// deleteSource deletes a file at the source, the first of a run by itself.
+func (m *migration) deleteSource(ctx context.Context, it *item) error {
+	d := canary.Document{Name: it.path, MD5: "", Bytes: -1}
+	var err error
+	if d.Source, err = m.Source.PathURI(it.path); err == nil {
+		d.Destination, err = m.Destination.PathURI(it.path)
 	}
 	if err != nil {
 		return it.fail(ctx, failure.ClassDelete, fmt.Errorf("delete: %w", err))
 	}
-	it.counts.Deleted = 1
-	return nil
+	d.Back, d.Bytes = d.Source, it.dst.Bytes
+	var ended error
+	remove := func(ctx context.Context, _ int) error {
+		err := m.Source.Delete(ctx, d.Source)
+		if err == nil {
+			it.counts.Deleted = 1
+		} else {
+			ended = it.fail(ctx, failure.ClassDelete, fmt.Errorf("delete: %w", err))
+		}
+		return err
+	}
+	list := []canary.Document{d}
+	rest, err := m.deletions.First(ctx, list, canary.Deletion{
+		Delete: remove,
+		Leave:  func(_ int, reason error) { ended = it.fail(ctx, failure.ClassDelete, reason) },
+	})
+	if err != nil || len(rest) == 0 || remove(ctx, 0) != nil {
+		return errors.Join(err, ended)
+	}
+	return m.deletions.Removed(ctx, list)
 }

@@ -44,7 +44,9 @@ type Options struct {
 	// AllowVolatile empties the source also where the destination may not keep what
 	// it is given.
 	AllowVolatile bool
-	Log           *slog.Logger
+	// WatchDeletions is as for documents (canary.Options.Patience).
+	WatchDeletions time.Duration
+	Log            *slog.Logger
 	// Started, if set, is called before the first file is moved.
 	Started func(Start)
 	// Report, if set, is called every two seconds with the progress.

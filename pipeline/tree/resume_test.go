@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/kedge/kedge/pipeline/canary"
 )
 
 // A run that was interrupted goes on: nothing that was done is listed, read or
@@ -147,6 +149,34 @@ func TestEndedAnywhere(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
+	}
+}
+
+// What deletes at the source deletes at the destination: the first file shows it, is put
+// back, and nothing else is deleted, in this run or in the next.
+func TestDeletionsThatAreCarriedOn(t *testing.T) {
+	content := shop(20)
+	r := newRig(t, content)
+	r.src.before = func(op, path string) error {
+		if op == "delete" {
+			return os.Remove(filepath.Join(r.to, strings.TrimPrefix(path, "/")))
+		}
+		return nil
+	}
+	for range 2 {
+		var lost *canary.LostError
+		if _, err := Run(t.Context(), nil, r.o); !errors.As(err, &lost) || lost.Kept == "" || lost.Err != nil || lost.Others {
+			t.Fatal(err)
+		}
+		holds(t, r.to, content)
+		holds(t, r.from, content)
+	}
+	r.src.before = nil
+	r.run(t)
+	holds(t, r.to, content)
+	holds(t, r.from, nil)
+	if left, _ := filepath.Glob(r.o.Checkpoint + "*.canary*"); left != nil {
+		t.Error(left)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
+	"github.com/kedge/kedge/pipeline/canary"
 	"github.com/kedge/kedge/pipeline/concurrency"
 	"github.com/kedge/kedge/pipeline/failure"
 	"github.com/kedge/kedge/pipeline/folding"
@@ -45,7 +46,8 @@ type migration struct {
 	result  Result
 	// taken are names that the destination does not tell apart; nil where it tells
 	// all of them apart.
-	taken *folding.Groups
+	taken     *folding.Groups
+	deletions *canary.Watch
 
 	// alone: there is no destination, the source is audited.
 	alone  bool
@@ -86,6 +88,11 @@ func (m *migration) run(ctx context.Context) (err error) {
 	if err := m.refuse(); err != nil {
 		return err
 	}
+	if !m.KeepSource {
+		if err := failure.RefuseCarried(ctx, m.Log, m.AllowVolatile, m.Source, m.Destination); err != nil {
+			return err
+		}
+	}
 	if m.state, err = openState(m.Checkpoint, Identity(m.Options)); err != nil {
 		return err
 	}
@@ -103,7 +110,16 @@ func (m *migration) run(ctx context.Context) (err error) {
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
+	m.deletions = canary.New(canary.Options{
+		Source: m.Source, Destination: m.Destination, File: m.Checkpoint + canary.Ending, Patience: m.WatchDeletions, Stop: m.stop, Log: m.Log,
+	})
+	if err := m.deletions.Recover(ctx); err != nil {
+		return err
+	}
 	err = m.steps(ctx)
+	if err == nil {
+		err = m.deletions.End(ctx)
+	}
 	drop, err = m.end(err)
 	return err
 }

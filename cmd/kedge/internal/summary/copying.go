@@ -28,7 +28,7 @@ type Copying struct {
 // Conclude prints the result and turns it into the command's error.
 func (c Copying) Conclude(out Output) error {
 	if c.TaskID == 0 {
-		return c.Err // it never began
+		return neverBegan(c.Err)
 	}
 	if err := out.result(c.Err, func() any { return c.form() }, c.write); err != nil {
 		return err

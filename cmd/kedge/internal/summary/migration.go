@@ -32,7 +32,7 @@ type Migration struct {
 // Conclude prints the result and turns it into the command's error.
 func (m Migration) Conclude(out Output) error {
 	if m.TaskID == 0 {
-		return m.Err // it never began
+		return neverBegan(m.Err)
 	}
 	if err := out.result(m.Err, func() any { return m.form() }, m.write); err != nil {
 		return err
@@ -292,14 +292,14 @@ type Purge struct {
 // Conclude prints the result and turns it into the command's error.
 func (p Purge) Conclude(out Output) error {
 	if p.State == "" {
-		return p.Err // it never began
+		return neverBegan(p.Err)
 	}
 	if err := p.print(out); err != nil {
 		return errors.Join(p.Err, err)
 	}
 	switch {
 	case p.Err != nil:
-		return fmt.Errorf("%w; %s", p.Err, again(p.Err))
+		return ended(p.Err)
 	case p.Interrupted:
 		return ending.Interrupted("interrupted; run the same command again to go on")
 	case p.Failed > 0:

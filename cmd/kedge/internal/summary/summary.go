@@ -140,7 +140,33 @@ func again(err error) string {
 	if errors.As(err, &gaveUp) && gaveUp.Outage != nil {
 		return "run the same command again when it is back"
 	}
+	if deletesReach(err) {
+		return "then run the same command again to go on"
+	}
 	return "run the same command again to go on"
+}
+
+// deletesReach says whether a run ended because what it deletes at the source is deleted
+// at the destination, too.
+func deletesReach(err error) bool {
+	var lost *pipeline.LostError
+	return errors.As(err, &lost)
+}
+
+// ended is the error of a run that could not go on.
+func ended(err error) error {
+	if deletesReach(err) {
+		return ending.Incomplete("%w; %s", err, again(err))
+	}
+	return fmt.Errorf("%w; %s", err, again(err))
+}
+
+// neverBegan is the error of a run that ended before it had begun.
+func neverBegan(err error) error {
+	if deletesReach(err) {
+		return ending.Incomplete("%w", err)
+	}
+	return err
 }
 
 // interrupted is the error of a run that was stopped at once, or asked to stop and

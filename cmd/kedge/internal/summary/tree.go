@@ -23,7 +23,7 @@ type Tree struct {
 // Conclude prints the result and turns it into the command's error.
 func (t Tree) Conclude(out Output) error {
 	if t.Pass == 0 {
-		return t.Err // it never began
+		return neverBegan(t.Err)
 	}
 	if err := out.result(t.Err, func() any { return t.form() }, t.write); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (t Tree) Conclude(out Output) error {
 	}
 	switch {
 	case t.Err != nil:
-		return fmt.Errorf("%w; %s", t.Err, again(t.Err))
+		return ended(t.Err)
 	case t.Failed > 0:
 		return ending.Incomplete("%d files stay behind; mend what can be mended and run the same command again", t.Failed)
 	}

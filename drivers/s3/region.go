@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -70,8 +71,9 @@ func (s *Store) otherRegions(ctx context.Context, err error) (regions []string) 
 	asked := regionAsked(err)
 	if code, _ := answer(err); asked == "" && code == "AuthorizationHeaderMalformed" {
 		// Some servers name it outside of the message, which the SDK drops.
+		// This follows to it, and tells it even where what is met there does not.
 		_, _, err := s.direct.get(ctx, location{s.bucket, s.prefix + "kedge-probe"})
-		asked = regionAsked(err)
+		asked = cmp.Or(regionAsked(err), s.direct.region(s.bucket))
 	}
 	candidates := []string{asked}
 	if s.conn.endpoint != "" {

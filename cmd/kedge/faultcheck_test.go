@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -38,6 +39,19 @@ func (w *wired) check() (left []wireDocument) {
 		}
 	}
 	return left
+}
+
+// sources gives the documents that are moved, and whose sources are there still. left are
+// those that are not moved.
+func (w *wired) sources(left []wireDocument) []wireDocument {
+	w.Helper()
+	there, err := w.from.raw.list(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return slices.DeleteFunc(slices.Clone(w.documents), func(d wireDocument) bool {
+		return !slices.Contains(there, w.uri(d)) || slices.ContainsFunc(left, func(l wireDocument) bool { return l.Key == d.Key })
+	})
 }
 
 // checkComplete fails the test unless everything is moved, nothing is left at

@@ -1,7 +1,9 @@
 package canary
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 )
 
@@ -25,7 +27,16 @@ func (w *Watch) Removed(ctx context.Context, list []Document) error {
 		_, err := w.known()
 		return err
 	}
-	return w.look(ctx)
+	over, err := w.myTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer over()
+	if w.owed != nil { // it is asked again before anything else is deleted
+		return nil
+	}
+	_, err = w.ask(ctx, w.look)
+	return w.end(err)
 }
 
 // add takes them in, and says whether a look is due.
@@ -66,13 +77,26 @@ func (w *Watch) End(ctx context.Context) error {
 		}
 	}
 	early := time.Now().Before(over)
-	if err := w.look(ctx); err != nil {
-		return err
+	if err := w.lastLook(ctx); err != nil {
+		return w.end(err)
 	}
 	if early {
 		return nil // the next run looks again
 	}
 	return w.forget()
+}
+
+// lastLook asks for what is owed too, and takes no trouble for an answer.
+func (w *Watch) lastLook(ctx context.Context) error {
+	over, err := w.myTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer over()
+	if failed, err := w.askAgain(ctx); failed != nil || err != nil {
+		return cmp.Or(err, failed)
+	}
+	return w.look(ctx)
 }
 
 // look asks for the canary and the sample.
@@ -83,7 +107,7 @@ func (w *Watch) look(ctx context.Context) error {
 	if known {
 		gone, err := w.gone(ctx, canary)
 		if err != nil {
-			return w.end(err)
+			return err
 		}
 		if gone {
 			return w.lose(w.putBack(ctx, w.File))
@@ -92,7 +116,7 @@ func (w *Watch) look(ctx context.Context) error {
 	for _, d := range list {
 		gone, err := w.gone(ctx, d)
 		if err != nil {
-			return w.end(err)
+			return err
 		}
 		if gone {
 			return w.lose(&LostError{Document: d, Others: true})
@@ -101,8 +125,12 @@ func (w *Watch) look(ctx context.Context) error {
 	return nil
 }
 
-// end notes why nothing more may be deleted.
+// end notes why nothing more may be deleted, if there is an error.
 func (w *Watch) end(err error) error {
+	var lost *LostError
+	if errors.As(err, &lost) { // it is noted
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended == nil {

@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,14 @@ type Watch struct {
 	removed int64
 	sample  sample
 	ended   error // why nothing more may be deleted
+	// owed is what the destination did not answer because it was in trouble. Nothing more
+	// is deleted before it has. It changes only in a turn.
+	owed question
 }
+
+// question is what the destination is asked. An error says that all is not well, or that
+// there was no answer.
+type question func(context.Context) error
 
 // New makes a Watch, which has not deleted anything.
 func New(o Options) *Watch {
@@ -124,11 +132,16 @@ func (w *Watch) known() (bool, error) {
 // one deletes one source, unless there is no need to any more. failed is a store's fault,
 // for which nothing was deleted.
 func (w *Watch) one(ctx context.Context, d Document, i int, how Deletion) (known bool, failed, err error) {
-	select {
-	case w.turn <- struct{}{}:
-		defer func() { <-w.turn }()
-	case <-ctx.Done():
-		return false, nil, context.Cause(ctx)
+	over, err := w.myTurn(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	defer over()
+	if failed, err := w.askAgain(ctx); failed != nil || err != nil {
+		if failed != nil {
+			how.Leave(i, failed)
+		}
+		return false, failed, err
 	}
 	if known, err := w.known(); known || err != nil {
 		return known, nil, err
@@ -153,14 +166,6 @@ func (w *Watch) one(ctx context.Context, d Document, i int, how Deletion) (known
 	return false, failed, err
 }
 
-// fault gives an error that is a store's fault rather than the document's.
-func fault(err error) error {
-	if drivers.KindOf(err) == drivers.Temporary {
-		return err
-	}
-	return nil
-}
-
 // try deletes the source of a document that is kept, and looks what became of it.
 func (w *Watch) try(ctx context.Context, held Document, i int, how Deletion) (failed, err error) {
 	w.mu.Lock()
@@ -173,15 +178,22 @@ func (w *Watch) try(ctx context.Context, held Document, i int, how Deletion) (fa
 	}
 	// Also one whose deletion failed may be gone.
 	waits := drivers.KindOf(before) != drivers.NotFound && (deleted == nil || w.atSource(ctx, held) != nil)
-	if err := w.settle(ctx, held, waits); err != nil {
-		return nil, err
-	}
-	if before == nil && deleted == nil { // else it shows nothing that it is there
-		w.mu.Lock()
-		w.canary, w.proved = held, time.Now()
-		w.mu.Unlock()
-	}
-	return fault(deleted), nil
+	shows := before == nil && deleted == nil // else it shows nothing that it is there
+	failed, err = w.ask(ctx, func(ctx context.Context) error {
+		err := w.settle(ctx, held, waits)
+		if err == nil && shows {
+			w.prove(held)
+		}
+		return err
+	})
+	return cmp.Or(failed, fault(deleted)), err
+}
+
+// prove notes of which document it is known that the deletion has left it.
+func (w *Watch) prove(d Document) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.canary, w.proved = d, time.Now()
 }
 
 // deletedOne notes that the source of one document was deleted, if it was there.

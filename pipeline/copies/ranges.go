@@ -16,10 +16,12 @@ import (
 )
 
 const (
-	// mostRanges is into how many ranges a store is divided, rangeEntries how many
-	// payloads one has at least: a page of S3's listing.
-	mostRanges   = 32
-	rangeEntries = 1000
+	// mostRanges is into how many ranges a store is divided at most. rangeEntries are a page
+	// of S3's listing: with fewer it is not divided. evenedEntries is how many of a page
+	// are counted on, because samples tell only nearly where a range ends.
+	mostRanges    = 32
+	rangeEntries  = 1000
+	evenedEntries = 960
 	// sampledURIs is how many URIs of the record tell where ranges begin.
 	sampledURIs = 32 * mostRanges
 	// mostListings is how many ranges are listed at once.
@@ -45,15 +47,23 @@ func (s *samples) add(uri string) {
 }
 
 // bounds are the URIs between ranges that have about the same number of entries; none
-// where there are too few to divide.
+// where there are too few to divide. Each range fills whole pages: of its last one a server
+// lists also what belongs to the next range, in vain.
 func (s *samples) bounds() (bounds []string) {
-	ranges := int(min(mostRanges, s.seen/rangeEntries+1))
+	if s.seen < rangeEntries {
+		return nil
+	}
+	pages := partsOf(s.seen, mostRanges*evenedEntries) // of a range
+	ranges := int(partsOf(s.seen, pages*evenedEntries))
 	slices.Sort(s.uris)
 	for i := 1; i < ranges; i++ {
 		bounds = append(bounds, s.uris[i*len(s.uris)/ranges])
 	}
 	return slices.Compact(bounds)
 }
+
+// partsOf is how many parts of a size something has.
+func partsOf(whole, size int64) int64 { return (whole + size - 1) / size }
 
 // ranged is the store's listing, several ranges of it at once. fn is called by one of
 // them at a time.

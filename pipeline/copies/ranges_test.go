@@ -138,17 +138,17 @@ func TestBoundsAreOfTheStore(t *testing.T) {
 // whatever order they come.
 func TestBoundsAreEven(t *testing.T) {
 	t.Parallel()
-	for _, entries := range []int{0, 1, 999, 1000, 40_000, 1_000_000} {
+	for entries, want := range map[int]int{0: 0, 1: 0, 999: 0, 1000: 1, 8000: 8, 30_000: 31, 40_000: 20, 100_000: 26, 1_000_000: 31} {
 		some := samplesOf(int64(entries))
 		for n := range entries {
 			some.add(fmt.Sprintf("s3://b/%07d", n*7919%max(entries, 1)))
 		}
 		bounds := some.bounds()
-		if want := min(mostRanges, entries/rangeEntries+1) - 1; len(bounds) != want || !slices.IsSorted(bounds) || len(some.uris) > sampledURIs {
+		if len(bounds) != want || !slices.IsSorted(bounds) || len(some.uris) > sampledURIs {
 			t.Errorf("%d entries, %d samples: %d bounds, want %d", entries, len(some.uris), len(bounds), want)
 		}
-		before := 0
-		for _, bound := range bounds {
+		before, pages := -1, 0
+		for _, bound := range append(bounds, fmt.Sprintf("s3://b/%07d", entries-1)) {
 			var at int
 			if _, err := fmt.Sscanf(bound, "s3://b/%d", &at); err != nil {
 				t.Fatal(err)
@@ -156,7 +156,12 @@ func TestBoundsAreEven(t *testing.T) {
 			if even := entries / (len(bounds) + 1); at-before > 2*even {
 				t.Errorf("%d entries: a range of %d, %d would be even", entries, at-before, even)
 			}
+			// One more than the range has: what comes behind it tells that it has ended.
+			pages += int(partsOf(int64(at-before+1), rangeEntries))
 			before = at
+		}
+		if pages > entries/rangeEntries*112/100+2 {
+			t.Errorf("%d entries: %d pages are listed", entries, pages)
 		}
 	}
 }

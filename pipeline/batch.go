@@ -106,6 +106,8 @@ type neighbours struct {
 	// they share places. atDest is the one of these that names dest already.
 	siblings bool
 	atDest   *catalog.Document
+	// alone: the walk through the catalog has shown that there is no such row.
+	alone bool
 	// atSource is who else may have his payload at the source's place; delete finds
 	// that out.
 	atSource survey.Sharing
@@ -152,6 +154,11 @@ func (b *batch) filter(keep func(*item) bool) []*item {
 
 // keys gives the distinct keys of the batch.
 func (b *batch) keys() []drivers.Key {
+	return b.keysOf(func(*item) bool { return true })
+}
+
+// keysOf is keys without those of items that are not wanted.
+func (b *batch) keysOf(wanted func(*item) bool) []drivers.Key {
 	seen := make(map[drivers.Key]bool, len(b.items)+len(b.entries))
 	var keys []drivers.Key
 	add := func(k drivers.Key) {
@@ -161,7 +168,9 @@ func (b *batch) keys() []drivers.Key {
 		}
 	}
 	for _, it := range b.items {
-		add(it.doc.Key)
+		if wanted(it) {
+			add(it.doc.Key)
+		}
 	}
 	for _, e := range b.entries {
 		add(keyOf(e))

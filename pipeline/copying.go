@@ -214,7 +214,7 @@ func (m *migration) feedChanged(ctx context.Context, out chan<- *batch, docs []c
 	for len(docs) > 0 && !m.stopping() {
 		page := docs[:min(len(docs), m.limits.PageRows)]
 		docs = docs[len(page):]
-		if err := m.cutPage(page, cut, m.uncopied, take); err != nil {
+		if err := m.cutPage(page, sight{}, cut, m.uncopied, take); err != nil {
 			return err
 		}
 	}

@@ -53,18 +53,29 @@ func (m *migration) sweep(ctx context.Context, out chan<- *batch) error {
 // into batches, and gives each to take, in the catalog's order.
 func (m *migration) walk(ctx context.Context, position catalog.Position, sieve func([]catalog.Document) ([]catalog.Document, error), take func([]*item) error) error {
 	cut := m.cutter()
+	selection, whole := m.selection, m.copied() > 0 && m.moves()
 	for !m.stopping() {
+		if selection.Prefix = m.selection.Prefix; whole {
+			selection.Prefix = ""
+		}
 		began := time.Now()
-		page, err := m.cat.Page(ctx, m.selection, position, m.limits.PageRows)
+		page, err := m.cat.Page(ctx, selection, position, m.limits.PageRows)
 		if err != nil {
 			return err
 		}
 		m.walked.Add(len(page), time.Since(began))
 		last := len(page) < m.limits.PageRows
+		var seen sight
+		if whole {
+			seen = look(page, position, last)
+		}
 		if !last {
 			position = page[len(page)-1].After()
 		}
-		if err := m.cutPage(page, cut, sieve, take); err != nil {
+		rows := len(page)
+		page = slices.DeleteFunc(page, func(d catalog.Document) bool { return !m.route.Selected(d) })
+		whole = whole && 2*len(page) >= rows // else it would be mostly others' rows that are read
+		if err := m.cutPage(page, seen, cut, sieve, take); err != nil {
 			return err
 		}
 		if last && !m.stopping() {
@@ -79,10 +90,35 @@ func (m *migration) walk(ctx context.Context, position catalog.Position, sieve f
 	return nil
 }
 
-// cutPage is walk over one page.
-func (m *migration) cutPage(page []catalog.Document, cut *concurrency.Cutter[*item], sieve func([]catalog.Document) ([]catalog.Document, error), take func([]*item) error) (err error) {
+// sight is what a page of all rows, whatever they name, tells of rows with one key: they
+// follow each other. The zero value has seen nothing.
+type sight struct {
+	whole  bool
+	shared map[drivers.Key]bool // keys that more rows have, or may have
+}
+
+// look looks at a page that begins behind a position.
+func look(page []catalog.Document, behind catalog.Position, last bool) sight {
+	s := sight{whole: true, shared: make(map[drivers.Key]bool)}
+	before := drivers.Key{UserID: behind.UserID, Bucket: behind.Bucket, ArchiveID: behind.ArchiveID}
+	for _, d := range page {
+		if d.Key == before {
+			s.shared[d.Key] = true
+		}
+		before = d.Key
+	}
+	if !last {
+		s.shared[before] = true // as the next page may show
+	}
+	return s
+}
+
+// alone says that no other row has a row's key.
+func (s sight) alone(d catalog.Document) bool { return s.whole && !s.shared[d.Key] }
+
+// cutPage is walk over the rows of a page that are the run's.
+func (m *migration) cutPage(page []catalog.Document, seen sight, cut *concurrency.Cutter[*item], sieve func([]catalog.Document) ([]catalog.Document, error), take func([]*item) error) (err error) {
 	began := time.Now()
-	page = slices.DeleteFunc(page, func(d catalog.Document) bool { return !m.route.Selected(d) })
 	if sieve != nil {
 		if page, err = sieve(page); err != nil {
 			return err
@@ -91,6 +127,7 @@ func (m *migration) cutPage(page []catalog.Document, cut *concurrency.Cutter[*it
 	items := make([]*item, len(page))
 	for i, d := range page {
 		items[i] = m.newItem(d)
+		items[i].alone = seen.alone(d)
 	}
 	if err := m.takeCopies(items); err != nil {
 		return err

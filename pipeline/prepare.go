@@ -12,7 +12,8 @@ import (
 // other rows that share a document's places, and the length of payloads whose
 // row has none. Then it reserves the batch's share of the memory budget.
 func (m *migration) prepare(ctx context.Context, b *batch) error {
-	found, err := m.cat.Rows(ctx, b.keys())
+	// Of what is copied nothing is put: that there were no siblings just now is enough.
+	found, err := m.cat.Rows(ctx, b.keysOf(func(it *item) bool { return !it.alone || it.state != stateCopied }))
 	if err != nil {
 		return err
 	}

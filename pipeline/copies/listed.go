@@ -229,6 +229,8 @@ func (c *comparing) compare(ctx context.Context, v *verification, i int, missing
 	var untold []Copy
 	err = c.Record.eachSpread(ctx, c.recorded[i], func(sum [16]byte, entry Copy) error {
 		switch l, there := all[sum]; {
+		case !there && missing != nil && entry.State != entry.State.shown():
+			v.say(entry, false) // as before: a copy that was taken back
 		case !there && missing != nil:
 			return missing(sum, entry)
 		case there && l.leavesOpen(entry.Destination):

@@ -193,8 +193,8 @@ func (c *comparing) compareAll(ctx context.Context, v *verification, read func([
 	return c.compareEach(ctx, v, nil, read)
 }
 
-// compareEach compares file by file. missing takes what the store has not shown; nil has it
-// doubted.
+// compareEach compares file by file. missing takes what the store has not shown and is not
+// doubted yet; nil has it doubted.
 func (c *comparing) compareEach(ctx context.Context, v *verification, missing func([16]byte, Copy) error, read func([]Copy) error) error {
 	for i := range c.held {
 		if err := c.compare(ctx, v, i, missing, read); err != nil {

@@ -152,12 +152,7 @@ func (b *batch) filter(keep func(*item) bool) []*item {
 	return items
 }
 
-// keys gives the distinct keys of the batch.
-func (b *batch) keys() []drivers.Key {
-	return b.keysOf(func(*item) bool { return true })
-}
-
-// keysOf is keys without those of items that are not wanted.
+// keysOf gives the distinct keys of the batch, but for those of items that are not wanted.
 func (b *batch) keysOf(wanted func(*item) bool) []drivers.Key {
 	seen := make(map[drivers.Key]bool, len(b.items)+len(b.entries))
 	var keys []drivers.Key

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,9 +33,9 @@ type round struct {
 	looked time.Duration
 	// from is when it began to go through rows.
 	from time.Time
-	// named says which places of the changed documents are named by rows now, asked once;
-	// nil in a round that goes through the whole catalog.
-	named func() (map[string]bool, error)
+	// strays are the places at the destination that rows name now and that are not made
+	// from their own keys; nil in a round that goes through the whole catalog.
+	strays map[string]bool
 	// left and leftBytes are the rows that are left to the migration.
 	left, leftBytes atomic.Int64
 	Round
@@ -129,7 +128,6 @@ func (m *migration) enumerateCopies(ctx context.Context) (feed func(context.Cont
 	if !all {
 		return whole, m.surveyAgain(ctx)
 	}
-	m.round.named = sync.OnceValues(func() (map[string]bool, error) { return m.namedOf(ctx, docs) })
 	return func(ctx context.Context, out chan<- *batch) error { return m.feedChanged(ctx, out, docs) }, nil
 }
 
@@ -142,22 +140,6 @@ func (m *migration) surveyAgain(ctx context.Context) error {
 	defer now.Close()
 	m.settled = survey.NewSettlement()
 	return m.settled.Look(ctx, now, m.src, m.dst)
-}
-
-// namedOf says which places of documents at the destination rows name.
-func (m *migration) namedOf(ctx context.Context, docs []catalog.Document) (map[string]bool, error) {
-	uris := make([]string, 0, len(docs))
-	for _, d := range docs {
-		if uri, err := m.dst.URI(d.Key); err == nil {
-			uris = append(uris, uri)
-		}
-	}
-	taken, err := m.cat.Naming(ctx, uris)
-	named := make(map[string]bool, len(taken))
-	for _, uri := range taken {
-		named[uri] = true
-	}
-	return named, err
 }
 
 // changed gives the rows that were changed since the last round, and those that it left
@@ -175,7 +157,14 @@ func (m *migration) changed(ctx context.Context) (docs []catalog.Document, all b
 		return nil
 	}
 	began := time.Now()
-	m.round.latest, err = m.cat.Changed(ctx, m.selection, m.round.since, add)
+	astray := make(map[string]bool)
+	strays := catalog.Strays{Prefix: m.dst.Prefix(), Hashed: m.dst.Capabilities().HashedPaths, Found: func(uri string) error {
+		if astray[uri] = true; len(astray) > mostChanged {
+			return errStopping
+		}
+		return nil
+	}}
+	m.round.latest, err = m.cat.Changed(ctx, m.selection, m.round.since, strays, add)
 	m.round.looked = time.Since(began)
 	if errors.Is(err, errStopping) {
 		return nil, false, nil
@@ -194,6 +183,7 @@ func (m *migration) changed(ctx context.Context) (docs []catalog.Document, all b
 	if errors.Is(err, errStopping) {
 		return nil, false, nil
 	}
+	m.round.strays = astray
 	slices.SortFunc(docs, func(a, b catalog.Document) int { return compare(a.After(), b.After()) })
 	return docs, true, err
 }
@@ -334,8 +324,10 @@ func (m *migration) endRound(ctx context.Context) error {
 	if err := m.measureRound(ctx); err != nil {
 		return err
 	}
-	if err := m.settleRecord(ctx); err != nil {
-		return err
+	if m.round.since == 0 { // it costs a scan of the catalog; the cutover does it in any case
+		if err := m.settleRecord(ctx); err != nil {
+			return err
+		}
 	}
 	return m.record.Update(func(h *copies.Header) { h.Rounds++ }).Wait(ctx)
 }

@@ -41,10 +41,10 @@ func (m *migration) guard(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// guardLater looks, in a later round of a Copy, whether rows name by now what would be
-// overwritten: the look through the catalog is older than they may be.
+// guardLater looks, in a later round of a Copy, whether rows of other keys name by now
+// what would be overwritten: the look through the catalog is older than they may be.
 func (m *migration) guardLater(ctx context.Context, items []*item) error {
-	if m.round.named == nil {
+	if len(m.round.strays) == 0 {
 		return nil
 	}
 	over := make([]atomic.Bool, len(items))
@@ -57,14 +57,7 @@ func (m *migration) guardLater(ctx context.Context, items []*item) error {
 		return err
 	}
 	for i, it := range items {
-		if !over[i].Load() {
-			continue
-		}
-		named, err := m.round.named()
-		if err != nil {
-			return err
-		}
-		if named[it.dest] {
+		if over[i].Load() && m.round.strays[it.dest] {
 			it.fail(failure.StagePut, failure.ClassPlaceTaken, guard.NamedByAnother(it.dest))
 		}
 	}

@@ -52,7 +52,7 @@ func (a *audit) orphans(ctx context.Context) (found int64, err error) {
 
 func (a *audit) spreadCatalog(ctx context.Context, put func([16]byte, []byte) error) error {
 	// By a scan: a row that an index leads past names its payload all the same.
-	_, err := a.Catalog.Changed(ctx, catalog.Selection{}, 0, func(d catalog.Document) error {
+	_, err := a.Catalog.Changed(ctx, catalog.Selection{}, 0, catalog.Strays{}, func(d catalog.Document) error {
 		places := []string{d.URI}
 		if s := a.storeOf(d.URI); s != nil {
 			places = survey.Places(*s, d.URI)

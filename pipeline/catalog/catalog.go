@@ -82,6 +82,17 @@ type Form struct {
 	Known []string
 }
 
+// Strays are rows, whenever they were changed, of any bucket, that name a place which
+// begins with Prefix, and from which their own key cannot be told: it is not made from
+// that key (as Form says, for Hashed), or it could be made from another key as well,
+// because a part of the key has a slash. The zero value looks for none.
+type Strays struct {
+	Prefix string
+	Hashed bool
+	// Found is called with each one's place. An error of it ends the look, and is returned.
+	Found func(uri string) error
+}
+
 // AwkwardKey is a regular expression for userId/bucket/archiveId: keys with what a
 // URL parser or an HTTP client acts upon.
 const AwkwardKey = `[?#\t\r\n]|(^|/)[.][.]?(/|$)`
@@ -121,8 +132,8 @@ type Reader interface {
 	// by its own clock, and before it committed. It looks once at the whole catalog,
 	// without needing an index, and holds no more than a page of it. An error of fn
 	// ends it and is returned. Nothing else may be asked of a Snapshot before it has
-	// returned.
-	Changed(ctx context.Context, s Selection, since int64, fn func(Document) error) (latest int64, err error)
+	// returned. In the same look it finds strays, if it is to.
+	Changed(ctx context.Context, s Selection, since int64, strays Strays, fn func(Document) error) (latest int64, err error)
 
 	// Naming says which of these URIs rows name, each once, by a scan of the whole
 	// catalog: no index, which may be damaged, is asked.

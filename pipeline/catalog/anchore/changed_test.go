@@ -18,7 +18,7 @@ import (
 func (r *rig) changed(t *testing.T, s catalog.Selection, since int64) ([]catalog.Document, int64) {
 	t.Helper()
 	var docs []catalog.Document
-	latest, err := r.Changed(t.Context(), s, since, func(d catalog.Document) error {
+	latest, err := r.Changed(t.Context(), s, since, catalog.Strays{}, func(d catalog.Document) error {
 		docs = append(docs, d)
 		return nil
 	})
@@ -62,16 +62,61 @@ func TestChangedTellsTheRowsThatAreNewEnough(t *testing.T) {
 			}
 		}
 		enough, calls := errors.New("enough"), 0
-		_, err := r.Changed(t.Context(), catalog.Selection{}, 0, func(catalog.Document) error { calls++; return enough })
+		_, err := r.Changed(t.Context(), catalog.Selection{}, 0, catalog.Strays{}, func(catalog.Document) error { calls++; return enough })
 		if !errors.Is(err, enough) || calls != 1 {
 			t.Errorf("after an error of fn: %v, %d calls", err, calls)
 		}
 		// The catalog may be asked meanwhile, and what it gives is at the end again.
-		_, err = r.Changed(t.Context(), catalog.Selection{}, 0, func(d catalog.Document) error {
+		_, err = r.Changed(t.Context(), catalog.Selection{}, 0, catalog.Strays{}, func(d catalog.Document) error {
 			_, err := r.Tasks(t.Context())
 			return err
 		})
 		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// In the same look it finds who names a place that is not his, whenever that was changed.
+func TestChangedFindsStrays(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		r.add("b", "1", "u", "1.json", "s3://x/p/u/b/1")
+		r.add("b", "2", "u", "2.json", "s3://x/p/u/b/1")
+		r.add("b", "3", "u", "3.json", "s3://x/p/z")
+		r.add("b", "4", "u/v", "4.json", "s3://x/p/u/v/b/4")
+		r.add("c/d", "5", "u", "5.json", "s3://x/p/u/c/d/5")
+		r.add("b", "6", "u", "6.json", "s3://x/q/u/b/1")
+		r.add("b", "7", "u", "7.json", "NULL")
+		r.add("b", "e/8", "u", "8.json", "s3://x/p/u/b/e/8")
+		hashed := func(id, uri string) {
+			r.add("b", id, "u", id+".json", uri)
+		}
+		hashed("9", "file:///a/7b774effe4a349c6dd82ad4f4f21d34c/b/45/45c48cce2e2d7fbdea1afc51c7c6ad26.json")
+		hashed("10", "file:///a/7b774effe4a349c6dd82ad4f4f21d34c/b/45/45c48cce2e2d7fbdea1afc51c7c6ad26.json")
+		r.exec(`UPDATE archive_metadata SET last_updated = NULL`)
+		r.exec(`UPDATE archive_metadata SET last_updated = 100 WHERE "archiveId" IN ('2', '6')`)
+		for _, test := range []struct {
+			s      catalog.Selection
+			strays catalog.Strays
+			rows   int
+			want   []string
+		}{
+			{catalog.Selection{Prefix: "db://"}, catalog.Strays{Prefix: "s3://x/p/"}, 0, []string{"s3://x/p/u/b/1", "s3://x/p/u/c/d/5", "s3://x/p/u/v/b/4", "s3://x/p/z"}},
+			{catalog.Selection{Prefix: "s3://x/q/", Buckets: []string{"b"}}, catalog.Strays{Prefix: "s3://x/p/"}, 1, []string{"s3://x/p/u/b/1", "s3://x/p/u/c/d/5", "s3://x/p/u/v/b/4", "s3://x/p/z"}},
+			{catalog.Selection{Prefix: "s3://x/"}, catalog.Strays{Prefix: "s3://x/q/"}, 2, []string{"s3://x/q/u/b/1"}},
+			{catalog.Selection{Prefix: "s3://x/"}, catalog.Strays{Prefix: "file:///a/", Hashed: true}, 2, []string{"file:///a/7b774effe4a349c6dd82ad4f4f21d34c/b/45/45c48cce2e2d7fbdea1afc51c7c6ad26.json"}},
+		} {
+			var found []string
+			test.strays.Found = func(uri string) error { found = append(found, uri); return nil }
+			rows := 0
+			latest, err := r.Changed(t.Context(), test.s, 50, test.strays, func(catalog.Document) error { rows++; return nil })
+			if slices.Sort(found); err != nil || rows != test.rows || !slices.Equal(found, test.want) || (latest == 100) != (rows > 0) {
+				t.Errorf("%+v, %+v: %d rows, %q, latest %d, %v", test.s, test.strays, rows, found, latest, err)
+			}
+		}
+		enough := errors.New("enough")
+		strays := catalog.Strays{Prefix: "s3://x/p/", Found: func(string) error { return enough }}
+		if _, err := r.Changed(t.Context(), catalog.Selection{Prefix: "db://"}, 0, strays, func(catalog.Document) error { return nil }); !errors.Is(err, enough) {
 			t.Error(err)
 		}
 	})
@@ -84,13 +129,15 @@ func TestChangedGoesByNoIndex(t *testing.T) {
 	explained := &explainer{t: t, url: r.options.Postgres}
 	for _, s := range []catalog.Selection{{}, {Prefix: "file:///archive/"}, {Prefix: "nowhere://"}, {Prefix: "s3://archive/", Buckets: []string{"bucket1"}}} {
 		for _, since := range []int64{0, 5} {
-			queries := explained.seen(r.database.(*postgres), func(q reader) error {
-				_, err := q.Changed(t.Context(), s, since, func(catalog.Document) error { return nil })
-				return err
-			})
-			for query, args := range queries {
-				if plan := explained.plan(query, args); !strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Index") {
-					t.Errorf("%+v since %d:\n%s\n%s", s, since, query, plan)
+			for _, strays := range []catalog.Strays{{}, {Prefix: "db://", Found: func(string) error { return nil }}} {
+				queries := explained.seen(r.database.(*postgres), func(q reader) error {
+					_, err := q.Changed(t.Context(), s, since, strays, func(catalog.Document) error { return nil })
+					return err
+				})
+				for query, args := range queries {
+					if plan := explained.plan(query, args); strings.Count(plan, "Seq Scan") != 1 || strings.Contains(plan, "Index") {
+						t.Errorf("%+v since %d, %v:\n%s\n%s", s, since, strays.Found != nil, query, plan)
+					}
 				}
 			}
 		}
@@ -105,7 +152,7 @@ func TestChangedTellsEachRowOnce(t *testing.T) {
 			WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d - 1)
 			SELECT 'b', CAST(i AS varchar), 'u', CAST(i AS varchar), 'db://', i FROM n`, rows))
 		seen := map[string]bool{}
-		latest, err := r.Changed(t.Context(), catalog.Selection{Prefix: "db://"}, 10, func(d catalog.Document) error {
+		latest, err := r.Changed(t.Context(), catalog.Selection{Prefix: "db://"}, 10, catalog.Strays{}, func(d catalog.Document) error {
 			if seen[d.ArchiveID] {
 				t.Errorf("%s is told twice", d.ArchiveID)
 			}
@@ -258,7 +305,7 @@ func BenchmarkPulse(b *testing.B) {
 	})
 	b.Run("changed", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := r.Changed(b.Context(), catalog.Selection{Prefix: "s3://archive/"}, 2, func(catalog.Document) error { return nil }); err != nil {
+			if _, err := r.Changed(b.Context(), catalog.Selection{Prefix: "s3://archive/"}, 2, catalog.Strays{}, func(catalog.Document) error { return nil }); err != nil {
 				b.Fatal(err)
 			}
 		}

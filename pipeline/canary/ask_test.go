@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/kedge/kedge/drivers"
 	"github.com/kedge/kedge/pipeline/canary"
@@ -77,4 +78,30 @@ func TestADestinationThatIsOutLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.isKept(t, true)
+}
+
+// A source that was gone before it was deleted begins nothing: no look is due.
+func TestASourceThatWasGoneBefore(t *testing.T) {
+	m := move(t, 2)
+	if err := m.o.Source.Delete(t.Context(), m.list[0].Source); err != nil {
+		t.Fatal(err)
+	}
+	w := canary.New(m.o)
+	how := canary.Deletion{Delete: func(context.Context, int) error { return nil }}
+	if rest, err := w.First(t.Context(), m.list[:1], how); err != nil || len(rest) > 0 {
+		t.Fatal(rest, err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.Removed(t.Context(), nil) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it does not return")
+	}
+	if err := w.End(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

@@ -50,8 +50,8 @@ func (w *Watch) add(list []Document) bool {
 	if len(list) > 0 && w.began.IsZero() {
 		w.began = time.Now()
 	}
-	if w.ended != nil || w.removed == 0 || time.Since(w.began) < due(w.looked) {
-		return false
+	if w.ended != nil || w.began.IsZero() || time.Since(w.began) < due(w.looked) {
+		return false // began is zero while all that was deleted was gone before
 	}
 	for w.looked++; time.Since(w.began) >= due(w.looked); w.looked++ {
 		continue // looks that were missed are one

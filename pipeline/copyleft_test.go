@@ -265,6 +265,52 @@ func TestUploadsOfAKilledCopyAreAborted(t *testing.T) {
 	}
 }
 
+// So it is where the services have overwritten the long document with a short one since, which
+// is put in one piece.
+func TestUploadsOfADocumentThatIsShortNowAreAborted(t *testing.T) {
+	in := install(t, 1)
+	in.write(in.src, key(0), bytes.Repeat([]byte("0123456789abcdef"), 1<<20))
+	ctx, kill := context.WithCancelCause(t.Context())
+	defer kill(nil)
+	killed := &before{Driver: in.dst, put: func(int64, string, *drivers.Payload) error {
+		kill(errors.New("killed"))
+		return context.Canceled
+	}}
+	if _, err := pipeline.Run(ctx, nil, in.copyOptions(&aborting{before: killed})); err == nil {
+		t.Fatal("the copy was not killed")
+	}
+	in.write(in.src, key(0), []byte("short"))
+	var aborted int // before the put
+	a := &aborting{}
+	a.before = &before{Driver: in.dst, put: func(int64, string, *drivers.Payload) error {
+		aborted = len(a.aborted)
+		return nil
+	}}
+	if r := run(t, in.copyOptions(a)); r.Round.Copied != 1 || aborted == 0 {
+		t.Errorf("ORPHAN: copied %d, aborted %d before the put", r.Round.Copied, aborted)
+	}
+}
+
+// The upload that a killed migration has begun goes with the document that somebody deletes.
+func TestUploadsOfADeletedDocumentAreAborted(t *testing.T) {
+	in := install(t, 1)
+	in.write(in.src, key(0), bytes.Repeat([]byte("0123456789abcdef"), 1<<20))
+	ctx, kill := context.WithCancelCause(t.Context())
+	defer kill(nil)
+	a := &aborting{before: &before{Driver: in.dst, put: func(int64, string, *drivers.Payload) error {
+		kill(errors.New("killed"))
+		return context.Canceled
+	}}}
+	if _, err := pipeline.Run(ctx, nil, in.options(a)); err == nil {
+		t.Fatal("the migration was not killed")
+	}
+	in.erase(in.src, key(0))
+	a.aborted = nil
+	if _, err := pipeline.Run(t.Context(), nil, in.options(a)); err != nil || len(a.aborted) != 1 {
+		t.Errorf("ORPHAN: aborted %v, %v", a.aborted, err)
+	}
+}
+
 // The task of a copy that was interrupted before it had copied anything is the one that the
 // migration ends.
 func TestACopyThatWasStoppedAtOnceLeavesNoTask(t *testing.T) {

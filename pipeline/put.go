@@ -167,6 +167,10 @@ func (m *migration) putBatch(ctx context.Context, batcher drivers.Batcher, items
 }
 
 func (m *migration) putOne(ctx context.Context, it *item) {
+	if err := m.abortEarlier(ctx, it); err != nil {
+		m.stored(it, drivers.Receipt{}, err)
+		return
+	}
 	payload := drivers.InMemory(corrupted(it))
 	unhashed := it.carriage == heldUnhashed
 	payload.Computed, payload.ReadBack = !unhashed, unhashed
@@ -188,6 +192,15 @@ func corrupted(it *item) (payload []byte, digest string) {
 	payload[len(payload)/2] ^= 1
 	sum := md5.Sum(payload)
 	return payload, hex.EncodeToString(sum[:])
+}
+
+// abortEarlier aborts the uploads of a document that an earlier run had begun, however it
+// is put now: services may have overwritten what was streamed with something short.
+func (m *migration) abortEarlier(ctx context.Context, it *item) error {
+	if !it.revived {
+		return nil
+	}
+	return m.abortUploads(ctx, it)
 }
 
 // abortUploads removes what a killed run may have left of the same put. Where that
@@ -219,11 +232,9 @@ func (m *migration) putStreams(ctx context.Context, b *batch, items []*item) err
 
 // putStream fetches, recompresses and puts a streamed document in one go.
 func (m *migration) putStream(ctx context.Context, it *item) {
-	if it.revived {
-		if err := m.abortUploads(ctx, it); err != nil {
-			it.fail(failure.StagePut, failure.ClassPut, err)
-			return
-		}
+	if err := m.abortEarlier(ctx, it); err != nil {
+		it.fail(failure.StagePut, failure.ClassPut, err)
+		return
 	}
 	payload, err := m.stream(ctx, it)
 	if err != nil {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/kedge/kedge/checkpoint"
 	"github.com/kedge/kedge/drivers"
@@ -105,7 +106,13 @@ func (m *migration) takeBackChanged(ctx context.Context, b *batch) {
 			it.failure.Reason += "; what was put at " + it.dest + ", if anything was, is left there"
 			continue
 		}
-		it.failure.Reason = m.takeBack(ctx, it, errors.New(it.failure.Reason)).Error()
+		reason := errors.New(it.failure.Reason)
+		if !it.siblings { // which may be under way to the same place
+			if err := m.abortUploads(ctx, it); err != nil {
+				reason = fmt.Errorf("%w; what was begun of an upload to %s is left there: %w", reason, it.dest, err)
+			}
+		}
+		it.failure.Reason = m.takeBack(ctx, it, reason).Error()
 	}
 }
 

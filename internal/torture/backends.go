@@ -251,15 +251,6 @@ func (s containerStore) asAnchore(_ *pgxpool.Pool, p *place, _ func() error) bac
 	return containerBackend{s, p}
 }
 
-// large says whether an object is a large one.
-func (b containerBackend) large(ctx context.Context, name string) (bool, error) {
-	_, headers, err := b.client.Object(ctx, b.container, name)
-	if errors.Is(err, ncw.ObjectNotFound) {
-		return false, nil
-	}
-	return strings.EqualFold(headers["X-Static-Large-Object"], "true"), err
-}
-
 func (b containerBackend) put(ctx context.Context, k drivers.Key, payload []byte) error {
 	name, old := b.name(b.place.uri(k)), make(map[string]bool)
 	large, err := b.large(ctx, name)
@@ -287,13 +278,5 @@ func (b containerBackend) get(ctx context.Context, k drivers.Key) ([]byte, error
 }
 
 func (b containerBackend) remove(ctx context.Context, k drivers.Key) error {
-	name := b.name(b.place.uri(k))
-	large, err := b.large(ctx, name)
-	if err != nil {
-		return err
-	}
-	if large {
-		return b.client.StaticLargeObjectDelete(ctx, b.container, name)
-	}
-	return b.removeNames(ctx, b.container, []string{name})
+	return b.containerStore.remove(ctx, []string{b.place.uri(k)})
 }

@@ -56,12 +56,27 @@ func (s containerStore) read(ctx context.Context, uris []string) (map[string][]b
 	})
 }
 
+// remove removes objects, large ones with their segments, as whoever deletes documents does.
 func (s containerStore) remove(ctx context.Context, uris []string) error {
-	names := make([]string, len(uris))
-	for i, uri := range uris {
-		names[i] = s.name(uri)
+	return each(ctx, slices.Values(uris), func(ctx context.Context, uri string) error {
+		large, err := s.large(ctx, s.name(uri))
+		switch {
+		case err != nil:
+			return err
+		case large:
+			return s.client.StaticLargeObjectDelete(ctx, s.container, s.name(uri))
+		}
+		return s.removeNames(ctx, s.container, []string{s.name(uri)})
+	})
+}
+
+// large says whether an object is a large one.
+func (s containerStore) large(ctx context.Context, name string) (bool, error) {
+	_, headers, err := s.client.Object(ctx, s.container, name)
+	if errors.Is(err, ncw.ObjectNotFound) {
+		return false, nil
 	}
-	return s.removeNames(ctx, s.container, names)
+	return strings.EqualFold(headers["X-Static-Large-Object"], "true"), err
 }
 
 func (s containerStore) removeNames(ctx context.Context, container string, names []string) error {

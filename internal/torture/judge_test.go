@@ -1,0 +1,73 @@
+package torture
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// roundOf prepares a round of a pair, small and with documents that cannot be moved.
+func roundOf(t *testing.T, rig *rig, pair Pair) *round {
+	t.Helper()
+	for number := 0; ; number++ {
+		r, err := newRound(rig, pair, number, &Options{Program: program, Seed: fixedSeed, EveryPoint: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(r.model.documents, func(d *document) bool { return d.kind == "question mark" }) {
+			if err := r.prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.cutover = true
+			return r
+		}
+	}
+}
+
+// mustRun runs the program to its end.
+func (r *round) mustRun(t *testing.T, command string, flags ...string) {
+	t.Helper()
+	r.flags = flags
+	o, err := r.run(t.Context(), command, disruption{}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !o.complete() {
+		t.Fatalf("%s ends with status %d: %s", command, o.exit, o.output)
+	}
+}
+
+// TestWhoRemovesCopiesLeavesNoSegments removes what was copied to Swift, large objects too.
+func TestWhoRemovesCopiesLeavesNoSegments(t *testing.T) {
+	if alone() {
+		t.Skip("the harness is checked with all other tests")
+	}
+	r := roundOf(t, newRigs(t, 1)[0], Pair{"localfs", "swift"})
+	r.mustRun(t, "copy")
+	list := func() []string {
+		t.Helper()
+		list, err := r.to.store.list(t.Context(), nil) // so that every segment is told
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	var uris []string
+	segments := 0
+	for _, what := range list() {
+		if strings.HasPrefix(what, "segment ") {
+			segments++
+			continue
+		}
+		uris = append(uris, what)
+	}
+	if segments == 0 {
+		t.Fatal("nothing was copied in segments")
+	}
+	if err := r.to.store.remove(t.Context(), uris); err != nil {
+		t.Fatal(err)
+	}
+	if left := list(); len(left) > 0 {
+		t.Errorf("%d are left: %v", len(left), left)
+	}
+}

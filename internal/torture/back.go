@@ -66,6 +66,14 @@ func (r *round) turn(ctx context.Context) (err error) {
 				continue
 			}
 			d.fate, d.payload = moves, payloads[r.from.uri(d.key)]
+			if !d.readableAt(r.to) {
+				// It was there before, where Anchore could not read it. The way back reports it
+				// as any migration does, and leaves it where Anchore can, and what it had there.
+				d.fate = stays
+				if payload, ok := left[r.to.uri(d.key)]; ok {
+					r.model.documents = append(r.model.documents, &document{kind: d.kind, key: d.key, fate: settled, payload: payload})
+				}
+			}
 		case stray:
 			d.fate = settled
 		case gone:

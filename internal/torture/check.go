@@ -166,17 +166,18 @@ func (c *checking) orphans(ctx context.Context) error {
 	source, dest := make(map[string]bool), make(map[string]bool)
 	var sourceUploads, destUploads []string
 	for _, d := range c.model.documents {
+		var atSource, atDest bool
 		switch d.fate {
 		case moves:
-			dest[c.to.uri(d.key)] = true
-			source[c.from.uri(d.key)] = c.keep
+			atSource, atDest = c.keep, true
 		case stays, stray, away:
-			source[c.from.uri(d.key)] = d.payload != nil
-			dest[c.to.uri(d.key)] = d.torn // a copy of an earlier version, for when it is mended
+			atSource, atDest = d.payload != nil, d.torn // a copy of an earlier version, for when it is mended
 		case settled:
-			dest[c.to.uri(d.key)] = true
-			source[c.from.uri(d.key)] = d.torn // on a way back
+			atSource, atDest = d.torn, true // on a way back
 		}
+		// One key may be of two documents on a way back: one here, and what it has there.
+		from, to := c.from.uri(d.key), c.to.uri(d.key)
+		source[from], dest[to] = source[from] || atSource, dest[to] || atDest
 		if d.large {
 			sourceUploads = append(sourceUploads, c.from.uri(d.key))
 			destUploads = append(destUploads, c.to.uri(d.key))

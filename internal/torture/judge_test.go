@@ -37,6 +37,38 @@ func (r *round) mustRun(t *testing.T, command string, flags ...string) {
 	}
 }
 
+// TestTheWayBackLeavesWhatAnchoreCouldNotRead goes back to a place where Anchore could
+// not read a document: it stays where Anchore can, and what it had there stays too.
+func TestTheWayBackLeavesWhatAnchoreCouldNotRead(t *testing.T) {
+	if alone() {
+		t.Skip("the harness is checked with all other tests")
+	}
+	rig := newRigs(t, 1)[0]
+	for _, test := range []struct{ flag, found string }{
+		{"--unreadable-keys=keep", ""},
+		{"--unreadable-keys=move", "its row was changed"}, // as if kedge had done it unasked
+	} {
+		t.Run(test.flag, func(t *testing.T) {
+			r := roundOf(t, rig, Pair{"minio", "localfs"})
+			r.keep = true
+			r.mustRun(t, "migrate", "--nodelete")
+			if err := r.turn(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.flags = []string{test.flag}
+			if err := r.last(t.Context(), "rollback", nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.judge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if told := r.tell(0); r.totals.Bad() != (test.found != "") || !strings.Contains(told, test.found) {
+				t.Error(told)
+			}
+		})
+	}
+}
+
 // TestWhoRemovesCopiesLeavesNoSegments removes what was copied to Swift, large objects too.
 func TestWhoRemovesCopiesLeavesNoSegments(t *testing.T) {
 	if alone() {

@@ -228,9 +228,14 @@ func (a *author) rotten() {
 		d.digest, d.size, d.flag = &digest, &size, &yes
 	}
 	d := a.add("question mark", "what?", a.report(300))
-	if a.to.parses {
+	if !d.readableAt(a.to) {
 		d.fate = stays
 	}
+}
+
+// readableAt says whether Anchore would find the document again at a place.
+func (d *document) readableAt(p *place) bool {
+	return !p.parses || !strings.Contains(d.key.ArchiveID, "?")
 }
 
 // bystanders adds what the migration has nothing to do with.

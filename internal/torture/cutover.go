@@ -173,20 +173,7 @@ func (r *round) cutOver(ctx context.Context) error {
 		if !early || s != nil || !said(c) {
 			return nil
 		}
-		if findings, err := r.check(ctx, false); err != nil {
-			return err
-		} else {
-			r.found(findings...)
-		}
-		if err := r.decideTorn(ctx); err != nil {
-			return err
-		}
-		if r.before, err = readCatalog(ctx, r.rig.conn); err != nil {
-			return err
-		}
-		r.story = append(r.story, "the services are started again")
-		r.migrated = r.model.count(moves)
-		s, err = r.serve(ctx, r.to, r.toRule, r.rate())
+		s, err = r.startAgain(ctx)
 		return err
 	}
 	err := r.through(ctx, "migrate", cutoverPoints, beside)
@@ -208,6 +195,26 @@ func (r *round) cutOver(ctx context.Context) error {
 		return err
 	}
 	return r.judge(ctx)
+}
+
+// startAgain compares everything and starts the services at the new place, when a run
+// has said that they may be started.
+func (r *round) startAgain(ctx context.Context) (*services, error) {
+	// First: of a torn document the cutover may have taken the copy, and its row is another.
+	if err := r.decideTorn(ctx); err != nil {
+		return nil, err
+	}
+	findings, err := r.check(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	r.found(findings...)
+	if r.before, err = readCatalog(ctx, r.rig.conn); err != nil {
+		return nil, err
+	}
+	r.story = append(r.story, "the services are started again")
+	r.migrated = r.model.count(moves)
+	return r.serve(ctx, r.to, r.toRule, r.rate())
 }
 
 // said says whether a run has said that the services may be started.

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,68 @@ func (r *round) mustRun(t *testing.T, command string, flags ...string) {
 	}
 	if !o.complete() {
 		t.Fatalf("%s ends with status %d: %s", command, o.exit, o.output)
+	}
+}
+
+// TestATornDocumentIsJudgedByItsRow has services stopped between the payload and the row
+// of a document that had been copied: the cutover takes the copy, and that is right if it
+// is what the row says.
+func TestATornDocumentIsJudgedByItsRow(t *testing.T) {
+	if alone() {
+		t.Skip("the harness is checked with all other tests")
+	}
+	rig := newRigs(t, 1)[0]
+	for name, replaced := range map[string]bool{"the copy is sound": false, "the copy is another's": true} {
+		t.Run(name, func(t *testing.T) {
+			r := roundOf(t, rig, Pair{"db", "localfs"})
+			r.mustRun(t, "copy")
+			d := r.model.documents[slices.IndexFunc(r.model.documents, func(d *document) bool { return d.kind == "ordinary" && d.fate == moves && len(d.names) == 1 })]
+			d.fate, d.torn, d.payload = stays, true, []byte("a newer version, of which no row tells")
+			overwrite(t, r.from, d, d.payload)
+			if replaced {
+				overwrite(t, r.to, d, []byte("x"))
+			}
+			r.mustRun(t, "migrate", "--trust-copies=record")
+			s, err := r.startAgain(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.stop(false)
+			if replaced {
+				if r.totals.Lost != 1 {
+					t.Errorf("nobody noticed: %s", r.tell(0))
+				}
+				return
+			}
+			if err := r.settle(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.last(t.Context(), "migrate", nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.judge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if d.fate == stays || r.totals.Bad() {
+				t.Errorf("the document's fate is %v: %s", d.fate, r.tell(0))
+			}
+		})
+	}
+}
+
+// overwrite replaces what a document has at a place.
+func overwrite(t *testing.T, at *place, d *document, payload []byte) {
+	t.Helper()
+	uri := at.uri(d.key)
+	err := at.store.remove(t.Context(), []string{uri})
+	if err == nil {
+		err = at.store.fill(t.Context(), map[string][]byte{uri: payload})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held, err := at.store.read(t.Context(), []string{uri}); err != nil || !bytes.Equal(held[uri], payload) {
+		t.Fatalf("%s: %q, %v", uri, held[uri], err)
 	}
 }
 

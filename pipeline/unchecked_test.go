@@ -194,3 +194,38 @@ func TestWhatTheDestinationChecksOfWhatIsHeld(t *testing.T) {
 		})
 	}
 }
+
+// Services put a payload before its row, so that a copy may read what the row does not tell
+// yet. A run that is killed before the proof leaves nothing of that which nobody would know
+// for kedge's own when the document is gone.
+func TestACopyOfWhatIsJustBeingWrittenIsNotLeftBehind(t *testing.T) {
+	in := install(t, 3)
+	in.write(in.src, key(7), []byte("the version of the row"))
+	in.write(in.src, key(8), []byte("whole"))
+	uri, err := in.src.URI(key(7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := []byte("the version after that")
+	if _, err := in.src.Put(t.Context(), uri, drivers.InMemory(ahead, fmt.Sprintf("%x", md5.Sum(ahead)))); err != nil {
+		t.Fatal(err)
+	}
+	ctx, kill := context.WithCancelCause(t.Context())
+	defer kill(nil)
+	_, err = pipeline.Run(ctx, nil, in.copyOptions(&falling{Driver: in.dst, sync: func() error {
+		if _, err := in.dst.Stat(ctx, in.destinationOf(key(8))); err != nil {
+			return nil // it is the probe that is made durable
+		}
+		kill(errors.New("killed"))
+		return context.Canceled
+	}}))
+	if err == nil {
+		t.Fatal("the copy was not killed")
+	}
+	in.erase(in.src, key(7))
+	run(t, in.cutover(in.dst))
+	in.nothingOf(key(7))
+	if n := held(t, in.dst); n != 4 || in.check() != 4 {
+		t.Errorf("%d at the destination, 4 documents", n)
+	}
+}

@@ -15,9 +15,12 @@ import (
 // receipt what it holds: computing it here as well is half of what a document of
 // some 100 KB costs. Not where anything could be lost if the payload proved wrong
 // and the server had taken it all the same: where other rows name the place, or
-// an earlier run may have put the document there.
+// an earlier run may have put the document there. Nor while services write: they may
+// have replaced the payload since its row was read, and of a run that is killed before
+// the proof the record has only the row's digest, by which nobody would know the
+// payload for kedge's own.
 func (m *migration) hashedThere(it *item, told string, bytes int64) bool {
-	if !m.route.Passes(it.doc, bytes) && !m.readsBack(it, bytes) {
+	if m.Job == Copy || !m.route.Passes(it.doc, bytes) && !m.readsBack(it, bytes) {
 		return false
 	}
 	return it.doc.Digest != "" && (told == "" || told == it.doc.Digest) &&

@@ -75,7 +75,7 @@ lint: ## gofmt, go vet and staticcheck
 fuzz: ## run every fuzz target for a while; FUZZTIME=10m for longer
 	internal/testenv/fuzz $(FUZZTIME)
 
-torture: ## kill migrations, copies and ways back, and compare all with a model: KILLS=1000 or DURATION=1h; COPY=1 (only with copies ahead), SEED=…, PAIRS=db,s3. Or SERVICES=10m: no kills, but services at full speed beside a copy, on each source
+torture: ## kill migrations, copies and ways back, and compare all with a model: KILLS=1000 or DURATION=1h; COPY=1 (all with copies ahead; of itself a third, COPY=0 none), SEED=…, PAIRS=db,s3. Or SERVICES=10m: no kills, but services at full speed beside a copy, on each source
 ifdef SERVICES
 	SERVICES=$(SERVICES) PAIRS=$(PAIRS) SEED=$(or $(SEED),$(shell date +%s)) \
 		go test -count=1 -timeout 0 -run '^TestCopyBesideServices$$' -v ./internal/torture

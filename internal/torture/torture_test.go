@@ -43,8 +43,8 @@ const fixedSeed = 20240607
 // (names of sites, s3 for both servers), FIRST and ROUNDS (to repeat rounds),
 // PARALLEL, MEDDLE (a change by somebody else in one run of so many, 0 for
 // none) and COPY (one round of so many copies ahead while services write, 0 for
-// none) from the environment. By itself it is the short run: 100 kills with a
-// fixed seed.
+// none; 3 by itself) from the environment. By itself it is the short run: 100 kills
+// with a fixed seed.
 func TestTorture(t *testing.T) {
 	o := Options{
 		Program: program, Seed: number(t, "SEED", fixedSeed), Parallel: int(number(t, "PARALLEL", 2)),
@@ -53,7 +53,7 @@ func TestTorture(t *testing.T) {
 	if o.MeddleOneIn = int(number(t, "MEDDLE", 10)); o.MeddleOneIn == 0 {
 		o.MeddleOneIn = -1
 	}
-	o.CopyOneIn = int(number(t, "COPY", 0))
+	o.CopyOneIn = int(number(t, "COPY", 3))
 	if s := os.Getenv("DURATION"); s != "" {
 		var err error
 		if o.Duration, err = time.ParseDuration(s); err != nil {

@@ -57,15 +57,18 @@ func (l Layout) Lay(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // Spread moves rows that were put into a table to its children, where the layout
-// has such; a part stays. Partitions need it not.
-func (l Layout) Spread(ctx context.Context, conn *pgx.Conn, table string) error {
+// has such; a part stays. Partitions need it not. With ids only rows with these in the
+// column that tells where a row lies are moved: a row that moves gets another version,
+// as if somebody had replaced it.
+func (l Layout) Spread(ctx context.Context, conn *pgx.Conn, table string, ids ...string) error {
 	if l != Inherited {
 		return nil
 	}
 	for i := range layoutParts {
 		_, err := conn.Exec(ctx, fmt.Sprintf(`WITH moved AS (
-			DELETE FROM ONLY %[1]s WHERE mod(abs(hashtext(%[2]s)::int8), %[3]d) = %[4]d RETURNING *)
-			INSERT INTO %[1]s_%[4]d SELECT * FROM moved`, table, layoutKeys[table], layoutParts+1, i))
+			DELETE FROM ONLY %[1]s WHERE mod(abs(hashtext(%[2]s)::int8), %[3]d) = %[4]d
+				AND ($1::text[] IS NULL OR %[2]s = ANY ($1)) RETURNING *)
+			INSERT INTO %[1]s_%[4]d SELECT * FROM moved`, table, layoutKeys[table], layoutParts+1, i), ids)
 		if err != nil {
 			return fmt.Errorf("spread %s: %w", table, err)
 		}

@@ -26,9 +26,14 @@ func (s *tableStore) parts(uri string) (user, bucket, id string) {
 }
 
 func (s *tableStore) fill(ctx context.Context, payloads map[string][]byte) error {
+	if len(payloads) == 0 {
+		return nil
+	}
 	var rows [][]any
+	var ids []string
 	for uri, payload := range payloads {
 		user, bucket, id := s.parts(uri)
+		ids = append(ids, id)
 		if s.table == "object_storage" {
 			rows = append(rows, []any{user, bucket, id, "", payload, 1600000000, 1600000000})
 			continue
@@ -46,7 +51,9 @@ func (s *tableStore) fill(ctx context.Context, payloads map[string][]byte) error
 	if _, err := s.conn.CopyFrom(ctx, pgx.Identifier{s.table}, columns, pgx.CopyFromRows(rows)); err != nil {
 		return err
 	}
-	return s.layout.Spread(ctx, s.conn, s.table)
+	// Only these: kedge's copies that were moved along would be somebody else's to it,
+	// which it leaves.
+	return s.layout.Spread(ctx, s.conn, s.table, ids...)
 }
 
 // pythonBase64 encodes as Python's base64.encodebytes does.

@@ -149,13 +149,15 @@ func (w *Watch) one(ctx context.Context, d Document, i int, how Deletion) (known
 	if err := context.Cause(ctx); err != nil {
 		return false, nil, err
 	}
-	held, err := w.keep(ctx, d)
+	held, err := w.keepWhatIsWanted(ctx, d)
 	var left leftError
 	switch {
 	case err == nil:
 		failed, err = w.try(ctx, held, i, how)
 	case context.Cause(ctx) != nil:
 		err = context.Cause(ctx)
+	case errors.Is(err, errUnwanted):
+		return false, fault(w.deleteUnwanted(ctx, i, how)), nil
 	case errors.As(err, &left):
 		how.Leave(i, left.error)
 		return false, fault(left.error), nil

@@ -29,7 +29,7 @@ PLAIN_DRIVERS := /drivers/(db|localfs|s3|swift)(/|$$)
 LEAK_TESTS := ^(TestFaultsOf.*|TestADatabaseThatFallsSilent)$$
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test-deps test test-program test-leaks test-rest lint fuzz torture bench scale cutover release
+.PHONY: help build demo test-deps test test-program test-plain test-race lint fuzz torture bench scale cutover release
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -50,19 +50,19 @@ test-deps: ## install the servers and tools that the tests need
 # interrupts, another uses the processor.
 test: ## all that a commit must pass
 	$(MAKE) --no-print-directory -j 2 test-deps lint
-	$(MAKE) --no-print-directory -j 3 --output-sync=line test-program test-leaks test-rest
+	$(MAKE) --no-print-directory -j 3 --output-sync=line test-program test-plain test-race
 
 # Without -race: what these run is the program as it is shipped, whose memory and
 # kills at an instant would be others. Most of these tests wait most of the time.
 test-program:
 	go test -parallel 4 -timeout 80m -skip '$(RACE_TESTS)|$(LEAK_TESTS)' ./cmd/kedge
 
-test-leaks:
+test-plain:
 	go test -timeout 40m -run '$(LEAK_TESTS)' ./cmd/kedge
-
-test-rest:
-	CGO_ENABLED=1 go test -race -p 2 -timeout 40m $$(go list ./... | grep -E '$(RACE_PACKAGES)' | grep -vE '$(PLAIN_DRIVERS)')
 	go test -p 2 -timeout 40m $$(go list ./... | grep -E '$(PLAIN_DRIVERS)'; go list ./... | grep -vE '$(RACE_PACKAGES)|/(internal/torture|cmd/kedge)$$')
+
+test-race:
+	CGO_ENABLED=1 go test -race -p 2 -timeout 60m $$(go list ./... | grep -E '$(RACE_PACKAGES)' | grep -vE '$(PLAIN_DRIVERS)')
 	KEDGE_TEST_RACE=1 go test -parallel 4 -timeout 30m -run '$(RACE_TESTS)' ./cmd/kedge
 	go test -timeout 60m ./internal/torture
 	internal/testenv/fuzz

@@ -36,7 +36,7 @@ func (w *Watch) Removed(ctx context.Context, list []Document) error {
 		return nil
 	}
 	_, err = w.ask(ctx, w.look)
-	return w.end(err)
+	return err
 }
 
 // add takes them in, and says whether a look is due.

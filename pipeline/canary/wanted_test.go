@@ -57,3 +57,19 @@ func TestWhatWasDeletedSinceShowsNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Nor does one whose row is gone and whose payload is left: that the deletion has reached it
+// is no proof that the others' do not.
+func TestWhatNobodyWantsProvesNothing(t *testing.T) {
+	m := move(t, 3)
+	m.o.Wanted = func(_ context.Context, d canary.Document) (bool, error) { return d.Key != m.list[0].Key, nil }
+	rest, err := canary.New(m.o).First(t.Context(), m.list, m.delete(true, nil))
+	if lost := wantLost(t, err); lost.Document.Key != m.list[1].Key || !slices.Equal(rest, []int{1, 2}) {
+		t.Errorf("%v, %v", rest, err)
+	}
+	for n := 1; n < 3; n++ {
+		if got := at(t, m.o.Destination, m.list[n].Destination); got == "" {
+			t.Errorf("%d is lost", n)
+		}
+	}
+}

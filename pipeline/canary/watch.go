@@ -182,8 +182,8 @@ func (w *Watch) try(ctx context.Context, held Document, i int, how Deletion) (fa
 	waits := drivers.KindOf(before) != drivers.NotFound && (deleted == nil || w.atSource(ctx, held) != nil)
 	shows := before == nil && deleted == nil // else it shows nothing that it is there
 	failed, err = w.ask(ctx, func(ctx context.Context) error {
-		err := w.settle(ctx, held, waits)
-		if err == nil && shows {
+		there, err := w.settle(ctx, held, waits)
+		if err == nil && there && shows {
 			w.prove(held)
 		}
 		return err
@@ -218,33 +218,34 @@ func (w *Watch) atSource(ctx context.Context, d Document) error {
 	return err
 }
 
-// settle asks for the canary at once, and if it waits, until its time is over.
-func (w *Watch) settle(ctx context.Context, canary Document, waits bool) error {
+// settle asks for the canary at once, and if it waits, until its time is over. It is there
+// at the end, or nobody wants it any more, which shows nothing.
+func (w *Watch) settle(ctx context.Context, canary Document, waits bool) (there bool, err error) {
 	stop := w.Stop
 	until := time.Now()
 	if waits {
 		until = until.Add(w.Patience / 5)
 	}
 	for wait := w.Patience / 50; ; wait *= 2 {
-		gone, err := w.gone(ctx, canary)
-		if err != nil {
-			return err
-		}
-		if gone {
-			return w.lose(w.putBack(ctx, w.File))
+		found, err := w.find(ctx, canary)
+		switch {
+		case err != nil || found == unwanted:
+			return false, err
+		case found == missing:
+			return false, w.lose(w.putBack(ctx, w.File))
 		}
 		rest := time.Until(until)
 		if rest <= 0 {
-			return nil
+			return true, nil
 		}
 		if closed(stop) {
 			if rest > time.Second {
-				return ErrStopped
+				return false, ErrStopped
 			}
 			stop = nil
 		}
 		if err := pause(ctx, stop, min(max(wait, time.Millisecond), rest)); err != nil {
-			return err
+			return false, err
 		}
 	}
 }
@@ -253,28 +254,43 @@ func (w *Watch) settle(ctx context.Context, canary Document, waits bool) error {
 // somebody who deletes it, payload first, has deleted its row by then.
 var certain = []time.Duration{time.Second, 2 * time.Second}
 
-// gone says whether nothing is at the destination of a document that is wanted there.
-func (w *Watch) gone(ctx context.Context, d Document) (bool, error) {
+// finding is what a look at the destination finds of a document.
+type finding uint8
+
+const (
+	present  finding = iota // something is there
+	unwanted                // nothing is there, and nobody wants it
+	missing                 // nothing is there of what is wanted
+)
+
+// find looks for a document at the destination.
+func (w *Watch) find(ctx context.Context, d Document) (finding, error) {
 	for n := 0; ; n++ {
 		_, err := w.Destination.Stat(drivers.WithFresh(ctx), d.Destination)
 		if drivers.KindOf(err) != drivers.NotFound {
 			if err != nil {
 				err = fmt.Errorf("ask the destination for %s, whose source was deleted: %w", d.Name, err)
 			}
-			return false, err
+			return present, err
 		}
 		if w.Wanted != nil {
 			if wanted, err := w.Wanted(ctx, d); err != nil || !wanted {
-				return false, err
+				return unwanted, err
 			}
 		}
 		if n == len(certain) {
-			return true, nil
+			return missing, nil
 		}
 		if err := pause(ctx, nil, certain[n]); err != nil {
-			return false, err
+			return unwanted, err
 		}
 	}
+}
+
+// gone says whether nothing is at the destination of a document that is wanted there.
+func (w *Watch) gone(ctx context.Context, d Document) (bool, error) {
+	found, err := w.find(ctx, d)
+	return found == missing, err
 }
 
 // lose notes that deletions reach the destination.
